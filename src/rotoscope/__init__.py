@@ -1,0 +1,1 @@
+"""Rotoscope cuts objects out of video."""
