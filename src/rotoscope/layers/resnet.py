@@ -1,0 +1,114 @@
+"""Residual networks as encoders that return features at several strides (He et al., CVPR 2016).
+
+Names and layout follow torchvision (stride on the 3x3 convolution of a bottleneck), so that the ImageNet weights
+of the papers fit. Only what a segmentation encoder needs is built: no pooling to a vector, no classifier.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Depth = Literal[18, 50, 101]
+BLOCKS: dict[int, tuple[int, ...]] = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with batch norm and a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, channels_in: int, planes: int, stride: int, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, planes, 3, stride, 1, bias=bias)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=bias)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = make_shortcut(channels_in, planes, stride, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels_in, H, W]`` -> ``[B, planes, H/stride, W/stride]``."""
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (carrying the stride) and 1x1 convolutions with batch norm and a shortcut."""
+
+    expansion = 4
+
+    def __init__(self, channels_in: int, planes: int, stride: int, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, planes, 1, bias=bias)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=bias)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, planes * 4, 1, bias=bias)
+        self.bn3 = nn.BatchNorm2d(planes * 4)
+        self.downsample = make_shortcut(channels_in, planes * 4, stride, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels_in, H, W]`` -> ``[B, 4 * planes, H/stride, W/stride]``."""
+        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+
+
+def make_shortcut(channels_in: int, channels_out: int, stride: int, bias: bool) -> nn.Sequential | None:
+    """Return the 1x1 projection of a block's shortcut, or None where the identity fits."""
+    if stride == 1 and channels_in == channels_out:
+        return None
+    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 1, stride, bias=bias), nn.BatchNorm2d(channels_out))
+
+
+class ResNet(nn.Module):
+    """A residual network without its classifier.
+
+    Args:
+        depth: 18, 50 or 101.
+        stages: how many of the four stages to build; 3 ends at stride 16, 4 at stride 32.
+        channels_in: channels of the input, 3 for RGB.
+        width: channels of the first convolution, 64 as published.
+        bias: whether the convolutions have a bias (STCN's value encoder does).
+    """
+
+    def __init__(
+        self, depth: Depth = 50, *, stages: int = 4, channels_in: int = 3, width: int = 64, bias: bool = False
+    ) -> None:
+        super().__init__()
+        block = BasicBlock if depth == 18 else Bottleneck
+        self.conv1 = nn.Conv2d(channels_in, width, 7, 2, 3, bias=bias)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.channels: list[int] = []
+        self.stages = stages
+        channels = width
+        for stage in range(stages):
+            planes = width * 2**stage
+            layers = []
+            for index in range(BLOCKS[depth][stage]):
+                layers.append(block(channels, planes, 2 if stage and not index else 1, bias))
+                channels = planes * block.expansion
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
+            self.channels.append(channels)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Return the features of every stage, finest first.
+
+        Args:
+            x: normalised image, ``[B, channels_in, H, W]``.
+        Returns: ``[B, channels[i], H / 2**(2 + i), W / 2**(2 + i)]`` for each stage ``i``, after its last ReLU.
+        """
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = F.max_pool2d(x, 3, 2, 1)
+        features = []
+        for stage in range(self.stages):
+            x = self.get_submodule(f"layer{stage + 1}")(x)
+            features.append(x)
+        return features
