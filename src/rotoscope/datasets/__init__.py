@@ -1,0 +1,1 @@
+"""Data sets: what there is to train on and to measure with."""

@@ -1,0 +1,42 @@
+"""Losses that several methods share."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, hardest: float = 1.0) -> Tensor:
+    """Cross-entropy over the hardest share of the pixels of each clip (STCN, released code: facts, section 6).
+
+    Args:
+        logits: ``[B, C, H, W]``.
+        labels: int64 ``[B, H, W]`` in [0, C).
+        hardest: share of the pixels that count, in (0, 1]; 1 is plain cross-entropy.
+    Returns: the mean over the batch, a scalar.
+    """
+    loss = F.cross_entropy(logits, labels, reduction="none").flatten(1)
+    if hardest < 1:
+        loss = loss.topk(max(int(loss.shape[1] * hardest), 1), dim=1, sorted=False).values
+    return loss.mean()
+
+
+def dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """One minus the soft Dice coefficient, averaged over the objects that are there.
+
+    Args:
+        probabilities: ``[B, N, H, W]`` in [0, 1].
+        targets: the same shape, 0 or 1.
+        valid: ``[B, N]``, 1 where the slot holds an object.
+    """
+    overlap = (probabilities * targets).sum(dim=(2, 3))
+    total = (probabilities + targets).sum(dim=(2, 3))
+    loss = 1 - (2 * overlap + 1) / (total + 1)
+    return (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
+def hardest_share(step: int, start: int, end: int, final: float = 0.15) -> float:
+    """Share of pixels in the bootstrapped loss: 1 until ``start``, falling linearly to ``final`` at ``end``."""
+    if step <= start:
+        return 1.0
+    return max(final, 1.0 - (1.0 - final) * (step - start) / max(end - start, 1))

@@ -1,0 +1,107 @@
+"""Losses of one training clip of STCN, and its recipes (Cheng et al., NeurIPS 2021, section 4; facts, section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotoscope.layers.aggregation import aggregate_logits
+from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
+from rotoscope.layers.losses import bootstrapped_cross_entropy, dice_loss
+
+SMALL = {"key_depth": 18, "value_width": 32, "value_dim": 128, "thin_dim": 128, "decoder_dims": (128, 64, 32)}
+"""Sizes of ``stcn-small``: a ResNet-18 trunk, half-width value encoder, narrow values and decoder."""
+
+RECIPES = {
+    "stcn-small": Recipe(
+        name="stcn-small",
+        method="stcn",
+        config=SMALL,
+        stages=(Stage(1400, 128, 3, 4), Stage(2100, 192, 3, 4), Stage(600, 192, 4, 3)),
+        objects=(0.5, 0.4, 0.1),
+        learning_rate=5e-4,
+    ),
+}
+"""Recipes by name; each trains from scratch on synthetic clips."""
+
+
+@dataclass(frozen=True)
+class ClipLoss:
+    """What a training clip gives.
+
+    Attributes:
+        loss: scalar to minimise.
+        parts: named scalars for the log.
+        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
+    """
+
+    loss: Tensor
+    parts: dict[str, float]
+    probabilities: Tensor
+
+
+def clip_loss(
+    network: STCNNetwork, images: Tensor, labels: Tensor, objects: int, *, hardest: float = 1.0, dice: float = 1.0
+) -> ClipLoss:
+    """Follow the objects of the first frame through clips; every frame's prediction enters memory, undetached.
+
+    Args:
+        network: what is trained.
+        images: normalised RGB, ``[B, T, 3, H, W]``.
+        labels: int64 ``[B, T, H, W]`` in [0, objects]; an object not in the first frame does not exist.
+        objects: slots ``N``.
+        hardest: share of pixels in the bootstrapped cross-entropy.
+        dice: weight of the dice loss (not in the released recipe, whose weight is 0).
+    """
+    batch, frames = labels.shape[:2]
+    targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
+    valid = (targets[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)
+    features = network.encode_key(images.flatten(0, 1))
+    of_frame = [features.select(torch.arange(batch) * frames + t) for t in range(frames)]
+    keys, values = [], []
+    masks = targets[:, 0]
+    losses, entropies, dices, answers = [], [], [], []
+    for t in range(1, frames):
+        keys.append(of_frame[t - 1].key.flatten(2))
+        values.append(_memorise(network, images[:, t - 1], of_frame[t - 1].f16, masks))
+        logits = _follow(network, torch.cat(keys, dim=-1), torch.cat(values, dim=-1), of_frame[t], valid)
+        probabilities = torch.softmax(logits, dim=1)
+        masks = probabilities[:, 1:] * valid[:, :, None, None]
+        visible = (labels[:, t] * valid.gather(1, (labels[:, t].flatten(1) - 1).clamp(min=0)).view_as(labels[:, t])).long()
+        entropy = bootstrapped_cross_entropy(logits, visible, hardest)
+        overlap = dice_loss(masks, targets[:, t], valid)
+        losses.append(entropy + dice * overlap)
+        entropies.append(entropy.item())
+        dices.append(overlap.item())
+        answers.append(probabilities.detach())
+    parts = {"cross_entropy": sum(entropies) / len(entropies), "dice": sum(dices) / len(dices)}
+    return ClipLoss(torch.stack(losses).sum(), parts, torch.stack(answers, dim=1))
+
+
+def _memorise(network: STCNNetwork, image: Tensor, f16: Tensor, masks: Tensor) -> Tensor:
+    """Values ``[B, N, Cv, h*w]`` of a frame with masks ``[B, N, H, W]``."""
+    objects = masks.shape[1]
+    others = masks.sum(dim=1, keepdim=True) - masks
+
+    def per_object(tensor: Tensor) -> Tensor:
+        return tensor.repeat_interleave(objects, dim=0)
+
+    value = network.encode_value(
+        per_object(image), per_object(f16), masks.flatten(0, 1)[:, None], others.flatten(0, 1)[:, None]
+    )
+    return value.flatten(2).unflatten(0, (-1, objects))
+
+
+def _follow(network: STCNNetwork, keys: Tensor, values: Tensor, query: FrameFeatures, valid: Tensor) -> Tensor:
+    """Aggregated logits ``[B, 1 + N, H, W]`` of a query frame, read from memory with the full softmax."""
+    batch, objects = valid.shape
+    weights = torch.softmax(affinity(keys, query.key.flatten(2)), dim=1)
+    readout = (values.flatten(1, 2) @ weights).unflatten(1, (objects, -1)).flatten(0, 1)
+    readout = readout.unflatten(-1, tuple(query.key.shape[-2:]))
+    expanded = FrameFeatures(*(tensor.repeat_interleave(objects, dim=0) for tensor in query))
+    logits = network.decode(readout, expanded).unflatten(0, (batch, objects))[:, :, 0]
+    return aggregate_logits(torch.sigmoid(logits) * valid[:, :, None, None], dim=1)

@@ -1,0 +1,1 @@
+"""Training: the loop, shared losses, recipes, checkpoints."""
