@@ -1,1 +1,51 @@
-"""Rotoscope cuts objects out of video."""
+"""Rotoscope cuts objects out of video: masks of one frame in, masks of every frame out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rotoscope.errors import CheckpointError, InputError, RotoscopeError, SessionError
+
+if TYPE_CHECKING:
+    from rotoscope.masks import read_masks
+    from rotoscope.methods.base import Method, Prediction, Session
+    from rotoscope.segmenting import segment
+    from rotoscope.video import Frame, open_video
+    from rotoscope.weights import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "Frame",
+    "InputError",
+    "Method",
+    "Prediction",
+    "RotoscopeError",
+    "Session",
+    "SessionError",
+    "load",
+    "open_video",
+    "read_masks",
+    "segment",
+]
+
+_HOMES = {
+    "Frame": "rotoscope.video",
+    "Method": "rotoscope.methods.base",
+    "Prediction": "rotoscope.methods.base",
+    "Session": "rotoscope.methods.base",
+    "load": "rotoscope.weights",
+    "open_video": "rotoscope.video",
+    "read_masks": "rotoscope.masks",
+    "segment": "rotoscope.segmenting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that the command line starts without PyTorch."""
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'rotoscope' has no attribute {name!r}")

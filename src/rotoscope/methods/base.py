@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -215,7 +216,30 @@ class Method(nn.Module, ABC):
     """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
 
     task: ClassVar[Task] = "semi"
+    config_class: ClassVar[type[Any]]
+    inference_options: ClassVar[tuple[str, ...]] = ()
+    """Fields of the config that may differ from what the weights were trained with."""
+
     precision: str = "exact"
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        self.config = config if config is not None else self.config_class()
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Change inference options of the config.
+
+        Raises:
+            InputError: a field that does not exist, or that the weights fix.
+        """
+        self.config = self.configured(changes)
+
+    def configured(self, changes: Mapping[str, Any]) -> Any:
+        """The config with inference options changed; see :meth:`reconfigure`."""
+        unknown = sorted(set(changes) - set(self.inference_options))
+        if unknown:
+            raise InputError(f"there is no option {unknown[0]!r}; the options are {', '.join(self.inference_options)}.")
+        return dataclasses.replace(self.config, **changes)
 
     @abstractmethod
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rotoscope.layers.canvas import Resizing
 from rotoscope.layers.resnet import Depth
 
 
@@ -20,6 +21,8 @@ class STCNConfig:
         thin_dim: channels of the compressed query features that enter the decoder beside the readout.
         decoder_dims: channels at stride 16, 8 and 4 of the decoder.
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
+        max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
+        resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
         memory: policy of the memory bank: ``every:K``, ``first-latest`` or ``lfu:M`` (M in frames' worth of features).
         usage: what counts as use of a feature: being among the top-k, or its softmax weight (thesis, table 4).
         mem_every: a frame enters memory every so many frames (``every:K`` sets it too).
@@ -35,6 +38,8 @@ class STCNConfig:
     thin_dim: int = 512
     decoder_dims: tuple[int, int, int] = (512, 256, 256)
     short_side: int | None = None
+    max_short_side: int | None = 1088
+    resizing: Resizing = "bicubic"
     memory: str = "lfu:4"
     usage: Literal["topk", "softmax"] = "topk"
     mem_every: int = 5

@@ -1,0 +1,97 @@
+"""Between a frame's own size and the size a network works at: resizing, padding, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rotoscope.layers.normalise import normalise
+
+Resizing = Literal["bicubic", "area"]
+"""``bicubic``: the normalised tensor, masks by nearest neighbour, as the released codes do; ``area``: averaging."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """One video's geometry.
+
+    Attributes:
+        size: width and height of the frames.
+        work: width and height after resizing.
+        multiple: the network wants sides that are multiples of this.
+        resizing: how images and masks are resized when ``work`` differs from ``size``.
+    """
+
+    size: tuple[int, int]
+    work: tuple[int, int]
+    multiple: int = 16
+    resizing: Resizing = "bicubic"
+
+    @classmethod
+    def fit(
+        cls,
+        size: tuple[int, int],
+        *,
+        short_side: int | None = None,
+        max_short_side: int | None = None,
+        multiple: int = 16,
+        resizing: Resizing = "bicubic",
+    ) -> Canvas:
+        """Choose the working size.
+
+        Args:
+            size: width and height of the frames.
+            short_side: resize so that the shorter side has this length; None leaves it.
+            max_short_side: resize only if the shorter side is longer than this.
+            multiple: pad to multiples of this.
+            resizing: see :class:`Canvas`.
+        """
+        shortest = min(size)
+        target = short_side or (max_short_side if max_short_side and shortest > max_short_side else shortest)
+        work = (max(1, round(size[0] * target / shortest)), max(1, round(size[1] * target / shortest)))
+        return cls(size, work, multiple, resizing)
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Left, right, top and bottom padding; the smaller half comes first (released code of STCN)."""
+        extra = [-side % self.multiple for side in self.work]
+        return extra[0] // 2, extra[0] - extra[0] // 2, extra[1] // 2, extra[1] - extra[1] // 2
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Width and height that enter the network."""
+        left, right, top, bottom = self.padding
+        return self.work[0] + left + right, self.work[1] + top + bottom
+
+    def image(self, image: NDArray[Any], device: torch.device) -> Tensor:
+        """RGB ``[H, W, 3]`` (uint8 or float in [0, 1]) to the normalised, padded ``[1, 3, H', W']``."""
+        if self.work != self.size and self.resizing == "area":
+            shrink = self.work[0] < self.size[0]
+            image = cv2.resize(image, self.work, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
+        tensor = normalise(tensor)
+        if self.work != self.size and self.resizing == "bicubic":
+            tensor = F.interpolate(tensor, size=self.work[::-1], mode="bicubic", align_corners=False)
+        return F.pad(tensor, self.padding)
+
+    def masks(self, masks: Tensor) -> Tensor:
+        """Masks ``[N, H, W]`` in [0, 1] to the padded working size."""
+        if self.work != self.size:
+            mode = "nearest" if self.resizing == "bicubic" else "area"
+            masks = F.interpolate(masks[None], size=self.work[::-1], mode=mode)[0]
+        return F.pad(masks, self.padding)
+
+    def restore(self, probabilities: Tensor) -> Tensor:
+        """Probabilities ``[C, H', W']`` back to ``[C, H, W]`` at the frame's own size."""
+        left, _, top, _ = self.padding
+        cropped = probabilities[:, top : top + self.work[1], left : left + self.work[0]]
+        if self.work == self.size:
+            return cropped.contiguous()
+        return F.interpolate(cropped[None], size=self.size[::-1], mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,53 @@
+"""The fast form of a network: batch norms folded into convolutions, channels last, bfloat16 where it is native."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""Processor flags of native bfloat16: two of x86, one of ARM."""
+
+
+def has_native_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16 rather than imitating it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type != "cpu":
+        return False
+    described = Path("/proc/cpuinfo")
+    if not described.exists():
+        return False
+    lines = described.read_text().splitlines()
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return bool(CPU_FLAGS & set(flags.split()))
+
+
+def fold_batch_norms(model: nn.Module) -> None:
+    """Fold every batch norm into the convolution before it, in place.
+
+    A pair is a module ``convN`` with a sibling ``bnN``, or a convolution followed by a batch norm in a Sequential.
+    """
+    for parent in list(model.modules()):
+        names = [name for name, _ in parent.named_children()]
+        pairs = [(name, name.replace("conv", "bn")) for name in names if name.startswith("conv")]
+        if isinstance(parent, nn.Sequential):
+            pairs += list(zip(names, names[1:], strict=False))
+        for first, second in pairs:
+            convolution, norm = getattr(parent, first), getattr(parent, second, None)
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(parent, second, nn.Identity())
+
+
+def prepare(model: nn.Module, precision: str, *, bfloat16: bool) -> None:
+    """Put a network in its fast form, in place; ``exact`` leaves it as it is."""
+    if precision == "exact":
+        return
+    fold_batch_norms(model)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if bfloat16:
+        model.to(torch.bfloat16)

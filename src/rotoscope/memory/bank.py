@@ -1,0 +1,249 @@
+"""A bank of keys and values in preallocated storage."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from rotoscope.memory.policies import Policy
+from rotoscope.memory.read import dense_read, top_features, weighted_sum
+
+GROWTH_WARNING = 1_000_000
+"""Stored features at which a bank without a capacity warns (about 600 frames at 480p)."""
+
+
+class MemoryBank:
+    """Keys shared by all objects and one value tensor per object.
+
+    Features stand in the order they were stored. An object that came later has values for the last part only, so
+    it reads from that part; eviction keeps the order. Pinned features never leave, but count towards the capacity:
+    pins are granted only while they leave room for one more frame. Beside the stored features there may be one
+    temporary frame (``include_last``), which the next write replaces and which is not counted.
+
+    Args:
+        policy: what enters and what leaves.
+        usage: whether use is counted by presence in the top-k or by softmax weight (thesis, table 4).
+    """
+
+    def __init__(self, policy: Policy, usage: Literal["topk", "softmax"] = "topk") -> None:
+        self.policy = policy
+        self.usage = usage
+        self.capacity: int | None = None
+        self._size = 0
+        self._temporary = 0
+        self._stored = 0
+        self._keys = torch.empty(0, 0)
+        self._norms = torch.empty(0)
+        self._hits = torch.empty(0, dtype=torch.float64)
+        self._age = torch.empty(0, dtype=torch.int64)
+        self._pinned = torch.empty(0, dtype=torch.bool)
+        self._serial = torch.empty(0, dtype=torch.int64)
+        self._values: dict[int, Tensor] = {}
+        self._start: dict[int, int] = {}
+        self._warned = False
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def serials(self) -> Tensor:
+        """Number in the order of storing of each stored feature, ``[N]``, ascending."""
+        return self._serial[: self._size].clone()
+
+    @property
+    def pinned(self) -> Tensor:
+        """Which stored features never leave, bool ``[N]``."""
+        return self._pinned[: self._size].clone()
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Objects that have values here."""
+        return tuple(self._values)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of storage, used or not."""
+        own = (self._keys, self._norms, self._hits, self._age, self._pinned, self._serial)
+        return sum(t.numel() * t.element_size() for t in (*own, *self._values.values()))
+
+    def store(
+        self, key: Tensor, values: Mapping[int, Tensor], *, pinned: Tensor | None = None, temporary: bool = False
+    ) -> None:
+        """Store the features of one frame, making room first.
+
+        Args:
+            key: ``[Ck, n]``.
+            values: ``{object_id: [Cv, n]}`` for every object of the bank, and any new ones.
+            pinned: which of the features never leave, bool ``[n]``.
+            temporary: hold them only until the next write of either kind.
+        """
+        count = key.shape[1]
+        self._temporary = 0
+        missing = [object_id for object_id in self._values if object_id not in values]
+        if missing:
+            raise ValueError(f"no value given for object {missing[0]}")
+        if self.capacity is None and self.policy.frames is not None:
+            self.capacity = self.policy.frames * count
+        if not temporary and self.capacity is not None:
+            if count > self.capacity:
+                raise ValueError(f"a frame of {count} features does not fit a capacity of {self.capacity}")
+            self._evict(max(0, self._size + count - self.capacity))
+        self._reserve(key, values, count)
+        stop = self._size + count
+        span = slice(self._size, stop)
+        self._keys[:, span] = key
+        self._norms[span] = key.square().sum(dim=0)
+        for object_id, value in values.items():
+            self._values[object_id][span] = value.transpose(0, 1)
+            self._start.setdefault(object_id, self._size)
+        if temporary:
+            self._temporary = count
+            return
+        self._hits[span] = 0
+        self._age[span] = 0
+        self._pinned[span] = self._granted(pinned, count)
+        self._serial[span] = torch.arange(self._stored, self._stored + count, device=key.device)
+        self._stored += count
+        self._size = stop
+        if self.capacity is None and stop > GROWTH_WARNING and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"the memory holds {stop} features and grows with the video; use the policy lfu:M for long videos",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def read(self, query: Tensor, top_k: int | None) -> dict[int, Tensor]:
+        """Read for every object, and count which features were of use.
+
+        Args:
+            query: key of the query frame, ``[Ck, Q]``.
+            top_k: features that each query feature reads from; None for all.
+        Returns: ``{object_id: [Cv, Q]}``.
+        """
+        total = self._size + self._temporary
+        readouts: dict[int, Tensor] = {}
+        for start in sorted(set(self._start.values())):
+            ids = [object_id for object_id, first in self._start.items() if first == start]
+            keys, norms = self._keys[:, start:total], self._norms[start:total]
+            values = [self._values[object_id][start:total] for object_id in ids]
+            if top_k is None:
+                found, used = dense_read(keys, norms, query, values)
+            else:
+                indices, weights = top_features(keys, norms, query, top_k)
+                found = [weighted_sum(value, indices, weights) for value in values]
+                share = weights.flatten() if self.usage == "softmax" else None
+                used = torch.bincount(indices.flatten(), share, minlength=total - start)
+            self._hits[start : self._size] += used[: self._size - start]
+            readouts.update((object_id, readout.transpose(0, 1)) for object_id, readout in zip(ids, found, strict=True))
+        self._age[: self._size] += 1
+        return {object_id: readouts[object_id] for object_id in self._values}
+
+    def forget(self, object_id: int) -> None:
+        """Drop an object's values; without any object left the bank is empty."""
+        del self._values[object_id], self._start[object_id]
+        if not self._values:
+            self._size = self._temporary = 0
+
+    def limit(self, capacity: int) -> None:
+        """Set the capacity in features, letting go of what no longer fits."""
+        self.capacity = capacity
+        self._temporary = 0
+        self._evict(max(0, self._size - capacity))
+
+    def state(self) -> dict[str, Any]:
+        """Everything stored, as tensors and numbers."""
+        total = self._size + self._temporary
+        tensors: dict[str, Any] = {
+            "keys": self._keys[:, :total].clone(),
+            "hits": self._hits[: self._size].clone(),
+            "age": self._age[: self._size].clone(),
+            "pinned": self._pinned[: self._size].clone(),
+            "serial": self._serial[: self._size].clone(),
+            "numbers": [self._size, self._temporary, self._stored, -1 if self.capacity is None else self.capacity],
+            "start": [[object_id, start] for object_id, start in self._start.items()],
+        }
+        return tensors | {f"value.{object_id}": value[:total].clone() for object_id, value in self._values.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the bank that gave ``state``."""
+        size, temporary, stored, capacity = state["numbers"]
+        self.capacity = None if capacity < 0 else capacity
+        self._size = self._temporary = 0
+        values = {int(object_id): state[f"value.{object_id}"] for object_id, _ in state["start"]}
+        self._values = {}
+        key: Tensor = state["keys"]
+        if key.shape[1]:
+            self._reserve(key, {i: value.transpose(0, 1) for i, value in values.items()}, key.shape[1])
+            total = size + temporary
+            self._keys[:, :total] = key
+            self._norms[:total] = key.square().sum(dim=0)
+            for name in ("hits", "age", "pinned", "serial"):
+                getattr(self, f"_{name}")[:size] = state[name]
+            for object_id, value in values.items():
+                self._values[object_id][:total] = value
+        self._size, self._temporary, self._stored = size, temporary, stored
+        self._start = {int(object_id): int(start) for object_id, start in state["start"]}
+
+    def _granted(self, pinned: Tensor | None, count: int) -> Tensor | bool:
+        """Which of the incoming features may be pinned."""
+        if self.policy.keeps_first and self._size == 0:
+            return True
+        if pinned is None:
+            return False
+        if self.capacity is None:
+            return pinned
+        room = self.capacity - count - int(self._pinned[: self._size].sum())
+        return pinned & (pinned.cumsum(0) <= room)
+
+    def _evict(self, surplus: int) -> None:
+        if surplus <= 0:
+            return
+        candidates = torch.nonzero(~self._pinned[: self._size]).flatten()
+        if surplus > len(candidates):  # a smaller capacity was set: pins give way, the oldest last
+            pins = torch.nonzero(self._pinned[: self._size]).flatten()
+            extra = pins[len(pins) - (surplus - len(candidates)) :]
+            leaving = torch.cat([candidates, extra])
+        else:
+            leaving = candidates[self.policy.victims(self._hits[candidates], self._age[candidates], surplus)]
+        kept = torch.ones(self._size, dtype=torch.bool, device=leaving.device)
+        kept[leaving] = False
+        before = kept.cumsum(0).tolist()
+        self._start = {i: before[start - 1] if start else 0 for i, start in self._start.items()}
+        order = torch.nonzero(kept).flatten()
+        size = len(order)
+        self._keys[:, :size] = self._keys[:, order]
+        for tensor in (self._norms, self._hits, self._age, self._pinned, self._serial, *self._values.values()):
+            tensor[:size] = tensor[order]
+        self._size = size
+
+    def _reserve(self, key: Tensor, values: Mapping[int, Tensor], count: int) -> None:
+        """Make storage for ``count`` more features; a bank without a capacity doubles its own."""
+        needed = self._size + count
+        have = self._keys.shape[1]
+        if needed > have:
+            if self.capacity is not None:
+                room = max(self.capacity, needed)
+            else:
+                room = max(needed, 2 * have)
+            used = self._size
+            keys = key.new_empty(key.shape[0], room)
+            keys[:, :used] = self._keys[:, :used] if used else 0
+            self._keys = keys
+            for name in ("_norms", "_hits", "_age", "_pinned", "_serial"):
+                old: Tensor = getattr(self, name)
+                kind = key.dtype if name == "_norms" else old.dtype
+                new = torch.zeros(room, dtype=kind, device=key.device)
+                new[:used] = old[:used]
+                setattr(self, name, new)
+            for object_id, value in self._values.items():
+                grown = value.new_empty(room, value.shape[1])
+                grown[:used] = value[:used]
+                self._values[object_id] = grown
+        for object_id, value in values.items():
+            if object_id not in self._values:
+                self._values[object_id] = value.new_zeros(self._keys.shape[1], value.shape[0])

@@ -1,0 +1,115 @@
+"""What stays in a memory bank (thesis, chapter 3).
+
+A policy answers two questions: does this frame enter, and which features leave. It sees counts and ages only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from rotoscope.errors import InputError
+
+
+class Policy(Protocol):
+    """Decides over a memory bank."""
+
+    @property
+    def frames(self) -> int | None:
+        """Capacity in frames' worth of features; None grows without end."""
+
+    @property
+    def keeps_first(self) -> bool:
+        """Whether the whole first frame stays for good."""
+
+    def enters(self, since: int) -> bool:
+        """Whether a frame enters that comes ``since`` frames after the last that did."""
+
+    def victims(self, hits: Tensor, age: Tensor, surplus: int) -> Tensor:
+        """Which features leave.
+
+        Args:
+            hits: use of each candidate so far, ``[N]``, in the order of storing.
+            age: frames since it was stored, ``[N]``.
+            surplus: how many must leave, at most N.
+        Returns: positions of those that leave, ``[surplus]``.
+        """
+
+
+@dataclass(frozen=True)
+class EveryK:
+    """Every K-th frame enters and stays: the released STCN. Grows with the video."""
+
+    k: int = 5
+    frames: int | None = None
+    keeps_first: bool = False
+
+    def enters(self, since: int) -> bool:
+        """Every ``k`` frames."""
+        return since >= self.k
+
+    def victims(self, hits: Tensor, age: Tensor, surplus: int) -> Tensor:
+        """The oldest, should a capacity be set from outside."""
+        return age.argsort(descending=True, stable=True)[:surplus]
+
+
+@dataclass(frozen=True)
+class FirstLatest:
+    """The first frame and the latest one; every frame enters."""
+
+    frames: int | None = 2
+    keeps_first: bool = True
+
+    def enters(self, since: int) -> bool:
+        """Always."""
+        return True
+
+    def victims(self, hits: Tensor, age: Tensor, surplus: int) -> Tensor:
+        """The oldest of what is not the first frame."""
+        return age.argsort(descending=True, stable=True)[:surplus]
+
+
+@dataclass(frozen=True)
+class LeastFrequentlyUsed:
+    """The features used least often for their age leave (thesis, section 3.2).
+
+    Every ``k``-th frame enters; score = hits / age; ties leave in the order they were stored.
+    """
+
+    frames: int | None = 4
+    k: int = 5
+    keeps_first: bool = False
+
+    def enters(self, since: int) -> bool:
+        """Every ``k`` frames."""
+        return since >= self.k
+
+    def victims(self, hits: Tensor, age: Tensor, surplus: int) -> Tensor:
+        """Those of the lowest score."""
+        return (hits / age.clamp(min=1)).argsort(stable=True)[:surplus]
+
+
+def parse_policy(text: str, mem_every: int = 5) -> Policy:
+    """Read ``every:K``, ``first-latest`` or ``lfu:M``.
+
+    Args:
+        text: the policy's name and number.
+        mem_every: how often frames enter under ``lfu``.
+
+    Raises:
+        InputError: none of these.
+    """
+    if mem_every < 1:
+        raise InputError(f"mem_every is {mem_every}; give a whole number of at least 1.")
+    name, _, number = text.partition(":")
+    if name == "first-latest" and not number:
+        return FirstLatest()
+    if name in ("every", "lfu") and (number or name == "every"):
+        value = int(number) if number.isdecimal() else mem_every if not number else 0
+        if value >= 1:
+            return EveryK(value) if name == "every" else LeastFrequentlyUsed(value, mem_every)
+    raise InputError(f"memory policy {text!r} is not known; use every:K, first-latest or lfu:M, such as lfu:4.")
+
+

@@ -1,0 +1,100 @@
+"""Reading a memory: which stored features resemble each query feature, and their weighted values."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHUNK = 1 << 22
+"""Most similarities held at once; a larger read goes through the queries in parts."""
+BLOCK = 32
+
+
+def similarity(keys: Tensor, norms: Tensor, query: Tensor) -> Tensor:
+    """Negative squared distance over sqrt(Ck), less the term that is constant along the memory.
+
+    Args:
+        keys: ``[Ck, N]``.
+        norms: squared length of each key, ``[N]``.
+        query: ``[Q, Ck]``.
+    Returns: ``[Q, N]``, ``(2 k . q - |k|^2) / sqrt(Ck)`` (released code of STCN: facts, section 3).
+    """
+    scale = 1.0 / float(keys.shape[0]) ** 0.5
+    return torch.addmm(norms[None], query, keys, beta=-scale, alpha=2 * scale)
+
+
+def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Exact top-k along the last dimension, without sorting rows.
+
+    The k largest entries lie in the k blocks with the largest maxima, so only those blocks are searched.
+
+    Args:
+        scores: ``[Q, N]``.
+        k: how many, at most N.
+    Returns: values and indices, ``[Q, k]`` each, in no particular order.
+    """
+    rows, count = scores.shape
+    blocks = count // BLOCK
+    if blocks < 4 * k:
+        top = scores.topk(k, dim=1, sorted=False)
+        return top.values, top.indices
+    body = scores[:, : blocks * BLOCK].unflatten(1, (BLOCK, blocks))  # entry (i, b) is number i * blocks + b
+    chosen = body.amax(dim=1).topk(k, dim=1, sorted=False).indices
+    offsets = torch.arange(0, blocks * BLOCK, blocks, device=scores.device)
+    tail = torch.arange(blocks * BLOCK, count, device=scores.device).expand(rows, -1)
+    candidates = torch.cat([(chosen[:, :, None] + offsets).flatten(1), tail], dim=1)
+    top = scores.gather(1, candidates).topk(k, dim=1, sorted=False)
+    return top.values, candidates.gather(1, top.indices)
+
+
+def top_features(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k stored features nearest to each query feature, with softmax weights over those only.
+
+    Args:
+        keys: ``[Ck, N]``.
+        norms: ``[N]``.
+        query: ``[Ck, Q]``.
+        k: how many; all if fewer are stored.
+    Returns: indices int64 and weights float, ``[Q, min(k, N)]`` each.
+    """
+    k = min(k, keys.shape[1])
+    parts = [largest(similarity(keys, norms, part), k) for part in _parts(query, keys.shape[1])]
+    scores = torch.cat([part[0] for part in parts])
+    return torch.cat([part[1] for part in parts]), torch.softmax(scores, dim=1)
+
+
+def weighted_sum(values: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
+    """Sum of the chosen values.
+
+    Args:
+        values: one row per feature, ``[N, Cv]``.
+        indices: ``[Q, k]``.
+        weights: ``[Q, k]``.
+    Returns: ``[Q, Cv]``.
+    """
+    return F.embedding_bag(indices, values, per_sample_weights=weights.to(values.dtype), mode="sum")
+
+
+def dense_read(keys: Tensor, norms: Tensor, query: Tensor, values: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """Read with the softmax over the whole memory.
+
+    Args:
+        keys: ``[Ck, N]``.
+        norms: ``[N]``.
+        query: ``[Ck, Q]``.
+        values: ``[N, Cv]`` each.
+    Returns: a readout ``[Q, Cv]`` for each of ``values``, and the weight each feature got in all, ``[N]``.
+    """
+    readouts: list[list[Tensor]] = [[] for _ in values]
+    usage = torch.zeros_like(norms)
+    for part in _parts(query, keys.shape[1]):
+        weights = torch.softmax(similarity(keys, norms, part), dim=1)
+        usage += weights.sum(dim=0)
+        for readout, value in zip(readouts, values, strict=True):
+            readout.append(weights @ value)
+    return [torch.cat(parts) for parts in readouts], usage
+
+
+def _parts(query: Tensor, stored: int) -> tuple[Tensor, ...]:
+    return query.transpose(0, 1).contiguous().split(max(CHUNK // max(stored, 1), 16))

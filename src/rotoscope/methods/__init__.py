@@ -1,0 +1,40 @@
+"""The methods, imported when asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
+
+from rotoscope.errors import InputError
+from rotoscope.methods.base import Method
+
+METHODS: dict[str, str] = {
+    "stcn": "rotoscope.methods.stcn:STCN",
+}
+"""Name of a method and where its class is."""
+
+
+def method_class(name: str) -> type[Method]:
+    """Return the class of a method.
+
+    Raises:
+        InputError: no such method.
+    """
+    if name not in METHODS:
+        raise InputError(f"method {name!r} is not known{suggestion(name, METHODS)}; the methods are {', '.join(METHODS)}.")
+    module, _, attribute = METHODS[name].partition(":")
+    found: type[Method] = getattr(import_module(module), attribute)
+    return found
+
+
+def method_module(name: str, room: str) -> ModuleType:
+    """Import a room of a method's folder, such as ``training`` or ``official``."""
+    return import_module(f"{METHODS[name].partition(':')[0]}.{room}")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` if a known name is near, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

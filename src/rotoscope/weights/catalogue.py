@@ -1,0 +1,104 @@
+"""What can be loaded by name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rotoscope.errors import CheckpointError, InputError
+from rotoscope.methods import METHODS, suggestion
+
+FOLDER = Path(__file__).parent / "files"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Weights, or a network without weights, that has a name.
+
+    Attributes:
+        name: what it is loaded by.
+        method: its method.
+        task: what it does.
+        file: name in the package's folder of weights; None if the package brings no weights for it.
+        sha256: of the file.
+        parameters: of the network, in millions.
+        summary: one line for ``rotoscope methods``.
+        limits: one line on where it fails.
+        config: fields of the method's config, for an entry without a file.
+    """
+
+    name: str
+    method: str
+    task: str
+    file: str | None
+    sha256: str | None
+    parameters: float
+    summary: str
+    limits: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path | None:
+        """Where the file is."""
+        return FOLDER / self.file if self.file else None
+
+
+CATALOGUE: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="stcn-small",
+            method="stcn",
+            task="masks of one frame given",
+            file="stcn-small.safetensors",
+            sha256=None,
+            parameters=5.3,
+            summary="STCN with a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
+            limits="fast, blurred and small objects; look-alikes",
+        ),
+        Entry(
+            name="stcn",
+            method="stcn",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=54.4,
+            summary="STCN as published (ResNet-50); give its authors' stcn.pth with --weights",
+            limits="memory and time of the full-size network",
+        ),
+    )
+}
+
+
+def find(name: str) -> Entry:
+    """Return the entry of a name.
+
+    Raises:
+        InputError: the name is not known.
+    """
+    if name not in CATALOGUE:
+        raise InputError(
+            f"{name}: neither a file nor known weights{suggestion(name, [*CATALOGUE, *METHODS])}; "
+            f"known are {', '.join(CATALOGUE)}."
+        )
+    return CATALOGUE[name]
+
+
+def verified(entry: Entry) -> Path:
+    """Path of an entry's weights, after checking its hash.
+
+    Raises:
+        CheckpointError: the package brings no weights for it, or the file is damaged.
+    """
+    if entry.path is None:
+        raise CheckpointError(f"{entry.name}: comes without weights. Pass the file of its authors with --weights PATH.")
+    if not entry.path.exists():
+        raise CheckpointError(f"{entry.path}: the weights of {entry.name} are missing. Install the package again.")
+    if entry.sha256 is not None:
+        digest = hashlib.sha256(entry.path.read_bytes()).hexdigest()
+        if digest != entry.sha256:
+            raise CheckpointError(f"{entry.path}: damaged (hash {digest[:12]}…). Install the package again.")
+    return entry.path

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import rotoscope
+from rotoscope.methods.stcn import STCN, STCNConfig
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+def golden_state(network: str) -> dict[str, torch.Tensor]:
+    """The released layout filled by the rule that the reference networks were filled by."""
+    spec = importlib.util.spec_from_file_location("seeded_weights", GOLDEN / "seeded_weights.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    keys = json.loads((GOLDEN / f"{network}.keys.json").read_text())
+    overrides = json.loads((GOLDEN / f"{network}.overrides.json").read_text())
+    state = {name: torch.from_numpy(array) for name, array in module.seeded_state_dict(keys).items()}
+    for name, change in overrides.items():
+        state[name] = state[name] * change["scale"] + change["add"]
+    return state
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Mapping[str, np.ndarray]]:
+    return lambda name: np.load(GOLDEN / f"{name}.npz")
+
+
+@pytest.fixture(scope="session")
+def released_stcn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file in the released layout with golden weights."""
+    path = tmp_path_factory.mktemp("released") / "stcn.pth"
+    torch.save(golden_state("stcn"), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stcn(released_stcn: Path) -> STCN:
+    model = rotoscope.load(released_stcn, precision="exact", device="cpu")
+    assert isinstance(model, STCN)
+    return model
+
+
+@pytest.fixture(scope="session")
+def tiny_stcn() -> STCN:
+    """A small network with fixed random weights: for what does not depend on what was learnt."""
+    torch.manual_seed(7)
+    config = STCNConfig(
+        key_depth=18, value_width=8, key_dim=16, value_dim=16, thin_dim=16, decoder_dims=(16, 16, 8), mem_every=2
+    )
+    model = STCN(config).eval()
+    model.requires_grad_(False)
+    model.network.pred.weight.mul_(20)
+    return model
