@@ -160,17 +160,19 @@ class MemoryBank:
         total = self._size + self._temporary
         tensors: dict[str, Any] = {
             "keys": self._keys[:, :total].clone(),
+            "norms": self._norms[:total].clone(),
             "hits": self._hits[: self._size].clone(),
             "age": self._age[: self._size].clone(),
             "pinned": self._pinned[: self._size].clone(),
             "serial": self._serial[: self._size].clone(),
             "numbers": [self._size, self._temporary, self._stored, -1 if self.capacity is None else self.capacity],
+            "room": self._keys.shape[1],
             "start": [[object_id, start] for object_id, start in self._start.items()],
         }
         return tensors | {f"value.{object_id}": value[:total].clone() for object_id, value in self._values.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the bank that gave ``state``."""
+        """Become the bank that gave ``state``, down to the layout of its storage, so that reads give the same bits."""
         size, temporary, stored, capacity = state["numbers"]
         self.capacity = None if capacity < 0 else capacity
         self._size = self._temporary = 0
@@ -178,10 +180,11 @@ class MemoryBank:
         self._values = {}
         key: Tensor = state["keys"]
         if key.shape[1]:
-            self._reserve(key, {i: value.transpose(0, 1) for i, value in values.items()}, key.shape[1])
+            self._keys = self._keys[:, :0]
+            self._reserve(key, {i: value.transpose(0, 1) for i, value in values.items()}, int(state["room"]), exact=True)
             total = size + temporary
             self._keys[:, :total] = key
-            self._norms[:total] = key.square().sum(dim=0)
+            self._norms[:total] = state["norms"]
             for name in ("hits", "age", "pinned", "serial"):
                 getattr(self, f"_{name}")[:size] = state[name]
             for object_id, value in values.items():
@@ -221,12 +224,14 @@ class MemoryBank:
             tensor[:size] = tensor[order]
         self._size = size
 
-    def _reserve(self, key: Tensor, values: Mapping[int, Tensor], count: int) -> None:
+    def _reserve(self, key: Tensor, values: Mapping[int, Tensor], count: int, exact: bool = False) -> None:
         """Make storage for ``count`` more features; a bank without a capacity doubles its own."""
         needed = self._size + count
         have = self._keys.shape[1]
         if needed > have:
-            if self.capacity is not None:
+            if exact:
+                room = needed
+            elif self.capacity is not None:
                 room = max(self.capacity, needed)
             else:
                 room = max(needed, 2 * have)
