@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotoscope.memory import parse_policy, read
 from rotoscope.errors import InputError
+from rotoscope.memory import parse_policy, read
 
 
 @given(rows=st.integers(1, 9), count=st.integers(1, 4000), k=st.integers(1, 20), seed=st.integers(0, 99))

@@ -136,9 +136,7 @@ def test_objects_that_appear_later(stcn: STCN, golden: Golden) -> None:
     "mistake",
     ["norm_sign", "no_scale", "background", "others", "relu", "spatial_order"],
 )
-def test_each_single_mistake_is_seen(
-    stcn: STCN, golden: Golden, monkeypatch: pytest.MonkeyPatch, mistake: str
-) -> None:
+def test_each_single_mistake_is_seen(stcn: STCN, golden: Golden, monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
     """The comparison fails when one thing is done wrongly."""
     from rotoscope.layers import blocks
     from rotoscope.memory import read

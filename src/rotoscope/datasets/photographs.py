@@ -63,13 +63,15 @@ class Photographs:
         root = Path(root)
         static = next((p for p in (root / "train" / "static", root / "static", root) if (p / "masks").is_dir()), None)
         if static is None:
-            raise InputError(f"{root}: no images/ with masks/ beside it (nor in static/ or train/static/). Give --data.")
+            raise InputError(
+                f"{root}: no images/ with masks/ beside it (nor in static/ or train/static/). Give --data."
+            )
         images = {p.stem: p for p in list_images(static / "images")}
-        pairs = [
-            Photograph(images[mask.stem], mask) for mask in list_images(static / "masks") if mask.stem in images
-        ]
+        pairs = [Photograph(images[mask.stem], mask) for mask in list_images(static / "masks") if mask.stem in images]
         if not pairs:
-            raise InputError(f"{static}: no mask has an image of the same name. Name them alike, such as 1.jpg and 1.png.")
+            raise InputError(
+                f"{static}: no mask has an image of the same name. Name them alike, such as 1.jpg and 1.png."
+            )
         folders = (root / "textures", static.parent / "textures", static / "textures")
         textures = next((list_images(p) for p in folders if p.is_dir()), [])
         return cls(tuple(pairs), tuple(textures))

@@ -198,9 +198,7 @@ class SyntheticClips:
         return self._shape(rng)
 
 
-def _visible_first(
-    frames: NDArray[np.uint8], labels: NDArray[np.uint8], objects: int, minimum: int
-) -> Clip | None:
+def _visible_first(frames: NDArray[np.uint8], labels: NDArray[np.uint8], objects: int, minimum: int) -> Clip | None:
     """Keep the objects seen well enough in the first frame, renumbered 1..N; None if there is none."""
     counts = np.bincount(labels[0].ravel(), minlength=256)
     seen = [i for i in range(1, 256) if counts[i] >= minimum][:objects]

@@ -22,7 +22,9 @@ def region_similarity(prediction: NDArray[Any], truth: NDArray[Any]) -> float:
         InputError: different shapes.
     """
     if prediction.shape != truth.shape:
-        raise InputError(f"masks of shapes {prediction.shape} and {truth.shape} cannot be compared. Make them one size.")
+        raise InputError(
+            f"masks of shapes {prediction.shape} and {truth.shape} cannot be compared. Make them one size."
+        )
     ours, theirs = prediction.astype(bool), truth.astype(bool)
     union = int(np.count_nonzero(ours | theirs))
     return int(np.count_nonzero(ours & theirs)) / union if union else 1.0

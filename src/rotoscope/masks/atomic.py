@@ -27,7 +27,9 @@ def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise RotoscopeError(f"{path}: cannot be written ({error.strerror}). Make room or choose another place.") from None
+        raise RotoscopeError(
+            f"{path}: cannot be written ({error.strerror}). Make room or choose another place."
+        ) from None
     temporary = Path(name)
     try:
         yield temporary
@@ -39,7 +41,9 @@ def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
         temporary.chmod(0o666 & ~mask)
         os.replace(temporary, path)
     except OSError as error:
-        raise RotoscopeError(f"{path}: cannot be written ({error.strerror}). Make room or choose another place.") from None
+        raise RotoscopeError(
+            f"{path}: cannot be written ({error.strerror}). Make room or choose another place."
+        ) from None
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()

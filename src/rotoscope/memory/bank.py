@@ -181,7 +181,9 @@ class MemoryBank:
         key: Tensor = state["keys"]
         if key.shape[1]:
             self._keys = self._keys[:, :0]
-            self._reserve(key, {i: value.transpose(0, 1) for i, value in values.items()}, int(state["room"]), exact=True)
+            self._reserve(
+                key, {i: value.transpose(0, 1) for i, value in values.items()}, int(state["room"]), exact=True
+            )
             total = size + temporary
             self._keys[:, :total] = key
             self._norms[:total] = state["norms"]

@@ -111,5 +111,3 @@ def parse_policy(text: str, mem_every: int = 5) -> Policy:
         if value >= 1:
             return EveryK(value) if name == "every" else LeastFrequentlyUsed(value, mem_every)
     raise InputError(f"memory policy {text!r} is not known; use every:K, first-latest or lfu:M, such as lfu:4.")
-
-

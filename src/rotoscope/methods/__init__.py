@@ -23,7 +23,9 @@ def method_class(name: str) -> type[Method]:
         InputError: no such method.
     """
     if name not in METHODS:
-        raise InputError(f"method {name!r} is not known{suggestion(name, METHODS)}; the methods are {', '.join(METHODS)}.")
+        raise InputError(
+            f"method {name!r} is not known{suggestion(name, METHODS)}; the methods are {', '.join(METHODS)}."
+        )
     module, _, attribute = METHODS[name].partition(":")
     found: type[Method] = getattr(import_module(module), attribute)
     return found

@@ -53,7 +53,9 @@ class Prediction:
         ids = tuple(object_ids)
         slots = probabilities.argmax(dim=0)
         flat = slots.flatten()
-        count = torch.zeros(len(ids) + 1, device=flat.device).index_add_(0, flat, torch.ones_like(flat, dtype=torch.float32))
+        count = torch.zeros(len(ids) + 1, device=flat.device).index_add_(
+            0, flat, torch.ones_like(flat, dtype=torch.float32)
+        )
         best = probabilities.amax(dim=0).flatten()
         total = torch.zeros_like(count).index_add_(0, flat, best)
         confidence = (total / count.clamp(min=1))[1:].tolist()

@@ -17,7 +17,11 @@ from rotoscope.masks.atomic import atomic_write
 
 
 def save_run(
-    path: Path, model: nn.Module, average: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]
+    path: Path,
+    model: nn.Module,
+    average: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
 ) -> None:
     """Save weights, their moving average, the optimiser's moments, and ``facts`` (JSON-able)."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -25,7 +29,11 @@ def save_run(
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
     with atomic_write(path) as temporary:
-        save_file({name: t.detach().contiguous().clone() for name, t in tensors.items()}, temporary, {"facts": json.dumps(facts)})
+        save_file(
+            {name: t.detach().contiguous().clone() for name, t in tensors.items()},
+            temporary,
+            {"facts": json.dumps(facts)},
+        )
 
 
 def load_run(
@@ -49,7 +57,9 @@ def load_run(
     try:
         model.load_state_dict(parts["model"])
     except RuntimeError as error:
-        raise CheckpointError(f"{path}: of another network than the recipe's ({str(error).splitlines()[1].strip()})") from None
+        raise CheckpointError(
+            f"{path}: of another network than the recipe's ({str(error).splitlines()[1].strip()})"
+        ) from None
     for name, tensor in parts["average"].items():
         average[name].copy_(tensor)
     state: dict[int, dict[str, Tensor]] = {}

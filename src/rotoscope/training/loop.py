@@ -120,7 +120,11 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint."""
         save_run(
-            self.checkpoint, self.network, self.average, self.optimizer, {"step": self.step, "recipe": _plain(self.recipe)}
+            self.checkpoint,
+            self.network,
+            self.average,
+            self.optimizer,
+            {"step": self.step, "recipe": _plain(self.recipe)},
         )
 
     def run(self, *, save_every: int = 100, log_every: int = 10) -> Iterator[Progress]:

@@ -79,7 +79,9 @@ def config_from(cls: type[Method], fields: dict[str, Any]) -> Any:
     known = {field.name for field in dataclasses.fields(config_class)}
     foreign = sorted(set(fields) - known)
     if foreign:
-        raise CheckpointError(f"the weights ask for {foreign[0]!r}, which this version does not know. Update rotoscope.")
+        raise CheckpointError(
+            f"the weights ask for {foreign[0]!r}, which this version does not know. Update rotoscope."
+        )
     return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 

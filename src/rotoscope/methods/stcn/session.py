@@ -84,12 +84,16 @@ class STCNSession(Session):
         bank = {f"bank.{name}": value for name, value in self.bank.state().items()}
         size = list(self._size) if self._size else None
         pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
-        return bank | pending | {
-            "ids": list(self._ids),
-            "size": size,
-            "next_index": self._next_index,
-            "since_write": self._since_write,
-        }
+        return (
+            bank
+            | pending
+            | {
+                "ids": list(self._ids),
+                "size": size,
+                "next_index": self._next_index,
+                "since_write": self._since_write,
+            }
+        )
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""

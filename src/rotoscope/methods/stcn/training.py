@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
+from rotoscope.layers.losses import bootstrapped_cross_entropy, dice_loss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
-from rotoscope.layers.losses import bootstrapped_cross_entropy, dice_loss
 
 SMALL = {"key_depth": 18, "value_width": 32, "value_dim": 128, "thin_dim": 128, "decoder_dims": (128, 64, 32)}
 """Sizes of ``stcn-small``: a ResNet-18 trunk, half-width value encoder, narrow values and decoder."""
@@ -71,7 +71,9 @@ def clip_loss(
         logits = _follow(network, torch.cat(keys, dim=-1), torch.cat(values, dim=-1), of_frame[t], valid)
         probabilities = torch.softmax(logits, dim=1)
         masks = probabilities[:, 1:] * valid[:, :, None, None]
-        visible = (labels[:, t] * valid.gather(1, (labels[:, t].flatten(1) - 1).clamp(min=0)).view_as(labels[:, t])).long()
+        visible = (
+            labels[:, t] * valid.gather(1, (labels[:, t].flatten(1) - 1).clamp(min=0)).view_as(labels[:, t])
+        ).long()
         entropy = bootstrapped_cross_entropy(logits, visible, hardest)
         overlap = dice_loss(masks, targets[:, t], valid)
         losses.append(entropy + dice * overlap)

@@ -1,0 +1,60 @@
+"""``open_video``: whatever it is, as a video."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rotoscope.errors import InputError
+from rotoscope.video.arrays import ArrayVideo, IteratorVideo
+from rotoscope.video.base import Video
+from rotoscope.video.files import StreamVideo, VideoFile
+from rotoscope.video.images import ImageSequence, is_image, natural_key
+
+
+def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | None = None) -> Video:
+    """Open a source of frames.
+
+    Args:
+        source: a file that FFmpeg reads, a folder of images, a glob such as ``"shots/*.png"``, ``"camera:0"``, the
+            address of a stream (``rtsp://…``), an array ``[T, H, W, 3]``, an iterable of arrays or frames, or a
+            :class:`Video`, which is returned as it is.
+        prefetch: at most this many frames are decoded ahead.
+        start: first frame to give.
+        end: the frame after the last to give; None for all.
+
+    Raises:
+        InputError: nothing is there, it is not a video, or the range lies outside.
+    """
+    if isinstance(source, Video):
+        return source
+    if isinstance(source, np.ndarray):
+        return ArrayVideo(source, prefetch, start, end)
+    if not isinstance(source, (str, Path)):
+        if isinstance(source, Iterable):
+            return IteratorVideo(source, prefetch, start, end)
+        raise InputError(f"a {type(source).__name__} is no video. Give a path, an array or an iterable of arrays.")
+    text = str(source)
+    if text.startswith("camera:") or "://" in text:
+        return StreamVideo(text, prefetch, start, end)
+    path = Path(source)
+    if path.is_dir():
+        images = [p for p in path.iterdir() if is_image(p)]
+        if not images:
+            raise InputError(f"{path}: a folder without images. Give a folder of frames, or a video file.")
+        return ImageSequence(images, path.resolve().name, prefetch, start, end)
+    if path.exists():
+        if is_image(path):
+            return ImageSequence([path], path.stem, prefetch, start, end)
+        return VideoFile(path, prefetch, start, end)
+    if any(sign in text for sign in "*?["):
+        matches = [p for p in map(Path, glob.glob(text)) if is_image(p)]
+        if not matches:
+            raise InputError(f"{text}: no image matches. Quote the pattern, and look at the folder.")
+        matches.sort(key=natural_key)
+        return ImageSequence(matches, matches[0].resolve().parent.name, prefetch, start, end)
+    raise InputError(f"{path}: no such file or folder.")
