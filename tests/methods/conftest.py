@@ -18,7 +18,8 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 def golden_state(network: str) -> dict[str, torch.Tensor]:
     """The released layout filled by the rule that the reference networks were filled by."""
     spec = importlib.util.spec_from_file_location("seeded_weights", GOLDEN / "seeded_weights.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     keys = json.loads((GOLDEN / f"{network}.keys.json").read_text())

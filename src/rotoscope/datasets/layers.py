@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +64,7 @@ def composite(
         map_x, map_y = camera.sampling_map(t, (background.shape[1], background.shape[0]), size)
         image = cv2.remap(background, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         image = _recolour(image, coats[0]).astype(np.float32)
-        label = np.zeros((size, size), np.uint8)
+        label: NDArray[Any] = np.zeros((size, size), np.uint8)
         if scene is not None:
             label = cv2.remap(scene, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
         if blurred:
@@ -94,7 +95,7 @@ def _colour_change(rng: np.random.Generator, chance: float) -> tuple[NDArray[np.
     return gain.astype(np.float32), float(rng.uniform(0.75, 1.35))
 
 
-def _recolour(image: NDArray[np.uint8], coat: tuple[NDArray[np.float32], float]) -> NDArray[np.uint8]:
+def _recolour(image: NDArray[Any], coat: tuple[NDArray[np.float32], float]) -> NDArray[Any]:
     gain, gamma = coat
     if gamma == 1.0:
         return image
@@ -103,7 +104,7 @@ def _recolour(image: NDArray[np.uint8], coat: tuple[NDArray[np.float32], float])
     return np.asarray(cv2.LUT(image, np.ascontiguousarray(table[None])))
 
 
-def _smear(image: NDArray[np.float32], move: NDArray[np.float64]) -> NDArray[np.float32]:
+def _smear(image: NDArray[Any], move: NDArray[np.float64]) -> NDArray[Any]:
     """Motion blur along ``move`` pixels."""
     length = min(float(np.hypot(*move)), 21.0)
     if length < 2:
@@ -140,7 +141,7 @@ class _Finish:
             soft=float(rng.uniform(0.5, 1.6)) if rng.random() < 0.2 else 0.0,
         )
 
-    def apply(self, rng: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def apply(self, rng: np.random.Generator, image: NDArray[Any]) -> NDArray[np.uint8]:
         if self.soft:
             image = np.asarray(cv2.GaussianBlur(image, (0, 0), self.soft), dtype=np.float32)
         if self.flicker:

@@ -95,7 +95,7 @@ class SyntheticClips:
         for _ in range(2):
             if rng.random() < config.extra:
                 layers.append(self._passer_by(rng, calm, layers))
-        rng.shuffle(layers)  # type: ignore[arg-type]
+        rng.shuffle(layers)
         frames, labels = composite(rng, background, scene_labels, scene_ids, camera, layers, config.size)
         return _visible_first(frames, labels, config.objects, minimum=max(24, (config.size // 24) ** 2))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import torch
@@ -35,7 +36,7 @@ def fold_batch_norms(model: nn.Module) -> None:
         names = [name for name, _ in parent.named_children()]
         pairs = [(name, name.replace("conv", "bn")) for name in names if name.startswith("conv")]
         if isinstance(parent, nn.Sequential):
-            pairs += list(zip(names, names[1:], strict=False))
+            pairs += list(itertools.pairwise(names))
         for first, second in pairs:
             convolution, norm = getattr(parent, first), getattr(parent, second, None)
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

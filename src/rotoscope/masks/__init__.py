@@ -1,1 +1,19 @@
 """Masks in and out."""
+
+from rotoscope.masks.atomic import atomic_write
+from rotoscope.masks.drawing import contact_sheet, overlay
+from rotoscope.masks.palette import davis_palette
+from rotoscope.masks.reading import MaskReading, read_masks
+from rotoscope.masks.writing import FORMATS, MaskWriter, open_writer
+
+__all__ = [
+    "FORMATS",
+    "MaskReading",
+    "MaskWriter",
+    "atomic_write",
+    "contact_sheet",
+    "davis_palette",
+    "open_writer",
+    "overlay",
+    "read_masks",
+]

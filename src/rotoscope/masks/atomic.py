@@ -10,6 +10,11 @@ from pathlib import Path
 
 from rotoscope.errors import RotoscopeError
 
+_umask = os.umask(0o022)
+os.umask(_umask)
+MODE = 0o666 & ~_umask
+"""What a plainly created file would get; temporary files are private by default."""
+
 
 @contextmanager
 def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
@@ -36,9 +41,7 @@ def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             with temporary.open("rb+") as written:
                 os.fsync(written.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(MODE)
         os.replace(temporary, path)
     except OSError as error:
         raise RotoscopeError(

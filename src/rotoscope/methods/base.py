@@ -204,7 +204,7 @@ class Session(ABC):
         if image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"frame {self._next_index} has shape {image.shape}; give RGB [H, W, 3].")
         if image.dtype.kind == "f":
-            return Frame(self._next_index, image.astype(np.float32))  # type: ignore[arg-type]
+            return Frame(self._next_index, image.astype(np.float32))
         if image.dtype != np.uint8:
             raise InputError(f"frame {self._next_index} is {image.dtype}; give uint8 in [0, 255] or float in [0, 1].")
         return Frame(self._next_index, image)

@@ -155,8 +155,14 @@ class Trainer:
                         self.step, means.pop("loss"), means, self.recipe.rate(self.step - 1), seconds, judged
                     )
                     log.writerow(
-                        [line.step, f"{line.loss:.5f}", *(f"{means.get(k, float('nan')):.5f}" for k in COLUMNS[2:4])]
-                        + [f"{line.rate:.3g}", f"{seconds:.3f}", "" if judged is None else f"{judged:.4f}"]
+                        [
+                            line.step,
+                            f"{line.loss:.5f}",
+                            *(f"{means.get(k, float('nan')):.5f}" for k in COLUMNS[2:4]),
+                            f"{line.rate:.3g}",
+                            f"{seconds:.3f}",
+                            "" if judged is None else f"{judged:.4f}",
+                        ]
                     )
                     handle.flush()
                     _show(board, line)
@@ -182,7 +188,7 @@ class Trainer:
                 hardest=hardest,
             )
         self.optimizer.zero_grad(set_to_none=True)
-        lesson.loss.backward()  # type: ignore[no-untyped-call]
+        lesson.loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
         loss = lesson.loss.item()
         if not torch.isfinite(norm):

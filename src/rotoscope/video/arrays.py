@@ -98,7 +98,7 @@ def as_rgb(image: NDArray[Any], index: int) -> NDArray[np.uint8]:
     if image.dtype == bool:
         return np.asarray(image, dtype=np.uint8) * np.uint8(255)
     if image.dtype.kind == "f":
-        return image.astype(np.float32)  # type: ignore[return-value]
+        return image.astype(np.float32)
     if image.dtype != np.uint8:
         raise InputError(f"frame {index} is {image.dtype}; give uint8 in [0, 255] or float in [0, 1].")
     return np.ascontiguousarray(image)

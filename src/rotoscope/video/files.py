@@ -105,7 +105,7 @@ class VideoFile(Video):
             self.close()
             container = self._open()
             cursor = (container, self._from(container, index, []), index)
-        container, source, position = cursor
+        container, source, _position = cursor
         for number, frame in source:
             if number >= index:
                 self._cursor = (container, source, number + 1)

@@ -50,10 +50,11 @@ class VideoWriter:
             self._container = av.open(str(self._temporary), "w", format="mp4")
         except (FFmpegError, OSError) as error:
             raise RotoscopeError(f"{self.path}: cannot be written ({error}). Choose another place.") from None
-        self._stream: Any = self._container.add_stream(codec or h264_encoder(), rate=rate)
-        self._stream.width, self._stream.height = size[0] + size[0] % 2, size[1] + size[1] % 2
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": "20", "preset": "veryfast"}
+        stream: Any = self._container.add_stream(codec or h264_encoder(), rate=rate)
+        self._stream = stream
+        stream.width, stream.height = size[0] + size[0] % 2, size[1] + size[1] % 2
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "20", "preset": "veryfast"}
 
     def write(self, image: NDArray[np.uint8]) -> None:
         """Append a frame, RGB uint8 ``[H, W, 3]``."""

@@ -1,0 +1,35 @@
+"""Colours of objects."""
+
+from __future__ import annotations
+
+import colorsys
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@lru_cache(maxsize=1)
+def _table() -> NDArray[np.uint8]:
+    table = np.zeros((256, 3), np.uint8)
+    for index in range(256):
+        rest = index
+        for shift in range(7, -1, -1):  # three bits of the index make one bit of each channel, highest first
+            for channel in range(3):
+                table[index, channel] |= (rest >> channel & 1) << shift
+            rest >>= 3
+    return table
+
+
+def davis_palette() -> NDArray[np.uint8]:
+    """The palette of DAVIS and PASCAL VOC, RGB uint8 ``[256, 3]``; entry 0 is black."""
+    return _table().copy()
+
+
+def colour(object_id: int) -> tuple[int, int, int]:
+    """A colour for an id: the palette's up to 255, then evenly spread hues."""
+    if object_id < 256:
+        red, green, blue = (int(v) for v in _table()[object_id])
+        return red, green, blue
+    red_, green_, blue_ = colorsys.hsv_to_rgb(object_id * 0.618034 % 1.0, 0.75, 0.95)
+    return round(red_ * 255), round(green_ * 255), round(blue_ * 255)

@@ -1,0 +1,290 @@
+"""Write masks as they come; every file is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.masks.atomic import atomic_write
+from rotoscope.masks.coco import encode
+from rotoscope.masks.palette import davis_palette
+
+
+class Segmented(Protocol):
+    """What a writer needs of a prediction."""
+
+    @property
+    def index(self) -> int:
+        """The frame's index."""
+
+    @property
+    def name(self) -> str:
+        """The frame's name."""
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids, in the order of the channels."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Ids ``[H, W]``."""
+
+    @property
+    def probabilities(self) -> Any:
+        """Tensor ``[1 + N, H, W]``, background first."""
+
+
+class MaskWriter(Protocol):
+    """Takes predictions in any order of frames."""
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame's masks; ``image`` is the frame, RGB uint8 ``[H, W, 3]``."""
+
+    def close(self) -> None:
+        """Finish files that span the clip."""
+
+
+class PaletteWriter:
+    """``NAME.png``: palette PNG with the DAVIS palette; 16-bit grey index PNG where an id exceeds 255."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_folder(folder)
+        self._palette = davis_palette().ravel().tolist()
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame."""
+        with atomic_write(self.folder / f"{item.name}.png", durable=False) as path:
+            if item.labels.dtype == np.uint8:
+                picture = Image.fromarray(item.labels)
+                picture.putpalette(self._palette)
+                picture.save(path, format="PNG", compress_level=1)
+            else:
+                Image.fromarray(item.labels.astype(np.uint16)).save(path, format="PNG", compress_level=1)
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+class ObjectsWriter:
+    """``ID/NAME.png``: one 0/255 PNG per object."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_folder(folder)
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame."""
+        for object_id in item.object_ids:
+            folder = make_folder(self.folder / str(object_id))
+            save_png(folder / f"{item.name}.png", (item.labels == object_id).astype(np.uint8) * 255)
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+class SoftWriter:
+    """``ID/NAME.png``: one 16-bit PNG per object, probability times 65,535."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_folder(folder)
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame."""
+        soft = item.probabilities[1:].cpu().numpy()
+        for object_id, mask in zip(item.object_ids, soft, strict=True):
+            folder = make_folder(self.folder / str(object_id))
+            save_png(folder / f"{item.name}.png", np.round(mask * 65535).astype(np.uint16))
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+class NpzWriter:
+    """``NAME.npz``: ``masks`` float16 ``[N, H, W]`` and ``ids``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_folder(folder)
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame."""
+        with atomic_write(self.folder / f"{item.name}.npz", durable=False) as path, path.open("wb") as file:
+            masks = item.probabilities[1:].cpu().numpy().astype(np.float16)
+            np.savez_compressed(file, masks=masks, ids=np.array(item.object_ids, np.int64))
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+class CutoutWriter:
+    """``NAME.png``: the frame, with the objects' probability as alpha."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_folder(folder)
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame."""
+        if image is None:
+            raise InputError("a cut-out needs the frame's image.")
+        alpha = np.round((1 - item.probabilities[0].cpu().numpy()) * 255).clip(0, 255).astype(np.uint8)
+        if not item.object_ids:
+            alpha[:] = 0
+        save_png(self.folder / f"{item.name}.png", np.dstack([image[..., ::-1], alpha]))
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+class CocoWriter:
+    """``annotations.json``: run lengths of the whole clip, in COCO form.
+
+    An annotation carries ``object_id`` beside COCO's own running ``id``. The file is written whole every ``every``
+    frames and at the end; an unfinished run's file is read back and gone on with.
+    """
+
+    def __init__(self, folder: Path, every: int = 200) -> None:
+        self.path = make_folder(folder) / "annotations.json"
+        self.every = every
+        self._frames: dict[int, dict[str, Any]] = {}
+        self._since = 0
+        if self.path.exists():
+            try:
+                data = json.loads(self.path.read_text(encoding="utf-8"))
+                for image in data["images"]:
+                    self._frames[image["id"]] = {"image": image, "annotations": []}
+                for annotation in data["annotations"]:
+                    self._frames[annotation["image_id"]]["annotations"].append(annotation)
+            except (ValueError, KeyError, TypeError):
+                raise InputError(f"{self.path}: not an annotation file of an earlier run. Move it away.") from None
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Take one frame."""
+        height, width = item.labels.shape
+        annotations = []
+        for object_id in item.object_ids:
+            mask = item.labels == object_id
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            if not len(rows):
+                continue
+            left, top = int(columns[0]), int(rows[0])
+            annotations.append(
+                {
+                    "image_id": item.index,
+                    "category_id": 1,
+                    "object_id": object_id,
+                    "segmentation": encode(mask),
+                    "area": int(mask.sum()),
+                    "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
+                    "iscrowd": 1,
+                }
+            )
+        picture = {"id": item.index, "file_name": item.name, "width": width, "height": height}
+        self._frames[item.index] = {"image": picture, "annotations": annotations}
+        self._since += 1
+        if self._since >= self.every:
+            self._save()
+
+    def close(self) -> None:
+        """Write the file."""
+        self._save()
+
+    def _save(self) -> None:
+        frames = [self._frames[index] for index in sorted(self._frames)]
+        annotations = [annotation for frame in frames for annotation in frame["annotations"]]
+        data = {
+            "images": [frame["image"] for frame in frames],
+            "annotations": [{**annotation, "id": number} for number, annotation in enumerate(annotations, 1)],
+            "categories": [{"id": 1, "name": "object"}],
+        }
+        with atomic_write(self.path) as path:
+            path.write_text(json.dumps(data), encoding="utf-8")
+        self._since = 0
+
+
+WRITERS: dict[str, Callable[[Path], MaskWriter]] = {
+    "palette": PaletteWriter,
+    "objects": ObjectsWriter,
+    "soft": SoftWriter,
+    "npz": NpzWriter,
+    "coco": CocoWriter,
+    "cutout": CutoutWriter,
+}
+"""Formats that are written frame by frame. ``overlay`` is a video, made at the end from the masks on disk."""
+
+FORMATS = (*WRITERS, "overlay")
+
+
+def open_writer(name: str, folder: str | Path) -> MaskWriter:
+    """Return the writer of a format, with its folder made.
+
+    Raises:
+        InputError: an unknown format, or a folder that cannot be written to.
+    """
+    if name not in WRITERS:
+        raise InputError(f"format {name!r} is not known; the formats are {', '.join(FORMATS)}.")
+    return WRITERS[name](Path(folder))
+
+
+_WRITABLE: set[Path] = set()
+"""Folders tried already; a writer asks once per object and frame."""
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder and see that it can be written to.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if folder in _WRITABLE and folder.is_dir():
+        return folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror}). Choose another folder.") from None
+    _WRITABLE.add(folder)
+    return folder
+
+
+def save_png(path: Path, image: NDArray[Any]) -> None:
+    """Write a PNG (grey, 16-bit grey, BGR or BGRA as OpenCV orders them) atomically."""
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise RotoscopeError(f"{path}: the image could not be encoded.")
+    with atomic_write(path, durable=False) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an image or NPZ file can be read to its end."""
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        with Image.open(path) as opened:
+            opened.load()
+    except (OSError, SyntaxError, ValueError, zipfile.BadZipFile):
+        return False
+    return True
+
+
+def formats(given: Sequence[str]) -> list[str]:
+    """Split ``palette,overlay`` and check the names.
+
+    Raises:
+        InputError: an unknown format.
+    """
+    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"format {name!r} is not known; the formats are {', '.join(FORMATS)}.")
+    return list(dict.fromkeys(names))
