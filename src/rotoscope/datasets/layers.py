@@ -81,7 +81,7 @@ def composite(
                 both = _smear(np.dstack([colour * alpha, alpha]), layer.path.velocity(t) * shutter)
                 image = image * (1 - both[..., 3:]) + both[..., :3]
             else:
-                image += (colour - image) * alpha
+                image = image + (colour - image) * alpha
         frames[t] = finish.apply(rng, image)
         labels[t] = label
     return frames, labels

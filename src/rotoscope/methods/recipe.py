@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from rotoscope.errors import InputError
@@ -34,6 +34,7 @@ class Recipe:
     """How a method is trained.
 
     Attributes:
+        inference: config fields stored with the weights that only concern inference.
         name: what it is called on the command line.
         method: the method trained.
         config: fields of the method's config that differ from its defaults.
@@ -66,6 +67,7 @@ class Recipe:
     seed: int = 0
     validate_every: int = 250
     validation_clips: int = 24
+    inference: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
@@ -88,6 +90,21 @@ class Recipe:
         share = self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return self.learning_rate * share
 
+    def describe(self) -> list[str]:
+        """Lines that say what the recipe does."""
+        lines = [f"{self.name}: {self.method} {dict(self.config)}, {self.steps} steps from random weights"]
+        lines += [
+            f"  {stage.steps} steps: {stage.batch} clips of {stage.frames} frames at {stage.size}x{stage.size}"
+            for stage in self.stages
+        ]
+        lines.append(
+            f"  AdamW, rate {self.learning_rate:g} after {self.warm_up} steps, half a cosine to "
+            f"{self.final_rate:g} of it, weight decay {self.weight_decay:g}, gradients clipped at {self.clip_norm:g}"
+        )
+        shares = ", ".join(f"{100 * share / sum(self.objects):.0f} %" for share in self.objects)
+        lines.append(f"  1, 2, ... objects in {shares} of the steps; weights averaged at {self.average:g}")
+        return lines
+
     def hardest(self, step: int) -> float:
         """Share of the pixels in the bootstrapped loss at a step."""
         start, end = (int(share * self.steps) for share in self.bootstrap)
@@ -105,8 +122,8 @@ class Recipe:
         types = get_type_hints(Recipe)
         for setting in settings:
             name, found, text = setting.partition("=")
-            if not found or name not in types or name in ("name", "method", "config"):
-                known = ", ".join(sorted(set(types) - {"name", "method", "config"}))
+            if not found or name not in types or name in ("name", "method", "config", "inference"):
+                known = ", ".join(sorted(set(types) - {"name", "method", "config", "inference"}))
                 raise InputError(f"--set {setting}: write FIELD=VALUE; the fields are {known}.")
             try:
                 recipe = dataclasses.replace(recipe, **{name: _parse(name, text, getattr(recipe, name))})  # type: ignore[arg-type]

@@ -107,7 +107,7 @@ class Trainer:
             return False
         facts = load_run(self.checkpoint, self.network, self.average, self.optimizer)
         ours = _plain(self.recipe)
-        differing = sorted(key for key in ours if facts["recipe"].get(key) != ours[key])
+        differing = sorted(key for key in ours if key != "inference" and facts["recipe"].get(key) != ours[key])
         if differing:
             raise InputError(
                 f"{self.checkpoint}: was made with other settings ({', '.join(differing)}). "

@@ -55,7 +55,7 @@ CATALOGUE: dict[str, Entry] = {
             task="masks of one frame given",
             file="stcn-small.safetensors",
             sha256=None,
-            parameters=5.3,
+            parameters=6.4,
             summary="STCN with a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
             limits="fast, blurred and small objects; look-alikes",
         ),

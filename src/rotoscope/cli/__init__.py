@@ -1,0 +1,69 @@
+"""The command line. PyTorch is imported only by commands that need it."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from rotoscope.cli import bench, check, demo, methods, segment, train
+from rotoscope.cli.output import error_line
+from rotoscope.errors import RotoscopeError
+
+app = typer.Typer(
+    name="rotoscope",
+    help="Cut objects out of video: masks of one frame in, masks of every frame out.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("segment")(segment.command)
+app.command("demo")(demo.command)
+app.command("check")(check.command)
+app.command("methods")(methods.command)
+app.command("train")(train.command)
+app.command("bench")(bench.command)
+
+_USAGE: type[Exception] = typer.BadParameter.__mro__[2]
+"""What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code.
+
+    0: done; 1: a fault of ours, or damage met on the way; 2: bad input; 130: interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    try:
+        code = app(args=given, standalone_mode=False)
+        return int(code or 0)
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except _USAGE as wrong:
+        message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
+        if message:
+            error_line(message)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        error_line("interrupted. What was finished is on disk; the same command with --resume goes on from there.")
+        return 130
+    except RotoscopeError as known:
+        if debug:
+            raise
+        error_line(str(known))
+        return known.exit_code
+    except Exception as unknown:
+        if debug:
+            raise
+        text = " ".join(str(unknown).split())[:200]
+        error_line(
+            f"{type(unknown).__name__}: {text}. This is a fault of ours; run again with --debug for the traceback."
+        )
+        return 1
+
+
+def entry() -> None:
+    """Entry point of the ``rotoscope`` command."""
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""``rotoscope check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rotoscope.cli.output import error_line, out
+from rotoscope.errors import InputError
+from rotoscope.masks import read_masks
+from rotoscope.masks.reading import IMAGES
+from rotoscope.video import open_video
+from rotoscope.video.images import is_image
+
+WEIGHTS = {".pth", ".pt", ".ckpt", ".safetensors"}
+
+
+def command(
+    path: Annotated[Path, typer.Argument(help="A mask, a video, a folder, or a weights file.")],
+    full: Annotated[bool, typer.Option("--full", help="Read a video to its end and report damage.")] = False,
+) -> int:
+    """Say what a file is and how it would be understood."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder.")
+    if path.suffix.lower() in WEIGHTS:
+        return _weights(path)
+    as_mask = path.is_file() and path.suffix.lower() in IMAGES | {".json", ".npz", ".npy"}
+    if as_mask:
+        for line in read_masks(path).explain():
+            out.print(line)
+        return 0
+    return _video(path, full)
+
+
+def _video(path: Path, full: bool) -> int:
+    with open_video(path) as video:
+        exact = "" if video.length_is_exact else " (by its container's account)"
+        rate = f", {video.fps:.3g} frames per second" if video.fps else ""
+        out.print(f"video, {video.size[0]}x{video.size[1]}, {video.length} frames{exact}{rate}")
+        if path.is_dir():
+            _maybe_masks(path)
+        if full:
+            count = sum(1 for _ in video.frames())
+            out.print(f"{count} frames read")
+            for problem in video.problems:
+                error_line(problem)
+            return 1 if video.problems else 0
+    return 0
+
+
+def _maybe_masks(folder: Path) -> None:
+    """A folder of images may also be one frame's masks, a file per object; say so if it can be read as that."""
+    images = sum(1 for p in folder.iterdir() if is_image(p))
+    try:
+        account = read_masks(folder).explain()
+    except InputError:
+        return  # photographs: a video and nothing else
+    out.print(f"or, read as a mask with one file per object ({images} images):")
+    for line in account:
+        out.print(f"  {line}")
+
+
+def _weights(path: Path) -> int:
+    from dataclasses import asdict
+
+    from rotoscope.weights.load import open_file
+
+    model = open_file(path)
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    out.print(f"weights of {type(model).__name__}, {millions:.1f} million parameters")
+    for name, value in asdict(model.config).items():
+        out.print(f"  {name}: {value}")
+    return 0

@@ -1,0 +1,172 @@
+"""``rotoscope segment``."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rotoscope.cli.output import error_line, meter, out, report_table
+from rotoscope.errors import InputError
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def command(
+    video: Annotated[str, typer.Argument(help="Video file, folder of images, glob, camera:0, or address of a stream.")],
+    mask: Annotated[
+        list[str], typer.Option(help="Mask of a frame, MASK or MASK@FRAME; any number of times. Any mask format.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
+    method: Annotated[str, typer.Option(help="Name from 'rotoscope methods'.")] = "stcn-small",
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file: ours, or one that a method's authors released.")
+    ] = None,
+    memory: Annotated[str | None, typer.Option(help="Memory policy: lfu:M, every:K or first-latest.")] = None,
+    memory_budget: Annotated[
+        str | None, typer.Option(help="Bytes for the memory bank, such as 2GB; chooses M.")
+    ] = None,
+    mem_every: Annotated[int | None, typer.Option(help="Frames between entries into memory.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Memory features that each query reads from; 0 for all.")] = None,
+    include_last: Annotated[bool, typer.Option("--include-last", help="Also keep the previous frame.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fast, or exact for the reference numbers.")] = "fast",
+    size: Annotated[
+        str | None,
+        typer.Option(help="Short side that the network works at, in pixels; 'native' leaves frames as they are."),
+    ] = None,
+    format: Annotated[
+        list[str] | None,
+        typer.Option(help="palette, objects, soft, npz, coco, cutout, overlay; several with commas."),
+    ] = None,
+    direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted run.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over an earlier run.")] = False,
+    start: Annotated[int, typer.Option(help="First frame.")] = 0,
+    end: Annotated[int | None, typer.Option(help="The frame after the last.")] = None,
+    resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Bring masks to the video's size.")] = False,
+    state_every: Annotated[int, typer.Option(help="Frames between saved states.")] = 50,
+    threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> int:
+    """Segment a video, given the masks of one or more of its frames."""
+    from rotoscope.masks.writing import formats
+    from rotoscope.segmenting import DIRECTIONS, read_prompts
+    from rotoscope.video import open_video
+
+    names = formats(format or ["palette"])
+    if direction not in DIRECTIONS:
+        raise InputError(f"direction {direction!r} is not known; use {', '.join(DIRECTIONS)}.")
+    options = session_options(memory, memory_budget, mem_every, top_k, include_last, size)
+    with open_video(video, start=start, end=end) as opened:
+        prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks)
+        model = build(method, weights, device, precision, threads)
+        from rotoscope.running import segment_to_folder
+
+        total = None if opened.length is None else min(opened.length, end or opened.length) - start
+        with meter(opened.name, total) as progress:
+            report = segment_to_folder(
+                opened,
+                prompts,
+                model,
+                output,
+                output_formats=names,
+                direction=direction,  # type: ignore[arg-type]
+                resume=resume,
+                overwrite=overwrite,
+                state_every=state_every,
+                on_frame=progress.step,
+                **options,
+            )
+    if as_json:
+        print(json.dumps(asdict(report)))
+    else:
+        out.print(report_table(report))
+    for problem in report.problems:
+        error_line(f"{problem}; what was segmented stays.")
+    return 1 if report.problems else 0
+
+
+def mask_arguments(given: list[str], start: int) -> dict[int, Any]:
+    """Turn ``MASK`` and ``MASK@FRAME`` into ``{frame: path}``.
+
+    Raises:
+        InputError: two masks for one frame.
+    """
+    masks: dict[int, Any] = {}
+    for text in given:
+        match = re.fullmatch(r"(.+)@(\d+)", text)
+        path, frame = (match[1], int(match[2])) if match and not Path(text).exists() else (text, start)
+        if frame in masks:
+            raise InputError(f"{path}: frame {frame} has a mask already ({masks[frame]}). Write MASK@FRAME.")
+        masks[frame] = path
+    return masks
+
+
+def session_options(
+    memory: str | None,
+    memory_budget: str | None,
+    mem_every: int | None,
+    top_k: int | None,
+    include_last: bool,
+    size: str | None,
+) -> dict[str, Any]:
+    """Collect what was given, in the form that sessions take it."""
+    options: dict[str, Any] = {}
+    if memory is not None:
+        from rotoscope.memory import parse_policy
+
+        parse_policy(memory)
+        options["memory"] = memory
+    if memory_budget is not None:
+        options["memory_budget"] = byte_count(memory_budget)
+    if mem_every is not None:
+        options["mem_every"] = mem_every
+    if top_k is not None:
+        options["top_k"] = top_k or None
+    if include_last:
+        options["include_last"] = True
+    if size is not None:
+        if size == "native":
+            options |= {"short_side": None, "max_short_side": None}
+        elif size.isdecimal() and int(size) >= 16:
+            options["short_side"] = int(size)
+        else:
+            raise InputError(f"size {size!r} is not possible; give a short side of at least 16 pixels, or native.")
+    return options
+
+
+def byte_count(text: str) -> int:
+    """Read ``2GB``, ``500 MiB`` or ``1000000`` as bytes.
+
+    Raises:
+        InputError: none of these.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
+    if not match:
+        raise InputError(f"memory budget {text!r} is not understood; write it like 2GB or 500MB.")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def build(method: str, weights: Path | None, device: str, precision: str, threads: int | None) -> Any:
+    """Load the method that the options name."""
+    import torch
+
+    from rotoscope.methods import METHODS
+    from rotoscope.weights import find, load
+
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"{threads} threads are not possible; give at least 1.")
+        torch.set_num_threads(threads)
+    entry = find(method)
+    if weights is None:
+        return load(method, device=device, precision=precision)
+    if not weights.exists():
+        raise InputError(f"{weights}: no such weights file.")
+    released = weights.suffix != ".safetensors" and method in METHODS
+    return load(weights, method=entry.method if released else None, device=device, precision=precision)
