@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rotoscope
-from rotoscope.methods.stcn import STCN, STCNConfig
+from rotoscope.methods.stcn import STCN
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -47,17 +47,4 @@ def released_stcn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stcn(released_stcn: Path) -> STCN:
     model = rotoscope.load(released_stcn, precision="exact", device="cpu")
     assert isinstance(model, STCN)
-    return model
-
-
-@pytest.fixture(scope="session")
-def tiny_stcn() -> STCN:
-    """A small network with fixed random weights: for what does not depend on what was learnt."""
-    torch.manual_seed(7)
-    config = STCNConfig(
-        key_depth=18, value_width=8, key_dim=16, value_dim=16, thin_dim=16, decoder_dims=(16, 16, 8), mem_every=2
-    )
-    model = STCN(config).eval()
-    model.requires_grad_(False)
-    model.network.pred.weight.mul_(20)
     return model
