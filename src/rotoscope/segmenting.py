@@ -121,7 +121,7 @@ def read_prompts(masks: MaskSource | Mapping[int, MaskSource], video: Video, res
             prompts[index] = dict(given)
         else:
             prompts[index] = dict(read_masks(given, size=video.size, resize=resize).masks)
-    if not prompts:
+    if not any(prompts.values()):
         raise InputError("no mask is given. Give the masks of at least one frame.")
     return prompts
 

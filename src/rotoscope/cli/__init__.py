@@ -23,7 +23,7 @@ app.command("check")(check.command)
 app.command("methods")(methods.command)
 app.command("train")(train.command)
 app.command("bench")(bench.command)
-
+INTERRUPTED = 130
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""
 
@@ -38,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = [argument for argument in given if argument != "--debug"] or ["--help"]
     try:
         code = app(args=given, standalone_mode=False)
+        if code == INTERRUPTED:  # how Typer tells of Ctrl-C
+            raise KeyboardInterrupt
         return int(code or 0)
     except typer.Exit as leaving:
         return leaving.exit_code
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         error_line("interrupted. What was finished is on disk; the same command with --resume goes on from there.")
-        return 130
+        return INTERRUPTED
     except RotoscopeError as known:
         if debug:
             raise

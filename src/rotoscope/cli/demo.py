@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rotoscope.cli.output import meter, out, report_table
+from rotoscope.cli.output import meter, out, show_report
 
 
 def command(
@@ -38,7 +38,7 @@ def command(
             overwrite=True,
             on_frame=progress.step,
         )
-    out.print(report_table(report))
+    show_report(report)
     scores, found = score_folder(output, clip.labels, (1, 2))
     for object_id, name in ((1, "person"), (2, "cup")):
         out.print(f"J of object {object_id} ({name}): {scores[object_id]:.3f}")

@@ -57,8 +57,8 @@ def meter(name: str, total: int | None) -> Iterator[Meter]:
         yield Meter(progress, progress.add_task(name, total=total))
 
 
-def report_table(report: Report) -> Table:
-    """The table at the end of a run."""
+def show_report(report: Report) -> None:
+    """Print the table at the end of a run, and where the masks are."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column()
@@ -71,5 +71,5 @@ def report_table(report: Report) -> Table:
     for part, seconds in report.seconds.items():
         table.add_row(part, f"{seconds / max(report.frames, 1):.4f} s a frame")
     table.add_row("peak memory", f"{report.peak_memory / 2**20:.0f} MiB")
-    table.add_row("masks", report.folder)
-    return table
+    out.print(table)
+    out.print(f"[bold]masks[/bold] {report.folder}")  # not in the table, which would break a long path

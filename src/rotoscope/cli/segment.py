@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rotoscope.cli.output import error_line, meter, out, report_table
+from rotoscope.cli.output import error_line, meter, out, show_report
 from rotoscope.errors import InputError
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -85,7 +85,7 @@ def command(
     if as_json:
         print(json.dumps(asdict(report)))
     else:
-        out.print(report_table(report))
+        show_report(report)
     for problem in report.problems:
         error_line(f"{problem}; what was segmented stays.")
     return 1 if report.problems else 0

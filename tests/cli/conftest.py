@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rotoscope.video import VideoWriter
+
+
+def frames_of(count: int) -> np.ndarray:
+    rng = np.random.default_rng(3)
+    back = rng.integers(0, 120, (48, 64 + 2 * count, 3), dtype=np.uint8)
+    clip = np.stack([back[:, 2 * t : 2 * t + 64] for t in range(count)]).copy()
+    for t in range(count):
+        clip[t, 12:28, (t % 40) : (t % 40) + 16] = (230, 180, 40)
+    return clip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve frames as images."""
+    path = tmp_path / "frames"
+    path.mkdir()
+    for number, frame in enumerate(frames_of(12)):
+        Image.fromarray(frame).save(path / f"shot{number}.png")
+    return path
+
+
+@pytest.fixture
+def movie(tmp_path: Path) -> Path:
+    """Sixty frames as a file."""
+    path = tmp_path / "movie.mp4"
+    with VideoWriter(path, 25, (64, 48)) as writer:
+        for frame in frames_of(60):
+            writer.write(frame)
+    return path
+
+
+@pytest.fixture
+def mask_file(tmp_path: Path) -> Path:
+    labels = np.zeros((48, 64), np.uint8)
+    labels[12:28, :16] = 7
+    path = tmp_path / "first.png"
+    Image.fromarray(labels).save(path)
+    return path

@@ -1,0 +1,159 @@
+"""Runs that are cut off: finished masks are whole, and ``--resume`` gives the masks of an unbroken run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rotoscope.cli import main
+from rotoscope.masks.writing import PaletteWriter, is_whole
+
+
+def command(movie: Path, mask_file: Path, weights: Path, out: Path, *more: str) -> list[str]:
+    return [
+        "segment", str(movie), "--mask", str(mask_file), "-o", str(out), "--weights", str(weights),
+        "--threads", "1", "--state-every", "7", "--memory", "lfu:2", *more,
+    ]  # fmt: skip
+
+
+def masks(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+
+
+SLOW = """
+import sys, time
+from rotoscope.methods.stcn.session import STCNSession
+advance = STCNSession.advance
+def slow(self, frame, given):
+    time.sleep(0.03)
+    return advance(self, frame, given)
+STCNSession.advance = slow
+from rotoscope.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def interrupted(arguments: list[str], out: Path, after: int, sign: signal.Signals) -> subprocess.Popen[str]:
+    """Start a run in a process of its own, and cut it off once so many masks are there."""
+    process = subprocess.Popen([sys.executable, "-c", SLOW, *arguments], stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 90
+    while len(list(out.glob("*.png"))) < after:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    process.send_signal(sign)
+    process.wait(60)
+    return process
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_killed_and_resumed_equals_unbroken(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, direction: str
+) -> None:
+    given = f"{mask_file}@20" if direction == "both" else str(mask_file)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    arguments = command(movie, Path(given), tiny_weights, cut, "--direction", direction)
+    assert main(command(movie, Path(given), tiny_weights, whole, "--direction", direction)) == 0
+    process = interrupted(arguments, cut, 30, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    finished = masks(cut)
+    assert 30 <= len(finished) < 60
+    assert all(is_whole(cut / name) for name in finished)
+    assert main([*arguments, "--resume"]) == 0
+    assert masks(cut) == masks(whole)
+    assert len(masks(cut)) == 60
+    assert not (cut / ".rotoscope").exists()
+
+
+def test_interrupted_by_hand_says_how_to_go_on(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = interrupted(command(movie, mask_file, tiny_weights, out), out, 10, signal.SIGINT)
+    assert process.returncode == 130
+    assert process.stderr is not None
+    assert "--resume goes on from there" in process.stderr.read()
+    assert all(is_whole(out / name) for name in masks(out))
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
+    assert len(masks(out)) == 60
+
+
+def test_resume_refuses_another_run(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    interrupted(command(movie, mask_file, tiny_weights, out), out, 10, signal.SIGKILL)
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume", "--top-k", "3"]) == 2
+    assert "differs in its options" in capsys.readouterr().err
+    assert main(command(movie, mask_file, tiny_weights, out)) == 2
+    assert "--resume to go on" in capsys.readouterr().err
+
+
+def test_a_full_disk(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out = tmp_path / "out"
+    write = PaletteWriter.write
+    count = 0
+
+    def fails_later(self: PaletteWriter, item: object, image: object) -> None:
+        nonlocal count
+        count += 1
+        if count > 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(self, item, image)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PaletteWriter, "write", fails_later)
+    assert main(command(movie, mask_file, tiny_weights, out)) == 1
+    error = capsys.readouterr().err
+    assert "No space left" in error
+    assert "--resume" in error
+    assert len(masks(out)) == 20
+    assert all(is_whole(out / name) for name in masks(out))
+    monkeypatch.setattr(PaletteWriter, "write", write)
+    whole = tmp_path / "whole"
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
+    assert main(command(movie, mask_file, tiny_weights, whole)) == 0
+    assert masks(out) == masks(whole)
+
+
+def test_an_input_that_vanishes(folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> None:
+    from rotoscope.masks import read_masks
+    from rotoscope.running import segment_to_folder
+    from rotoscope.video import open_video
+    from rotoscope.weights import load
+
+    out = tmp_path / "out"
+    with open_video(folder, prefetch=0) as video:
+
+        def vanish(prediction: object) -> None:
+            for path in folder.glob("shot1[01].png"):
+                path.unlink()
+
+        report = segment_to_folder(
+            video, {0: read_masks(mask_file).masks}, load(tiny_weights, device="cpu"), out, on_frame=vanish
+        )
+    assert report.frames == 10
+    assert [problem.rpartition(": ")[2] for problem in report.problems] == ["frame 10 is gone", "frame 11 is gone"]
+    assert len(masks(out)) == 10
+
+
+def test_a_broken_state_file_says_so(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    interrupted(command(movie, mask_file, tiny_weights, out), out, 15, signal.SIGKILL)
+    (out / ".rotoscope" / "state.safetensors").write_bytes(b"\x00\x01")
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 2
+    assert "--overwrite to start again" in capsys.readouterr().err
+    assert np.array(Image.open(out / "00000.png")).shape == (48, 64)
