@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from rotoscope.cli import main
+from rotoscope.datasets.photographs import Photographs
+from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.errors import CheckpointError, InputError
+from rotoscope.layers.normalise import normalise
+from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.stcn import STCNConfig, STCNNetwork
+from rotoscope.methods.stcn.training import clip_loss
+from rotoscope.training.clips import collate
+from rotoscope.training.run import find_recipe, prepare, save_weights
+from rotoscope.weights import load
+
+SMALL = {
+    "key_depth": 18, "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
+}  # fmt: skip
+RECIPE = Recipe(
+    name="tiny",
+    method="stcn",
+    config=SMALL,
+    stages=(Stage(3, 48, 3, 2), Stage(3, 64, 3, 2)),
+    objects=(0.5, 0.5),
+    warm_up=2,
+    validate_every=4,
+    validation_clips=4,
+)
+
+
+def train(folder: Path, data: Path, stop: int | None = None, resume: bool = False) -> dict[str, torch.Tensor]:
+    trainer = prepare(RECIPE, data, folder, device="cpu", workers=0, threads=1, resume=resume)
+    for line in trainer.run(save_every=1, log_every=1):
+        if stop is not None and line.step >= stop:
+            break
+    return {name: tensor.clone() for name, tensor in trainer.average.items()}
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, photographs_folder: Path) -> None:
+    whole = train(tmp_path / "whole", photographs_folder)
+    train(tmp_path / "cut", photographs_folder, stop=2)
+    again = train(tmp_path / "cut", photographs_folder, resume=True)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "cut")
+    assert [row["step"] for row in rows(tmp_path / "cut")] == ["1", "2", "3", "4", "5", "6"]
+    assert [bool(row["validation_j"]) for row in rows(tmp_path / "cut")] == [False] * 3 + [True, False, True]
+    assert list((tmp_path / "cut" / "events").iterdir())
+
+
+def test_a_run_is_not_mixed_with_another(tmp_path: Path, photographs_folder: Path) -> None:
+    train(tmp_path, photographs_folder, stop=1)
+    with pytest.raises(InputError, match="--resume"):
+        train(tmp_path, photographs_folder)
+    changed = RECIPE.changed(["learning_rate=0.01"])
+    with pytest.raises(InputError, match="learning_rate"):
+        prepare(changed, photographs_folder, tmp_path, device="cpu", resume=True)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"\x08\x00")
+    with pytest.raises(CheckpointError, match="not a training checkpoint"):
+        train(tmp_path, photographs_folder, resume=True)
+
+
+def test_weights_come_out_ready_to_load(tmp_path: Path, photographs_folder: Path) -> None:
+    trainer = prepare(RECIPE, photographs_folder, tmp_path, device="cpu", workers=0)
+    path = save_weights(trainer)
+    model = load(path, device="cpu", precision="exact")
+    for name, tensor in trainer.average.items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(model.state_dict()[f"network.{name}"], tensor, atol=1e-2, rtol=1e-2)
+
+
+def test_a_small_network_learns_a_clip_by_heart(photographs_folder: Path) -> None:
+    """J above 0.9 on the clip it was shown, within a minute."""
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    network = STCNNetwork(STCNConfig(**{**SMALL, "value_dim": 32, "decoder_dims": (32, 32, 16)}))  # type: ignore[arg-type]
+    clips = SyntheticClips(Photographs.open(photographs_folder), SyntheticConfig(size=64, objects=1), 5)
+    batch = collate(clips, range(2, 3), 1)
+    images = normalise(batch.frames)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    best = 0.0
+    for _ in range(150):
+        lesson = clip_loss(network, images, batch.labels, 1)
+        optimizer.zero_grad()
+        lesson.loss.backward()
+        optimizer.step()
+        ours, truth = lesson.probabilities.argmax(2) == 1, batch.labels[:, 1:] == 1
+        best = max(best, ((ours & truth).sum() / (ours | truth).sum()).item())
+        if best > 0.9:
+            break
+    assert best > 0.9
+
+
+def test_absent_objects_get_no_pixels() -> None:
+    torch.manual_seed(0)
+    network = STCNNetwork(STCNConfig(**SMALL))  # type: ignore[arg-type]
+    labels = torch.zeros(2, 3, 32, 32, dtype=torch.long)
+    labels[:, :, 4:20, 4:20] = 1
+    labels[1, 1:, 25:, 25:] = 2  # appears after the first frame: does not exist
+    lesson = clip_loss(network, torch.randn(2, 3, 3, 32, 32), labels, 2)
+    assert lesson.probabilities.shape == (2, 2, 3, 32, 32)
+    assert lesson.probabilities[:, :, 2].max() < 1e-4
+    assert torch.isfinite(lesson.loss)
+
+
+def test_recipes_can_be_changed_and_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "stcn-small", "--plan", "--set", "stages=10x64x3x2,5x96x4x1", "--set", "learning_rate=1e-3"]) == 0
+    shown = capsys.readouterr().out
+    assert "15 steps" in shown
+    assert "5 steps: 1 clips of 4 frames at 96x96" in shown
+    assert "rate 0.001" in shown
+    assert main(["train", "stcn-small", "--set", "speed=3"]) == 2
+    assert "the fields are" in capsys.readouterr().err
+    assert main(["train", "stcn-smal"]) == 2
+    assert "did you mean 'stcn-small'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="learning_rate=fast"):
+        RECIPE.changed(["learning_rate=fast"])
+
+
+def test_rates_and_stages() -> None:
+    recipe = find_recipe("stcn-small")
+    assert recipe.rate(0) < recipe.rate(recipe.warm_up - 1) == recipe.learning_rate
+    assert recipe.rate(recipe.steps - 1) < 0.02 * recipe.learning_rate
+    assert [RECIPE.stage(step).size for step in (0, 2, 3, 5)] == [48, 48, 64, 64]
+
+
+def test_the_command_trains(tmp_path: Path, photographs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "stcn-small", "--data", str(photographs_folder), "-o", str(tmp_path / "run"), "--workers", "0"]
+    arguments += ["--device", "cpu", "--set", "stages=2x48x3x1", "--set", "validation_clips=2", "--threads", "2"]
+    assert main(arguments) == 0
+    assert "stcn-small.safetensors" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "run" / "stcn-small.safetensors")]) == 0
+    assert "weights of STCN" in capsys.readouterr().out
