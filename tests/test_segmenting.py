@@ -30,9 +30,7 @@ def test_a_plain_mask_belongs_to_the_first_frame(tiny_stcn: Method, clip: np.nda
     assert found[0].given
 
 
-def test_backward_goes_from_the_last_prompt_to_the_start(
-    tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray
-) -> None:
+def test_backward_goes_from_the_last_prompt_to_the_start(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     found = list(segment(clip, {5: {1: mask}}, tiny_stcn, direction="backward"))
     assert indices(found) == [5, 4, 3, 2, 1, 0]
     mirrored = list(segment(clip[:6][::-1].copy(), {1: mask}, tiny_stcn))

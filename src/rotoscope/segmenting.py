@@ -182,14 +182,12 @@ class Run:
             position = int(kept["next"])
         waiting = {i for i in self.prompts if (i <= position if reverse else i >= position)}
         frames = self.video.frames(reverse=True, stop=position + 1) if reverse else self.video.frames(start=position)
-        since = 0
-        for frame in frames:
+        for since, frame in enumerate(frames, 1):
             if frame.index in waiting:
                 session.add(self.prompts[frame.index])
                 waiting.discard(frame.index)
             self._keep(frame)
             yield from session.push(frame)
-            since += 1
             if self.checkpoint is not None and since % self.checkpoint.every == 0:
                 state = {f"session.{name}": value for name, value in session.state().items()}
                 self.checkpoint.save(state | {"phase": phase, "next": frame.index + (-1 if reverse else 1)})

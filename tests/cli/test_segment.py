@@ -122,7 +122,10 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "tiny budget": (["--memory-budget", "1KB"], "not even one frame"),
         "truncated checkpoint": (["--weights", truncated], "truncated"),
         "foreign checkpoint": (["--weights", foreign], "layer.weight"),
-        "checkpoint that does not fit": (["--weights", wrong, "--method", "stcn"], "key_encoder.conv1.weight is missing"),
+        "checkpoint that does not fit": (
+            ["--weights", wrong, "--method", "stcn"],
+            "key_encoder.conv1.weight is missing",
+        ),
         "output is a file": (["-o", text], "cannot be written to"),
         "start beyond the end": (["--start", "40"], "last frame is 11"),
         "no option of that name": (["--colour", "red"], "No such option"),

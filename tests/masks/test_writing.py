@@ -123,9 +123,14 @@ def test_a_full_disk_leaves_old_files_whole(tmp_path: Path, monkeypatch: pytest.
 def test_atomic_write_keeps_the_old_file_when_the_block_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ValueError, match="stop"), atomic_write(path) as temporary:
-        temporary.write_text("half")
-        raise ValueError("stop")
+
+    def fails() -> None:
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fails()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
     with atomic_write(path) as temporary:

@@ -160,6 +160,7 @@ def test_forgetting_the_last_object_empties_the_bank() -> None:
 def test_a_growing_bank_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rotoscope.memory.bank.GROWTH_WARNING", 20)
     bank = MemoryBank(EveryK(1))
+    for number in range(4):
+        bank.store(*features(number, 5))
     with pytest.warns(RuntimeWarning, match="lfu:M"):
-        for number in range(6):
-            bank.store(*features(number, 5))
+        bank.store(*features(4, 5))

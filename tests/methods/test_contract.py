@@ -70,9 +70,7 @@ def test_frames_may_be_given_as_float(any_method: Method, clip: np.ndarray, mask
         torch.testing.assert_close(ours.probabilities, theirs.probabilities, atol=1e-3, rtol=0)
 
 
-def test_a_restored_session_goes_on_with_the_same_bits(
-    any_method: Method, clip: np.ndarray, mask: np.ndarray
-) -> None:
+def test_a_restored_session_goes_on_with_the_same_bits(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     whole = answers(any_method.session(), clip, {1: mask, 4: ~mask})
     for cut in (1, 2, 5):
         first = any_method.session()
@@ -120,5 +118,3 @@ def test_bad_masks_and_frames(any_method: Method, clip: np.ndarray, mask: np.nda
     session.push(clip[0])
     with pytest.raises(InputError, match="but the first was"):
         session.push(clip[0, :-2])
-
-

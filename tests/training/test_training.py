@@ -113,7 +113,10 @@ def test_absent_objects_get_no_pixels() -> None:
 
 
 def test_recipes_can_be_changed_and_planned(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "stcn-small", "--plan", "--set", "stages=10x64x3x2,5x96x4x1", "--set", "learning_rate=1e-3"]) == 0
+    assert (
+        main(["train", "stcn-small", "--plan", "--set", "stages=10x64x3x2,5x96x4x1", "--set", "learning_rate=1e-3"])
+        == 0
+    )
     shown = capsys.readouterr().out
     assert "15 steps" in shown
     assert "5 steps: 1 clips of 4 frames at 96x96" in shown
@@ -134,7 +137,16 @@ def test_rates_and_stages() -> None:
 
 
 def test_the_command_trains(tmp_path: Path, photographs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["train", "stcn-small", "--data", str(photographs_folder), "-o", str(tmp_path / "run"), "--workers", "0"]
+    arguments = [
+        "train",
+        "stcn-small",
+        "--data",
+        str(photographs_folder),
+        "-o",
+        str(tmp_path / "run"),
+        "--workers",
+        "0",
+    ]
     arguments += ["--device", "cpu", "--set", "stages=2x48x3x1", "--set", "validation_clips=2", "--threads", "2"]
     assert main(arguments) == 0
     assert "stcn-small.safetensors" in capsys.readouterr().out

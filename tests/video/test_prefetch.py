@@ -50,9 +50,8 @@ def test_errors_reach_the_consumer_in_their_place() -> None:
         yield 2
         raise ValueError("broken")
 
-    taken = []
+    items = prefetch(source(), 5)
+    assert [next(items), next(items)] == [1, 2]
     with pytest.raises(ValueError, match="broken"):
-        for item in prefetch(source(), 5):
-            taken.append(item)
-    assert taken == [1, 2]
+        next(items)
     assert not threads()

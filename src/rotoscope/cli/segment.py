@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rotoscope.cli.output import error_line, meter, out, show_report
+from rotoscope.cli.output import error_line, meter, show_report
 from rotoscope.errors import InputError
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

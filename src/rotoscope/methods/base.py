@@ -32,7 +32,7 @@ class Prediction:
         object_ids: the caller's ids, in the order of the channels of ``probabilities``.
         probabilities: float32 ``[1 + N, H, W]`` at the frame's own size; channel 0 is the background; sums to 1.
         labels: uint8 (uint16 if an id exceeds 255) ``[H, W]``: the id of the most probable object, 0 = background.
-        confidence: one number in [0, 1] per object: mean probability over the pixels labelled with it, 0 if there are none.
+        confidence: one number in [0, 1] per object: mean probability over its pixels, 0 if it has none.
         name: the frame's name (see :class:`~rotoscope.video.frame.Frame`).
         given: whether masks were given on this frame.
     """
@@ -269,6 +269,6 @@ def check_mask(mask: MaskLike, object_id: int) -> Tensor:
     low, high = (tensor.amin().item(), tensor.amax().item()) if tensor.numel() else (0.0, 0.0)
     if not (low >= 0 and high <= 1):
         raise InputError(
-            f"mask of object {object_id} holds values from {low:g} to {high:g}; give bool, 0/1 or soft values in [0, 1]."
+            f"mask of object {object_id} holds values from {low:g} to {high:g}; give bool, 0/1 or soft in [0, 1]."
         )
     return tensor

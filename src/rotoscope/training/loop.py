@@ -30,11 +30,16 @@ class Lesson(Protocol):
     """What a method's clip loss returns (see ``methods/*/training.py``)."""
 
     @property
-    def loss(self) -> Tensor: ...
+    def loss(self) -> Tensor:
+        """Scalar to minimise."""
+
     @property
-    def parts(self) -> dict[str, float]: ...
+    def parts(self) -> dict[str, float]:
+        """Named scalars for the log."""
+
     @property
-    def probabilities(self) -> Tensor: ...
+    def probabilities(self) -> Tensor:
+        """Answers of the frames after the first, ``[B, T - 1, 1 + N, H, W]``."""
 
 
 ClipLossFunction = Callable[..., Lesson]

@@ -85,7 +85,7 @@ class Video(ABC):
             raise InputError(f"{self.name}: there is no frame {index}; frames go from 0 to {len(self) - 1}.")
         return self.at(index)
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most sources hold nothing open)
         """Let go of what is open."""
 
     def __enter__(self) -> Video:
