@@ -30,7 +30,7 @@ def make_video(path: Path, frames: int, size: tuple[int, int]) -> None:
             image = np.ascontiguousarray(back[:, left : left + width])
             centre = (round(width / 2 + width / 3 * np.sin(t / 41)), round(height / 2 + height / 4 * np.cos(t / 67)))
             cv2.circle(image, centre, height // 5, (230, 60 + t % 60, 40), -1, cv2.LINE_AA)
-            writer.write(image)
+            writer.write(image.astype(np.uint8, copy=False))
 
 
 def digest(folder: Path) -> tuple[int, str]:

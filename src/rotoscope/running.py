@@ -33,6 +33,8 @@ from rotoscope.video import Video, VideoWriter
 
 WORK = ".rotoscope"
 REPORT = "run.json"
+UNSURE = 0.7
+"""Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""
 
 
 @dataclass
@@ -50,6 +52,7 @@ class Report:
         folder: where the masks are.
         problems: damage met in the video.
         confidence: mean confidence of each object.
+        unsure: frames on which an object's confidence is below :data:`UNSURE` (0 where it has no pixel), by object.
     """
 
     frames: int = 0
@@ -62,6 +65,7 @@ class Report:
     folder: str = ""
     problems: list[str] = field(default_factory=list)
     confidence: dict[int, float] = field(default_factory=dict)
+    unsure: dict[int, list[int]] = field(default_factory=dict)
 
 
 def segment_to_folder(
@@ -131,6 +135,8 @@ def segment_to_folder(
             report.frames += 1
             for object_id, value in zip(prediction.object_ids, prediction.confidence, strict=True):
                 sums.setdefault(object_id, []).append(value)
+                if value < UNSURE:
+                    report.unsure.setdefault(object_id, []).append(prediction.index)
             if on_frame is not None:
                 on_frame(prediction)
         elapsed = time.perf_counter() - reading

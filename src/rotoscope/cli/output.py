@@ -68,6 +68,9 @@ def show_report(report: Report) -> None:
     shown = ", ".join(f"{i} ({report.confidence[i]:.2f})" for i in report.objects[:12])
     more = f" and {len(report.objects) - 12} more" if len(report.objects) > 12 else ""
     table.add_row("objects", f"{shown}{more}   id (mean confidence)" if report.objects else "none")
+    for object_id, frames in report.unsure.items():
+        where = f"first {min(frames)}, last {max(frames)}"
+        table.add_row("unsure", f"object {object_id} on {len(frames)} frame(s): {where}; see run.json, or correct one")
     for part, seconds in report.seconds.items():
         table.add_row(part, f"{seconds / max(report.frames, 1):.4f} s a frame")
     table.add_row("peak memory", f"{report.peak_memory / 2**20:.0f} MiB")
