@@ -74,6 +74,15 @@ def test_killed_and_resumed_equals_unbroken(
     assert not (cut / ".rotoscope").exists()
 
 
+@pytest.fixture
+def killed(movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> tuple[Path, list[str]]:
+    """A folder that a killed run left, and the command line that began it."""
+    out = tmp_path / "out"
+    arguments = command(movie, mask_file, tiny_weights, out)
+    interrupted(arguments, out, 15, signal.SIGKILL)
+    return out, arguments
+
+
 def test_interrupted_by_hand_says_how_to_go_on(
     movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -87,14 +96,11 @@ def test_interrupted_by_hand_says_how_to_go_on(
     assert len(masks(out)) == 60
 
 
-def test_resume_refuses_another_run(
-    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    interrupted(command(movie, mask_file, tiny_weights, out), out, 10, signal.SIGKILL)
-    assert main([*command(movie, mask_file, tiny_weights, out), "--resume", "--top-k", "3"]) == 2
+def test_resume_refuses_another_run(killed: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    _, arguments = killed
+    assert main([*arguments, "--resume", "--top-k", "3"]) == 2
     assert "differs in its options" in capsys.readouterr().err
-    assert main(command(movie, mask_file, tiny_weights, out)) == 2
+    assert main(arguments) == 2
     assert "--resume to go on" in capsys.readouterr().err
 
 
@@ -148,12 +154,9 @@ def test_an_input_that_vanishes(folder: Path, mask_file: Path, tiny_weights: Pat
     assert len(masks(out)) == 10
 
 
-def test_a_broken_state_file_says_so(
-    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    interrupted(command(movie, mask_file, tiny_weights, out), out, 15, signal.SIGKILL)
+def test_a_broken_state_file_says_so(killed: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    out, arguments = killed
     (out / ".rotoscope" / "state.safetensors").write_bytes(b"\x00\x01")
-    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 2
+    assert main([*arguments, "--resume"]) == 2
     assert "--overwrite to start again" in capsys.readouterr().err
     assert np.array(Image.open(out / "00000.png")).shape == (48, 64)
