@@ -71,7 +71,7 @@ class STCNSession(Session):
         elif self.config.include_last:
             self._remember(image, features, probabilities, temporary=True)
         with self.timings.part("restore"):
-            restored = canvas.restore(probabilities.float()).clone()
+            restored = canvas.restore(probabilities.float())
             return [Prediction.from_probabilities(frame, self._ids, restored, bool(given))]
 
     def forget(self, object_id: int) -> None:
