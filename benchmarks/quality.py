@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import options, report
 from PIL import Image
 
+from common import options, report
 from rotoscope.benchmarking import build
 from rotoscope.evaluation import contour_accuracy, region_similarity
 from rotoscope.masks import overlay
