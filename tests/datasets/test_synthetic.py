@@ -76,3 +76,21 @@ def test_the_demo_clip_is_exact_and_the_same_each_time() -> None:
     assert np.array_equal(one.frames, two.frames)
     assert one.frames.shape == (5, 480, 854, 3)
     assert all(set(np.unique(labels)) == {0, 1, 2} for labels in one.labels)
+
+
+def test_cells_that_show_the_same_place_look_the_same(photographs_folder: Path) -> None:
+    clips = SyntheticClips(Photographs.open(photographs_folder), SyntheticConfig(size=128, frames=3, objects=2), 4)
+    alike, unlike = [], []
+    rng = np.random.default_rng(0)
+    for index in range(30):
+        clip = clips.clip(index)
+        assert clip.places.shape == (3, 8, 8, 3)
+        colours = clip.frames[:, 8::16, 8::16].astype(float).reshape(3, 64, 3)
+        places = clip.places.reshape(3, 64, 3)
+        for here, place in enumerate(places[1]):
+            near = np.abs(places[0, :, 1:] - place[1:]).max(axis=1) < 3
+            for there in np.flatnonzero(near & (places[0, :, 0] == place[0]) & (place[0] >= 0)):
+                alike.append(np.abs(colours[1, here] - colours[0, there]).mean())
+                unlike.append(np.abs(colours[1, here] - colours[0, rng.integers(64)]).mean())
+    assert len(alike) > 100
+    assert np.median(alike) < 0.5 * np.median(unlike)

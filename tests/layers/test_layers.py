@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from rotoscope.layers.aggregation import aggregate, aggregate_logits
 from rotoscope.layers.canvas import Canvas
-from rotoscope.layers.losses import bootstrapped_cross_entropy, dice_loss, hardest_share
+from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss, hardest_share
 from rotoscope.layers.normalise import normalise
 from rotoscope.layers.precision import fold_batch_norms, prepare
 from rotoscope.layers.resnet import ResNet
@@ -76,6 +76,15 @@ def test_dice_by_hand() -> None:
     targets = torch.tensor([[[[1.0, 0.0]], [[0.0, 0.0]]]])
     valid = torch.tensor([[1.0, 0.0]])
     torch.testing.assert_close(dice_loss(probabilities, targets, valid), torch.tensor(1 - 3.0 / 3.5))
+
+
+def test_correspondence_by_hand() -> None:
+    memory = torch.tensor([[[0.0, 10, 10], [0.0, 90, 90], [1.0, 10, 10]]])
+    query = torch.tensor([[[0.0, 10, 10], [2.0, 10, 10], [-1.0, 10, 10]]])  # only the first has a counterpart
+    scores = torch.tensor([[[2.0, 0, 0], [0.0, 0, 0], [1.0, 0, 0]]])
+    expected = torch.log(torch.exp(torch.tensor([2.0, 0.0, 1.0])).sum()) - 2
+    torch.testing.assert_close(correspondence_loss(scores, memory, query), expected)
+    assert correspondence_loss(scores, memory, query[:, 1:].repeat(1, 2, 1)[:, :3]) == 0
 
 
 def test_hardest_share_falls_linearly() -> None:

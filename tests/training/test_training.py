@@ -29,6 +29,7 @@ RECIPE = Recipe(
     objects=(0.5, 0.5),
     warm_up=2,
     validate_every=4,
+    correspondence=0.3,
     validation_clips=4,
 )
 
@@ -76,6 +77,13 @@ def test_weights_come_out_ready_to_load(tmp_path: Path, photographs_folder: Path
     for name, tensor in trainer.average.items():
         if tensor.is_floating_point():
             torch.testing.assert_close(model.state_dict()[f"network.{name}"], tensor, atol=1e-2, rtol=1e-2)
+
+
+def test_training_can_begin_with_weights(tmp_path: Path, photographs_folder: Path) -> None:
+    first = save_weights(prepare(RECIPE.changed(["seed=3"]), photographs_folder, tmp_path / "a", device="cpu"))
+    second = prepare(RECIPE, photographs_folder, tmp_path / "b", device="cpu", initial=first)
+    given = load(first, device="cpu", precision="exact").state_dict()
+    assert all(torch.equal(given[f"network.{name}"], t) for name, t in second.average.items() if t.is_floating_point())
 
 
 def test_a_small_network_learns_a_clip_by_heart(photographs_folder: Path) -> None:

@@ -18,6 +18,7 @@ def command(
     ),
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: NAME=VALUE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
+    initial: Annotated[Path | None, typer.Option(help="Weights to begin with; random ones without it.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that make clips.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
@@ -31,7 +32,9 @@ def command(
     if plan:
         out.print("\n".join(chosen.describe()))
         return 0
-    trainer = prepare(chosen, data, output, device=device, workers=workers, threads=threads, resume=resume)
+    trainer = prepare(
+        chosen, data, output, device=device, workers=workers, threads=threads, resume=resume, initial=initial
+    )
     if trainer.step:
         err.print(f"going on from step {trainer.step}")
     for line in trainer.run(save_every=save_every):

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.motion import Path2D
 
+CELL = 16
+"""Side of the cells, in pixels, whose correspondence between frames is given."""
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -35,7 +38,7 @@ def composite(
     camera: Path2D,
     layers: list[Layer],
     size: int,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float32]]:
     """Render a clip.
 
     Args:
@@ -46,11 +49,13 @@ def composite(
         camera: motion of the background.
         layers: cut-outs, from back to front.
         size: side of the frames.
-    Returns: frames uint8 ``[T, size, size, 3]`` and labels uint8 ``[T, size, size]``.
+    Returns: frames uint8 ``[T, size, size, 3]``, labels uint8 ``[T, size, size]``, and places float32
+        ``[T, size / CELL, size / CELL, 3]`` (see :class:`~rotoscope.datasets.synthetic.Clip`).
     """
     count = len(camera.angle)
     frames = np.empty((count, size, size, 3), np.uint8)
     labels = np.empty((count, size, size), np.uint8)
+    places = np.empty((count, size // CELL, size // CELL, 3), np.float32)
     scene = None
     if scene_labels is not None and scene_ids:
         table = np.zeros(256, np.uint8)
@@ -64,12 +69,13 @@ def composite(
         map_x, map_y = camera.sampling_map(t, (background.shape[1], background.shape[0]), size)
         image = cv2.remap(background, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         image = _recolour(image, coats[0]).astype(np.float32)
+        places[t] = _places(map_x, map_y, background.shape, float(camera.scale[0].mean()), 0)
         label: NDArray[Any] = np.zeros((size, size), np.uint8)
         if scene is not None:
             label = cv2.remap(scene, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
         if blurred:
             image = _smear(image, camera.velocity(t) * shutter)
-        for layer, coat in zip(layers, coats[1:], strict=True):
+        for number, (layer, coat) in enumerate(zip(layers, coats[1:], strict=True), 1):
             map_x, map_y = layer.path.sampling_map(t, (layer.rgba.shape[1], layer.rgba.shape[0]), size)
             moved = cv2.remap(
                 layer.rgba, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0)
@@ -77,6 +83,9 @@ def composite(
             alpha = moved[..., 3:].astype(np.float32) / 255
             colour = _recolour(moved[..., :3], coat).astype(np.float32)
             label[moved[..., 3] > 127] = layer.target
+            seen = moved[CELL // 2 :: CELL, CELL // 2 :: CELL, 3] > 127
+            here = _places(map_x, map_y, layer.rgba.shape, float(layer.path.scale[0].mean()), number)
+            places[t][seen] = here[seen]
             if blurred:
                 both = _smear(np.dstack([colour * alpha, alpha]), layer.path.velocity(t) * shutter)
                 image = image * (1 - both[..., 3:]) + both[..., :3]
@@ -84,7 +93,16 @@ def composite(
                 image = image + (colour - image) * alpha
         frames[t] = finish.apply(rng, image)
         labels[t] = label
-    return frames, labels
+    return frames, labels, places
+
+
+def _places(
+    map_x: NDArray[np.float32], map_y: NDArray[np.float32], shape: tuple[int, ...], scale: float, number: int
+) -> NDArray[np.float32]:
+    """Which point of a layer the centre of each cell shows; number -1 where it lies beyond the layer's edge."""
+    x, y = (m[CELL // 2 :: CELL, CELL // 2 :: CELL] for m in (map_x, map_y))
+    inside = (x >= 0) & (y >= 0) & (x < shape[1]) & (y < shape[0])
+    return np.stack([np.where(inside, number, -1), x * scale, y * scale], axis=-1).astype(np.float32)
 
 
 def _colour_change(rng: np.random.Generator, chance: float) -> tuple[NDArray[np.float32], float]:

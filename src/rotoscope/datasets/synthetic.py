@@ -55,10 +55,14 @@ class Clip:
     Attributes:
         frames: RGB uint8 ``[T, H, W, 3]``.
         labels: uint8 ``[T, H, W]``; objects are 1..N, every one visible in the first frame.
+        places: float32 ``[T, H / 16, W / 16, 3]``: what the centre of each cell shows, as the number of a layer (-1:
+            nothing that can be followed) and a point on it, in pixels of the first frame. Two cells of different
+            frames show the same thing if these agree.
     """
 
     frames: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    places: NDArray[np.float32]
 
 
 class SyntheticClips:
@@ -96,8 +100,9 @@ class SyntheticClips:
             if rng.random() < config.extra:
                 layers.append(self._passer_by(rng, calm, layers))
         rng.shuffle(layers)
-        frames, labels = composite(rng, background, scene_labels, scene_ids, camera, layers, config.size)
-        return _visible_first(frames, labels, config.objects, minimum=max(24, (config.size // 24) ** 2))
+        frames, labels, places = composite(rng, background, scene_labels, scene_ids, camera, layers, config.size)
+        kept = _visible_first(labels, config.objects, minimum=max(24, (config.size // 24) ** 2))
+        return None if kept is None else Clip(frames, kept, places)
 
     def _background(self, rng: np.random.Generator) -> tuple[Rgb, NDArray[np.uint8] | None]:
         if rng.random() < self.config.scene or not self.photographs.textures:
@@ -198,7 +203,7 @@ class SyntheticClips:
         return self._shape(rng)
 
 
-def _visible_first(frames: NDArray[np.uint8], labels: NDArray[np.uint8], objects: int, minimum: int) -> Clip | None:
+def _visible_first(labels: NDArray[np.uint8], objects: int, minimum: int) -> NDArray[np.uint8] | None:
     """Keep the objects seen well enough in the first frame, renumbered 1..N; None if there is none."""
     counts = np.bincount(labels[0].ravel(), minlength=256)
     seen = [i for i in range(1, 256) if counts[i] >= minimum][:objects]
@@ -206,4 +211,4 @@ def _visible_first(frames: NDArray[np.uint8], labels: NDArray[np.uint8], objects
         return None
     table = np.zeros(256, np.uint8)
     table[seen] = np.arange(1, len(seen) + 1)
-    return Clip(frames, table[labels])
+    return table[labels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -33,6 +34,29 @@ def dice_loss(probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
     total = (probabilities + targets).sum(dim=(2, 3))
     loss = 1 - (2 * overlap + 1) / (total + 1)
     return (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
+def correspondence_loss(scores: Tensor, memory: Tensor, query: Tensor, sigma: float = 12.0) -> Tensor:
+    """How far an affinity is from looking where the same thing was.
+
+    Synthetic clips know which cell of one frame shows what a cell of another shows. Asking the affinity for that
+    directly teaches the keys much faster than asking only for masks.
+
+    Args:
+        scores: affinity before the softmax, ``[B, M, Q]``.
+        memory: what each memory cell shows, ``[B, M, 3]``: layer (-1: unknown), and a point on it in pixels.
+        query: the same for the query cells, ``[B, Q, 3]``.
+        sigma: how near two points count as the same, in pixels.
+    Returns: cross-entropy against the cells that show the same thing, over query cells that have any; 0 without one.
+    """
+    same = (memory[:, :, None, 0] == query[:, None, :, 0]) & (query[:, None, :, 0] >= 0)
+    apart = (memory[:, :, None, 1:] - query[:, None, :, 1:]).square().sum(dim=-1)
+    weight = torch.exp(-apart / (2 * sigma**2)) * same
+    total = weight.sum(dim=1)
+    there = total > 0.25
+    target = weight / total.clamp(min=1e-6)[:, None]
+    loss = -(target * torch.log_softmax(scores.float(), dim=1)).sum(dim=1)
+    return (loss * there).sum() / there.sum().clamp(min=1)
 
 
 def hardest_share(step: int, start: int, end: int, final: float = 0.15) -> float:

@@ -47,6 +47,7 @@ class Recipe:
         clip_norm: largest gradient norm.
         average: decay of the exponential moving average of the weights, which is what is validated and saved.
         bootstrap: share of all steps at which the loss begins, and ends, to narrow to the hardest pixels.
+        correspondence: weight of the loss on where keys look (see the method's clip loss); 0 leaves it out.
         seed: of the weights and of the clips.
         validate_every: steps between validations.
         validation_clips: synthetic clips, from photographs kept apart, that validation measures J on.
@@ -64,6 +65,7 @@ class Recipe:
     clip_norm: float = 3.0
     average: float = 0.998
     bootstrap: tuple[float, float] = (0.15, 0.5)
+    correspondence: float = 0.0
     seed: int = 0
     validate_every: int = 250
     validation_clips: int = 24

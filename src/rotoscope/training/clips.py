@@ -22,11 +22,13 @@ class Batch(NamedTuple):
         frames: uint8 ``[B, T, 3, H, W]``.
         labels: int64 ``[B, T, H, W]`` in [0, objects].
         objects: slots.
+        places: float32 ``[B, T, H / 16, W / 16, 3]``, see :class:`~rotoscope.datasets.synthetic.Clip`.
     """
 
     frames: Tensor
     labels: Tensor
     objects: int
+    places: Tensor
 
 
 class StepBatches(Dataset[Batch]):
@@ -54,7 +56,7 @@ def collate(clips: SyntheticClips, indices: range, objects: int) -> Batch:
     made = [clips.clip(index) for index in indices]
     frames = torch.from_numpy(np.stack([clip.frames for clip in made])).permute(0, 1, 4, 2, 3).contiguous()
     labels = torch.from_numpy(np.stack([clip.labels for clip in made])).long()
-    return Batch(frames, labels, objects)
+    return Batch(frames, labels, objects, torch.from_numpy(np.stack([clip.places for clip in made])))
 
 
 def _quiet_worker(worker: int) -> None:

@@ -23,7 +23,8 @@ from rotoscope.training.clips import Batch, collate, step_loader
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.csv"
-COLUMNS = ("step", "loss", "cross_entropy", "dice", "rate", "seconds", "validation_j")
+PARTS = ("cross_entropy", "dice", "correspondence")
+COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j")
 
 
 class Lesson(Protocol):
@@ -43,7 +44,7 @@ class Lesson(Protocol):
 
 
 ClipLossFunction = Callable[..., Lesson]
-"""``(network, images [B, T, 3, H, W], labels [B, T, H, W], objects, hardest=share) -> Lesson``."""
+"""``(network, images [B, T, 3, H, W], labels [B, T, H, W], objects, hardest, places, correspondence) -> Lesson``."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Trainer:
                         [
                             line.step,
                             f"{line.loss:.5f}",
-                            *(f"{means.get(k, float('nan')):.5f}" for k in COLUMNS[2:4]),
+                            *(f"{means.get(k, float('nan')):.5f}" for k in PARTS),
                             f"{line.rate:.3g}",
                             f"{seconds:.3f}",
                             "" if judged is None else f"{judged:.4f}",
@@ -191,6 +192,8 @@ class Trainer:
                 batch.labels.to(self.device),
                 batch.objects,
                 hardest=hardest,
+                places=batch.places.to(self.device),
+                correspondence=recipe.correspondence,
             )
         self.optimizer.zero_grad(set_to_none=True)
         lesson.loss.backward()

@@ -15,8 +15,8 @@ from rotoscope.methods import METHODS, method_class, method_module, suggestion
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.loop import CHECKPOINT, Trainer
-from rotoscope.weights.files import save_method
-from rotoscope.weights.load import find_device
+from rotoscope.weights.files import fill, save_method
+from rotoscope.weights.load import find_device, open_file
 
 
 def recipes() -> dict[str, Recipe]:
@@ -55,8 +55,19 @@ def prepare(
     workers: int = 1,
     threads: int | None = None,
     resume: bool = False,
+    initial: Path | None = None,
 ) -> Trainer:
     """Make a trainer, at its beginning or where its folder's checkpoint stands.
+
+    Args:
+        recipe: what to do.
+        data: folder of photographs; ``$ROTOSCOPE_DATA`` if None.
+        folder: of the run.
+        device: see :func:`rotoscope.load`.
+        workers: processes that make clips.
+        threads: of the processor; None leaves PyTorch's choice.
+        resume: go on from the folder's checkpoint.
+        initial: weights to begin with, instead of random ones; of the same network.
 
     Raises:
         InputError: no data, or a folder that holds a run and ``resume`` was not asked for (or the other way round).
@@ -70,6 +81,8 @@ def prepare(
         raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
     training: Any = method_module(recipe.method, "training")
     method = new_method(recipe)
+    if initial is not None:
+        fill(method, open_file(initial, recipe.method).state_dict(), initial)
     network: Any = method.network
     mixed = has_native_bfloat16(target)
     trainer = Trainer(

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
-from rotoscope.layers.losses import bootstrapped_cross_entropy, dice_loss
+from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 
@@ -46,7 +46,15 @@ class ClipLoss:
 
 
 def clip_loss(
-    network: STCNNetwork, images: Tensor, labels: Tensor, objects: int, *, hardest: float = 1.0, dice: float = 1.0
+    network: STCNNetwork,
+    images: Tensor,
+    labels: Tensor,
+    objects: int,
+    *,
+    hardest: float = 1.0,
+    dice: float = 1.0,
+    places: Tensor | None = None,
+    correspondence: float = 0.0,
 ) -> ClipLoss:
     """Follow the objects of the first frame through clips; every frame's prediction enters memory, undetached.
 
@@ -57,32 +65,42 @@ def clip_loss(
         objects: slots ``N``.
         hardest: share of pixels in the bootstrapped cross-entropy.
         dice: weight of the dice loss (not in the released recipe, whose weight is 0).
+        places: what each cell at stride 16 shows, ``[B, T, h, w, 3]`` (see
+            :func:`~rotoscope.layers.losses.correspondence_loss`).
+        correspondence: weight of that loss (not in the released recipe either).
     """
     batch, frames = labels.shape[:2]
     targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
     valid = (targets[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)
+    exists = torch.cat([torch.zeros_like(valid[:, :1]), valid], dim=1).long()
     features = network.encode_key(images.flatten(0, 1))
     of_frame = [features.select(torch.arange(batch) * frames + t) for t in range(frames)]
+    shown = None if places is None or not correspondence else places.flatten(2, 3)
     keys, values = [], []
     masks = targets[:, 0]
-    losses, entropies, dices, answers = [], [], [], []
+    losses, answers = [], []
+    parts: dict[str, list[float]] = {"cross_entropy": [], "dice": []}
     for t in range(1, frames):
         keys.append(of_frame[t - 1].key.flatten(2))
         values.append(_memorise(network, images[:, t - 1], of_frame[t - 1].f16, masks))
-        logits = _follow(network, torch.cat(keys, dim=-1), torch.cat(values, dim=-1), of_frame[t], valid)
+        scores = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
+        logits = _follow(network, scores, torch.cat(values, dim=-1), of_frame[t], valid)
         probabilities = torch.softmax(logits, dim=1)
         masks = probabilities[:, 1:] * valid[:, :, None, None]
-        visible = (
-            labels[:, t] * valid.gather(1, (labels[:, t].flatten(1) - 1).clamp(min=0)).view_as(labels[:, t])
-        ).long()
+        visible = labels[:, t] * exists.gather(1, labels[:, t].flatten(1)).view_as(labels[:, t])
         entropy = bootstrapped_cross_entropy(logits, visible, hardest)
         overlap = dice_loss(masks, targets[:, t], valid)
-        losses.append(entropy + dice * overlap)
-        entropies.append(entropy.item())
-        dices.append(overlap.item())
+        loss = entropy + dice * overlap
+        parts["cross_entropy"].append(entropy.item())
+        parts["dice"].append(overlap.item())
+        if shown is not None:
+            looking = correspondence_loss(scores, shown[:, :t].flatten(1, 2), shown[:, t])
+            loss = loss + correspondence * looking
+            parts.setdefault("correspondence", []).append(looking.item())
+        losses.append(loss)
         answers.append(probabilities.detach())
-    parts = {"cross_entropy": sum(entropies) / len(entropies), "dice": sum(dices) / len(dices)}
-    return ClipLoss(torch.stack(losses).sum(), parts, torch.stack(answers, dim=1))
+    means = {name: sum(values_) / len(values_) for name, values_ in parts.items()}
+    return ClipLoss(torch.stack(losses).sum(), means, torch.stack(answers, dim=1))
 
 
 def _memorise(network: STCNNetwork, image: Tensor, f16: Tensor, masks: Tensor) -> Tensor:
@@ -99,10 +117,10 @@ def _memorise(network: STCNNetwork, image: Tensor, f16: Tensor, masks: Tensor) -
     return value.flatten(2).unflatten(0, (-1, objects))
 
 
-def _follow(network: STCNNetwork, keys: Tensor, values: Tensor, query: FrameFeatures, valid: Tensor) -> Tensor:
+def _follow(network: STCNNetwork, scores: Tensor, values: Tensor, query: FrameFeatures, valid: Tensor) -> Tensor:
     """Aggregated logits ``[B, 1 + N, H, W]`` of a query frame, read from memory with the full softmax."""
     batch, objects = valid.shape
-    weights = torch.softmax(affinity(keys, query.key.flatten(2)), dim=1)
+    weights = torch.softmax(scores, dim=1)
     readout = (values.flatten(1, 2) @ weights).unflatten(1, (objects, -1)).flatten(0, 1)
     readout = readout.unflatten(-1, tuple(query.key.shape[-2:]))
     expanded = FrameFeatures(*(tensor.repeat_interleave(objects, dim=0) for tensor in query))
