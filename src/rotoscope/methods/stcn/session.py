@@ -48,6 +48,15 @@ class STCNSession(Session):
             raise InputError(f"a memory budget chooses M of lfu:M; the policy {config.memory} has no M.")
         self.canvas: Canvas | None = None
         self._since_write = 0
+        self._permanent = False
+
+    def keep_next(self) -> None:
+        """Make the next frame pushed a permanent one: it enters memory, and none of its features ever leave.
+
+        They count towards the capacity, and are pinned only while they leave room for one more frame.
+        """
+        self._require_open()
+        self._permanent = True
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame; remember it if it is due or masks were given on it."""
@@ -64,8 +73,11 @@ class STCNSession(Session):
         probabilities = self._follow(features)
         if given:
             probabilities = self._put_in(probabilities, given, canvas)
-        if given or self.policy.enters(self._since_write):
+        permanent, self._permanent = self._permanent, False
+        if given or permanent or self.policy.enters(self._since_write):
             pinned = self._pins(probabilities, given) if given else None
+            if permanent:
+                pinned = torch.ones(features.key[0, 0].numel(), dtype=torch.bool, device=features.key.device)
             self._remember(image, features, probabilities, pinned=pinned)
             self._since_write = 0
         elif self.config.include_last:
@@ -92,6 +104,7 @@ class STCNSession(Session):
                 "size": size,
                 "next_index": self._next_index,
                 "since_write": self._since_write,
+                "permanent": self._permanent,
             }
         )
 
@@ -106,6 +119,7 @@ class STCNSession(Session):
         self.canvas = self._fit(self._size) if self._size else None
         self._next_index = int(state["next_index"])
         self._since_write = int(state["since_write"])
+        self._permanent = bool(state["permanent"])
 
     def _fit(self, size: tuple[int, int]) -> Canvas:
         config = self.config

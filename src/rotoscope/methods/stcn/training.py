@@ -24,6 +24,7 @@ RECIPES = {
         stages=(Stage(1400, 128, 3, 4), Stage(2100, 192, 3, 4), Stage(600, 192, 4, 3)),
         objects=(0.5, 0.4, 0.1),
         learning_rate=5e-4,
+        correspondence=0.3,
         inference={"max_short_side": 320, "resizing": "area"},
     ),
 }

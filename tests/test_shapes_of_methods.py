@@ -1,0 +1,139 @@
+"""The driver does not ask which kind of method it runs: clip by clip, or with a look at the whole video."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rotoscope.errors import InputError
+from rotoscope.methods.base import Method, Prediction, Session, VideoLike
+from rotoscope.running import segment_to_folder
+from rotoscope.segmenting import segment
+from rotoscope.video import Frame, open_video
+
+
+@dataclass(frozen=True)
+class NoConfig:
+    """Nothing to choose."""
+
+
+class ClipSession(Session):
+    """Answers three frames together, with the last mask given carried on; knows nothing else."""
+
+    latency = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[Frame, bool]] = []
+        self.mask: Tensor | None = None
+
+    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+        if given:
+            self._ids, self.mask = list(given)[:1], next(iter(given.values()))
+        self.held.append((frame, bool(given)))
+        return self.flush() if len(self.held) == 3 else []
+
+    def flush(self) -> list[Prediction]:
+        assert self.mask is not None
+        probabilities = torch.stack([1 - self.mask, self.mask])
+        found = [Prediction.from_probabilities(f, self._ids, probabilities, given) for f, given in self.held]
+        self.held = []
+        return found
+
+    def forget(self, object_id: int) -> None:
+        self.mask = None
+
+    def state(self) -> dict[str, Any]:
+        assert self.mask is not None
+        images = {f"held.{frame.index}": torch.from_numpy(frame.image) for frame, _ in self.held}
+        facts = [[frame.index, frame.name, given] for frame, given in self.held]
+        return images | {"mask": self.mask, "ids": list(self._ids), "size": self._size, "held": facts}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.mask, self._ids, self._size = state["mask"], list(state["ids"]), tuple(state["size"])
+        self.held = [(Frame(i, state[f"held.{i}"].numpy(), name=name), given) for i, name, given in state["held"]]
+
+
+class BrightSession(Session):
+    """Needs the whole video: what is brighter than its mean is the object."""
+
+    def __init__(self, video: VideoLike | None) -> None:
+        super().__init__()
+        if video is None:
+            raise InputError("this method looks at the whole video. Give session(video=...).")
+        self.mean = float(np.mean([video[i].image.mean() for i in range(len(video))]))
+        self._ids = [1]
+
+    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+        bright = torch.from_numpy(frame.image.mean(axis=2) > self.mean).float()
+        return [Prediction.from_probabilities(frame, (1,), torch.stack([1 - bright, bright]))]
+
+    def forget(self, object_id: int) -> None:
+        self._ids = []
+
+    def state(self) -> dict[str, Any]:
+        return {"mean": self.mean}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.mean = state["mean"]
+
+
+class Fake(Method):
+    config_class = NoConfig
+
+    def __init__(self, whole: bool) -> None:
+        super().__init__()
+        self.whole = whole
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def session(self, video: VideoLike | None = None, **options: Any) -> Session:
+        return BrightSession(video) if self.whole else ClipSession()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 9])
+def test_clip_by_clip_answers_every_frame_in_order(clip: np.ndarray, mask: np.ndarray, count: int) -> None:
+    found = list(segment(clip[:count], {5: mask}, Fake(whole=False)))
+    assert [p.index for p in found] == list(range(count))
+    assert all(np.array_equal(p.labels == 5, mask) for p in found)
+
+
+def test_clip_by_clip_in_both_directions(clip: np.ndarray, mask: np.ndarray) -> None:
+    found = list(segment(clip, {4: {5: mask}}, Fake(whole=False), direction="both"))
+    assert [p.index for p in found] == list(range(9))
+
+
+def test_the_whole_video_is_there_for_who_asks(clip: np.ndarray, mask: np.ndarray) -> None:
+    assert len(list(segment(clip, {1: mask}, Fake(whole=True)))) == 9
+    with pytest.raises(InputError, match="Save it as a file first"):
+        list(segment(iter(clip), {1: mask}, Fake(whole=True)))
+
+
+def test_held_frames_survive_an_interruption(clip: np.ndarray, mask: np.ndarray, tmp_path: Path) -> None:
+    """Stop after the fifth frame, two of which are held back; go on in a new process's place."""
+
+    class StopError(Exception):
+        pass
+
+    model = Fake(whole=False)
+    answered: list[int] = []
+
+    def stop(prediction: Prediction) -> None:
+        answered.append(prediction.index)
+        if prediction.index == 5:
+            raise StopError
+
+    with open_video(clip) as video, pytest.raises(StopError):
+        segment_to_folder(video, {5: mask}, model, tmp_path, state_every=1, on_frame=stop)
+    with open_video(clip) as video:
+        report = segment_to_folder(video, {5: mask}, model, tmp_path, state_every=1, resume=True)
+    assert answered == [0, 1, 2, 3, 4, 5]
+    assert report.resumed_at == 5
+    assert report.frames == 6
+    assert len(list(tmp_path.glob("*.png"))) == 9
