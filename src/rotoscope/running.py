@@ -1,15 +1,11 @@
-"""Segment a video into a folder: writers, state for ``--resume``, and a report."""
+"""Segment a video into a folder: writers in a thread, an overlay, and a report."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import queue
-import shutil
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,21 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.masks.atomic import atomic_write
 from rotoscope.masks.drawing import overlay
 from rotoscope.masks.writing import MaskWriter, formats, make_folder, open_writer
 from rotoscope.methods.base import Method, Prediction
-from rotoscope.segmenting import Direction, MaskSource, Prompts, Run, read_prompts
+from rotoscope.resuming import StateKeeper, Tally, describe, keep_source_safe
+from rotoscope.segmenting import Direction, MaskSource, Run, read_prompts
 from rotoscope.video import Video, VideoWriter
-
-WORK = ".rotoscope"
-REPORT = "run.json"
-UNSURE = 0.7
-"""Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""
 
 
 @dataclass
@@ -42,7 +31,7 @@ class Report:
     """What a run did.
 
     Attributes:
-        frames: frames answered by this call.
+        frames: frames answered by this call; 0 if the run to resume had finished.
         resumed_at: the frame it went on from, or None.
         objects: ids.
         size: width and height.
@@ -50,9 +39,10 @@ class Report:
         wall: seconds in all.
         peak_memory: bytes, of the process.
         folder: where the masks are.
-        problems: damage met in the video.
-        confidence: mean confidence of each object.
-        unsure: frames on which an object's confidence is below :data:`UNSURE` (0 where it has no pixel), by object.
+        problems: damage met in the video, also before an interruption.
+        confidence: mean confidence of each object, over the whole run.
+        unsure: frames on which an object's confidence is below :data:`~rotoscope.resuming.UNSURE` (it is 0 where the
+            object has no pixel), by object, over the whole run.
     """
 
     frames: int = 0
@@ -66,6 +56,15 @@ class Report:
     problems: list[str] = field(default_factory=list)
     confidence: dict[int, float] = field(default_factory=dict)
     unsure: dict[int, list[int]] = field(default_factory=dict)
+
+    @classmethod
+    def of_finished(cls, data: Mapping[str, Any]) -> Report:
+        """The report that a finished run left, as this call's: no frame was answered and no time spent."""
+        report = cls(objects=tuple(data["objects"]), size=tuple(data["size"]), folder=data["folder"])
+        report.problems = list(data["problems"])
+        report.confidence = {int(object_id): value for object_id, value in data["confidence"].items()}
+        report.unsure = {int(object_id): frames for object_id, frames in data["unsure"].items()}
+        return report
 
 
 def segment_to_folder(
@@ -96,10 +95,12 @@ def segment_to_folder(
         output_formats: names of :data:`rotoscope.masks.FORMATS`.
         direction: see :func:`rotoscope.segment`.
         resize_masks: bring masks of another size to the video's.
-        resume: go on from an interrupted run of the same video, masks and options; masks come out the same.
-        overwrite: write over what an earlier run left.
+        resume: go on from an interrupted run of the same video, masks and options; masks come out the same. A run
+            that had finished is left as it is.
+        overwrite: start again; what an earlier run left is replaced.
         state_every: frames between saved states.
-        on_frame: called with each prediction.
+        on_frame: called with each prediction; in direction ``both`` also with those of the backward pass, which are
+            not answers yet.
         options: of the method's session.
 
     Raises:
@@ -112,41 +113,52 @@ def segment_to_folder(
             raise InputError(f"{video.name}: an overlay video reads the source twice. Save it as a file first.")
         names = list(dict.fromkeys(["palette", *names]))
     prompts = read_prompts(masks, video, resize_masks)
-    target = make_folder(Path(folder))
+    target = Path(folder)
+    keep_source_safe(video, target, names)
+    target = make_folder(target)
     identity = describe(video, prompts, model, names, direction, options)
     keeper = StateKeeper(target, identity, state_every)
-    keeper.prepare(resume=resume, overwrite=overwrite)
+    finished = keeper.prepare(resume=resume, overwrite=overwrite)
+    if finished is not None:
+        return Report.of_finished(finished)
     report = Report(size=video.size, folder=str(target))
     kept = keeper.load()
-    report.resumed_at = int(kept["next"]) if kept is not None else None
-    writers = [open_writer(name, target if name == "palette" else target / name) for name in names if name != "overlay"]
-    run = Run(video, prompts, model, options, keeper, images={} if "cutout" in names else None)
+    if kept is not None:
+        report.resumed_at = int(kept["next"])
+        keeper.tally = Tally.from_json(kept["tally"])
+    writers: list[MaskWriter] = [keeper]
+    places = {name: target if name == "palette" else target / name for name in names if name != "overlay"}
+    writers += [open_writer(name, place) for name, place in places.items()]
+    run = Run(video, prompts, model, options, keeper, images={} if "cutout" in names else None, on_hidden=on_frame)
     passes: dict[str, Callable[[], Iterator[Prediction]]] = {
         "forward": run.forward,
         "backward": run.backward,
         "both": lambda: run.both(keeper.scratch()),
     }
-    sums: dict[int, list[float]] = {}
+
+    def before_save() -> None:
+        sink.drain()
+        keeper.tally.note(video.problems)
+
     with _background(writers, report.seconds) as sink:
-        keeper.before_save = sink.drain
+        keeper.before_save = before_save
         reading = time.perf_counter()
         for prediction in passes[direction]():
             sink.put(prediction, run.images.pop(prediction.index) if run.images is not None else None)
             report.frames += 1
-            for object_id, value in zip(prediction.object_ids, prediction.confidence, strict=True):
-                sums.setdefault(object_id, []).append(value)
-                if value < UNSURE:
-                    report.unsure.setdefault(object_id, []).append(prediction.index)
+            keeper.tally.count(prediction)
             if on_frame is not None:
                 on_frame(prediction)
         elapsed = time.perf_counter() - reading
     for writer in writers:
         writer.close()
-    spent = dict(run.session.timings.seconds) if run.session is not None else {}
+    spent = run.seconds()
     report.seconds = {**spent, "wait for frames and rest": max(elapsed - sum(spent.values()), 0.0), **report.seconds}
-    report.objects = tuple(sums)
-    report.confidence = {object_id: sum(values) / len(values) for object_id, values in sums.items()}
-    report.problems = list(dict.fromkeys(video.problems))
+    keeper.tally.note(video.problems)
+    report.confidence = {object_id: total / number for object_id, (total, number) in keeper.tally.confidence.items()}
+    report.objects = tuple(report.confidence)
+    report.unsure = keeper.tally.unsure
+    report.problems = keeper.tally.problems
     if "overlay" in names:
         begun = time.perf_counter()
         write_overlay(video, target, target / "overlay.mp4")
@@ -167,113 +179,6 @@ def write_overlay(video: Video, folder: Path, path: Path) -> None:
                 continue
             with Image.open(mask) as opened:
                 writer.write(overlay(frame.image, np.array(opened)))
-
-
-def describe(
-    video: Video,
-    prompts: Prompts,
-    model: Method,
-    names: Sequence[str],
-    direction: str,
-    options: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What makes a run this run and no other, as JSON gives it back."""
-    digest = hashlib.sha256()
-    for index, given in sorted(prompts.items()):
-        for object_id, mask in sorted(given.items()):
-            array = np.ascontiguousarray(np.asarray(mask))
-            digest.update(f"{index} {object_id} {array.shape} {array.dtype}".encode())
-            digest.update(array.tobytes())
-    code = 0
-    for tensor in model.state_dict().values():
-        raw = tensor.detach().cpu().contiguous()
-        code = zlib.crc32(raw.flatten().view(torch.uint8).numpy() if raw.ndim else raw.numpy().tobytes(), code)
-    facts = {
-        "video": {"name": video.name, "size": video.size, "length": video.length, "range": [video.start, video.end]},
-        "masks": digest.hexdigest(),
-        "config": asdict(model.config),
-        "weights": code,
-        "precision": model.precision,
-        "formats": list(names),
-        "direction": direction,
-        "options": dict(options),
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(facts))
-    return plain
-
-
-class StateKeeper:
-    """The state of an interrupted run, in ``FOLDER/.rotoscope``, and the report of a finished one."""
-
-    def __init__(self, folder: Path, identity: dict[str, Any], every: int) -> None:
-        if every < 1:
-            raise InputError(f"a state every {every} frames is not possible; give at least 1.")
-        self.folder = folder
-        self.work = folder / WORK
-        self.path = self.work / "state.safetensors"
-        self.identity = identity
-        self.every = every
-        self.before_save: Callable[[], None] = lambda: None
-
-    def prepare(self, *, resume: bool, overwrite: bool) -> None:
-        """Look at what the folder holds and decide whether this run may write to it.
-
-        Raises:
-            InputError: it holds another run, or one that was not asked to go on.
-        """
-        report = self.folder / REPORT
-        begun = self.work / "identity.json"
-        if resume and begun.exists():
-            theirs = json.loads(begun.read_text(encoding="utf-8"))
-            differing = [name for name in self.identity if theirs.get(name) != self.identity[name]]
-            if differing:
-                raise InputError(
-                    f"{self.folder}: the interrupted run differs in its {', '.join(differing)}. "
-                    "Use the same, or pass --overwrite."
-                )
-            report.unlink(missing_ok=True)
-            return
-        used = report.exists() or begun.exists() or any(self.folder.glob("*.png"))
-        if used and not overwrite and not (resume and not report.exists()):
-            way = "--resume to go on, or --overwrite" if begun.exists() else "--overwrite, or another folder"
-            raise InputError(f"{self.folder}: holds the masks of another run. Pass {way}.")
-        if self.work.exists():
-            shutil.rmtree(self.work)
-        report.unlink(missing_ok=True)
-        self.work.mkdir(parents=True)
-        with atomic_write(begun) as path:
-            path.write_text(json.dumps(self.identity), encoding="utf-8")
-
-    def load(self) -> Mapping[str, Any] | None:
-        """The saved state, or None."""
-        if not self.path.exists():
-            return None
-        try:
-            with safe_open(self.path, "pt") as file:
-                state: dict[str, Any] = json.loads((file.metadata() or {})["plain"])
-                return state | {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise InputError(f"{self.path}: cannot be read ({error}). Pass --overwrite to start again.") from None
-
-    def save(self, state: Mapping[str, Any]) -> None:
-        """Write a state, after all masks before it."""
-        self.before_save()
-        tensors = {k: v.detach().cpu().contiguous() for k, v in state.items() if isinstance(v, torch.Tensor)}
-        plain = {k: v for k, v in state.items() if not isinstance(v, torch.Tensor)}
-        with atomic_write(self.path) as path:
-            save_file(tensors, path, {"plain": json.dumps(plain)})
-
-    def scratch(self) -> Path:
-        """Folder of the backward pass's answers."""
-        folder = self.work / "backward"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def finish(self, report: dict[str, Any]) -> None:
-        """Leave the report in place of the state."""
-        with atomic_write(self.folder / REPORT) as path:
-            path.write_text(json.dumps({"run": self.identity, "report": report}, indent=1), encoding="utf-8")
-        shutil.rmtree(self.work)
 
 
 class _Sink:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -132,6 +132,8 @@ class Run:
 
     Attributes:
         images: given a dict, keeps each frame's image there until the caller takes it (for cut-outs).
+        on_hidden: called with what the backward pass of ``both`` puts on disk, so that progress can be shown.
+        sessions: one for each pass begun.
     """
 
     video: Video
@@ -139,8 +141,17 @@ class Run:
     method: Method
     options: Mapping[str, Any]
     checkpoint: Checkpoint | None = None
-    session: Session | None = None
     images: dict[int, NDArray[np.uint8]] | None = None
+    on_hidden: Callable[[Prediction], None] | None = None
+    sessions: list[Session] = field(default_factory=list)
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by part of the work, over all passes."""
+        total: dict[str, float] = {}
+        for session in self.sessions:
+            for part, spent in session.timings.seconds.items():
+                total[part] = total.get(part, 0.0) + spent
+        return total
 
     def forward(self, first: int | None = None, phase: str = "forward") -> Iterator[Prediction]:
         """From ``first`` (the video's start) to the end."""
@@ -160,6 +171,8 @@ class Run:
             for prediction in self.backward():
                 _spill(folder, prediction)
                 self._keep(None)
+                if self.on_hidden is not None:
+                    self.on_hidden(prediction)
         behind = sorted(int(path.stem) for path in folder.glob("*.npz"))
         done = int(kept["next"]) if kept is not None and kept["phase"] == "forward" else self.video.start
         for frame in self.video.frames(start=done, stop=first) if done < first else ():
@@ -174,7 +187,8 @@ class Run:
                 yield self._blend(prediction, _unspill(folder, prediction))
 
     def _pass(self, phase: str, first: int, reverse: bool) -> Iterator[Prediction]:
-        session = self.session = self.method.session(self.video, **self.options)
+        session = self.method.session(self.video, **self.options)
+        self.sessions.append(session)
         kept = self.checkpoint.load() if self.checkpoint is not None else None
         position = first
         if kept is not None and kept["phase"] == phase:

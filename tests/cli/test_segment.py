@@ -71,6 +71,100 @@ def test_an_earlier_run_is_not_written_over(
     assert run(*arguments, "--overwrite") == 0
 
 
+def test_overwrite_leaves_nothing_of_the_earlier_run(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["segment", folder, "--mask", mask_file, "-o", out, "--weights", tiny_weights]
+    assert run(*arguments, "--format", "palette,objects,npz,coco,overlay") == 0
+    (out / "mine.png").write_bytes((folder / "shot0.png").read_bytes())
+    assert run(*arguments, "--format", "palette,coco", "--end", 3, "--overwrite") == 0
+    names = ["shot0", "shot1", "shot2"]
+    assert sorted(path.stem for path in out.glob("*.png")) == ["mine", *names]  # what is not ours stays
+    images = json.loads((out / "coco" / "annotations.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == names
+    assert not [*out.glob("objects/*/*"), *out.glob("npz/*"), *out.glob("*.mp4")]
+
+
+def test_a_corrected_mask_of_the_earlier_run_may_be_the_prompt(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("segment", folder, "--mask", mask_file, "-o", out, "--weights", tiny_weights) == 0
+    corrected = np.zeros((48, 64), np.uint8)
+    corrected[20:40, 30:50] = 7
+    Image.fromarray(corrected).save(out / "shot4.png")
+    arguments = ["--mask", mask_file, "--mask", f"{out / 'shot4.png'}@4", "-o", out, "--weights", tiny_weights]
+    assert run("segment", folder, *arguments, "--overwrite") == 0
+    assert (labels(out / "shot4.png")[corrected == 7] == 7).all()
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"], ["--overwrite"]])
+def test_masks_never_take_the_place_of_the_frames(
+    folder: Path, mask_file: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    where = folder / ".." / folder.name
+    assert run("segment", folder, "--mask", mask_file, "-o", where, "--weights", tiny_weights, *more) == 2
+    assert "Choose another folder for the masks" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_resume_does_not_write_over_images_that_are_not_ours(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "shot0.png").write_bytes(mask_file.read_bytes())
+    assert run("segment", folder, "--mask", mask_file, "-o", out, "--weights", tiny_weights, "--resume") == 2
+    assert "Pass --overwrite, or another folder" in capsys.readouterr().err
+    assert (out / "shot0.png").read_bytes() == mask_file.read_bytes()
+
+
+def test_an_overlay_never_takes_the_place_of_the_video(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    source = movie.rename(out / "overlay.mp4")
+    before = source.read_bytes()
+    arguments = ["--format", "overlay", "--overwrite", "-o", out, "--weights", tiny_weights]
+    assert run("segment", source, "--mask", mask_file, *arguments) == 2
+    assert "over the video" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+def test_resuming_what_had_finished_leaves_it(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "shot4.png").write_bytes(b"not an image")
+    out = tmp_path / "out"
+    arguments = ["segment", folder, "--mask", mask_file, "-o", out, "--weights", tiny_weights]
+    assert run(*arguments) == 1
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    capsys.readouterr()
+    assert run(*arguments, "--resume") == 1
+    shown = capsys.readouterr()
+    assert "none left to do" in shown.out
+    assert "frame 4 cannot be read" in shown.err
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    assert run(*arguments, "--resume", "--direction", "both") == 2
+    assert "the finished run differs in its direction" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("direction", "total"), [("forward", 12), ("backward", 6), ("both", 18)])
+def test_progress_counts_every_pass(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, direction: str, total: int,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("rotoscope.cli.output.Meter.PAUSE", 0.0)
+    arguments = ["--direction", direction, "-o", tmp_path / "out", "--weights", tiny_weights]
+    assert run("segment", folder, "--mask", f"{mask_file}@5", *arguments) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == total
+    assert lines[-1].startswith(f"frames: {total}/{total} frames, ")
+
+
 def test_damage_is_reported_and_what_is_done_stays(
     folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

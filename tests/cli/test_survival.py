@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from rotoscope.cli import main
+from rotoscope.errors import InputError
+from rotoscope.masks import read_masks
+from rotoscope.masks.atomic import atomic_write
 from rotoscope.masks.writing import PaletteWriter, is_whole
+from rotoscope.methods.base import Prediction
+from rotoscope.running import Report, segment_to_folder
+from rotoscope.video import open_video
+from rotoscope.weights import load
 
 
 def command(movie: Path, mask_file: Path, weights: Path, out: Path, *more: str) -> list[str]:
@@ -26,7 +35,7 @@ def command(movie: Path, mask_file: Path, weights: Path, out: Path, *more: str) 
 
 
 def masks(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*.png"))}
 
 
 SLOW = """
@@ -71,7 +80,7 @@ def test_killed_and_resumed_equals_unbroken(
     assert main([*arguments, "--resume"]) == 0
     assert masks(cut) == masks(whole)
     assert len(masks(cut)) == 60
-    assert not (cut / ".rotoscope").exists()
+    assert not list(cut.glob(".*"))
 
 
 @pytest.fixture
@@ -90,7 +99,12 @@ def test_interrupted_by_hand_says_how_to_go_on(
     process = interrupted(command(movie, mask_file, tiny_weights, out), out, 10, signal.SIGINT)
     assert process.returncode == 130
     assert process.stderr is not None
-    assert "--resume goes on from there" in process.stderr.read()
+    told = process.stderr.read()
+    assert "--resume goes on from there" in told
+    assert f"The masks finished are in {out}" in told
+    counted = re.search(r"interrupted after (\d+) frame", told)
+    assert counted is not None
+    assert 0 <= len(masks(out)) - int(counted[1]) <= 1  # one may be written whose count was cut off
     assert all(is_whole(out / name) for name in masks(out))
     assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
     assert len(masks(out)) == 60
@@ -134,11 +148,6 @@ def test_a_full_disk(
 
 
 def test_an_input_that_vanishes(folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    from rotoscope.masks import read_masks
-    from rotoscope.running import segment_to_folder
-    from rotoscope.video import open_video
-    from rotoscope.weights import load
-
     out = tmp_path / "out"
     with open_video(folder, prefetch=0) as video:
 
@@ -152,6 +161,65 @@ def test_an_input_that_vanishes(folder: Path, mask_file: Path, tiny_weights: Pat
     assert report.frames == 10
     assert [problem.rpartition(": ")[2] for problem in report.problems] == ["frame 10 is gone", "frame 11 is gone"]
     assert len(masks(out)) == 10
+
+
+class StopError(Exception):
+    """Stands for what cuts a run off."""
+
+
+@pytest.mark.parametrize("way", ["--resume", "--overwrite"])
+def test_half_written_files_go_and_others_stay(killed: tuple[Path, list[str]], way: str) -> None:
+    out, arguments = killed
+    (out / ".hidden.png").write_bytes(b"of somebody else")
+    open_still = [atomic_write(out / "00015.png"), atomic_write(out / "run.json")]
+    for file in open_still:
+        file.__enter__()  # and not left: what a kill in the middle of a write leaves
+    assert len(list(out.glob(".*.*.*"))) >= 2
+    assert main([*arguments, way]) == 0
+    assert [path.name for path in out.glob(".*")] == [".hidden.png"]
+
+
+def test_what_was_found_before_an_interruption_is_reported_at_the_end(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    (folder / "shot3.png").write_bytes(b"not an image")
+    given, model = {0: read_masks(mask_file).masks}, load(tiny_weights, device="cpu")
+    seen: list[int] = []
+
+    def stop(prediction: Prediction) -> None:
+        seen.append(prediction.index)
+        if seen[-2:] == [7, 8]:  # in the forward pass
+            raise StopError
+
+    def do(out: Path, **more: Any) -> Report:
+        with open_video(folder, prefetch=0) as video:
+            return segment_to_folder(video, given, model, out, direction="both", state_every=2, **more)
+
+    whole = do(tmp_path / "whole")
+    with pytest.raises(StopError):
+        do(tmp_path / "cut", on_frame=stop)
+    resumed = do(tmp_path / "cut", resume=True)
+    assert resumed.resumed_at is not None
+    assert 4 < resumed.resumed_at <= 8
+    assert resumed.frames < whole.frames == 11
+    assert resumed.problems == whole.problems
+    assert len(whole.problems) == 1
+    assert (resumed.objects, resumed.confidence, resumed.unsure) == (whole.objects, whole.confidence, whole.unsure)
+
+
+def test_resume_refuses_another_clip_of_the_same_name_and_size(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    given, model = {0: read_masks(mask_file).masks}, load(tiny_weights, device="cpu")
+
+    def stop(prediction: Prediction) -> None:
+        raise StopError
+
+    with open_video(folder) as video, pytest.raises(StopError):
+        segment_to_folder(video, given, model, tmp_path / "out", on_frame=stop)
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "shot0.png")
+    with open_video(folder) as video, pytest.raises(InputError, match="differs in its video"):
+        segment_to_folder(video, given, model, tmp_path / "out", resume=True)
 
 
 def test_a_broken_state_file_says_so(killed: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:

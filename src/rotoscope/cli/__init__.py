@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
             error_line(message)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        error_line("interrupted. What was finished is on disk; the same command with --resume goes on from there.")
+        way = " The same command with --resume goes on from the last checkpoint." if given[0] == "train" else ""
+        error_line(f"interrupted. What was finished is on disk.{way}")
         return INTERRUPTED
     except RotoscopeError as known:
         if debug:

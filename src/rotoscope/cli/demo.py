@@ -20,6 +20,7 @@ def command(
     from rotoscope.datasets.demo import demo_clip
     from rotoscope.masks import contact_sheet, overlay
     from rotoscope.masks.writing import save_png
+    from rotoscope.resuming import REPORT, WORK
     from rotoscope.running import segment_to_folder
     from rotoscope.scoring import score_folder
     from rotoscope.video import open_video
@@ -35,7 +36,7 @@ def command(
             model,
             output,
             output_formats=["palette", "overlay"],
-            overwrite=True,
+            overwrite=(output / REPORT).exists() or (output / WORK).exists(),  # an earlier demo; never others' files
             on_frame=progress.step,
         )
     show_report(report)

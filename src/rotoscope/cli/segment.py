@@ -6,12 +6,15 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.output import error_line, meter, show_report
+from rotoscope.cli.output import InterruptedRunError, error_line, meter, show_report
 from rotoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from rotoscope.video import Video
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -45,7 +48,9 @@ def command(
     ] = None,
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted run.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over an earlier run.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again; replaces what an earlier run wrote.")
+    ] = False,
     start: Annotated[int, typer.Option(help="First frame.")] = 0,
     end: Annotated[int | None, typer.Option(help="The frame after the last.")] = None,
     resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Bring masks to the video's size.")] = False,
@@ -67,21 +72,26 @@ def command(
         model = build(method, weights, device, precision, threads)
         from rotoscope.running import segment_to_folder
 
-        total = None if opened.length is None else min(opened.length, end or opened.length) - start
-        with meter(opened.name, total) as progress:
-            report = segment_to_folder(
-                opened,
-                prompts,
-                model,
-                output,
-                output_formats=names,
-                direction=direction,  # type: ignore[arg-type]
-                resume=resume,
-                overwrite=overwrite,
-                state_every=state_every,
-                on_frame=progress.step,
-                **options,
-            )
+        with meter(opened.name, frames_to_come(opened, direction, max(prompts))) as progress:
+            try:
+                report = segment_to_folder(
+                    opened,
+                    prompts,
+                    model,
+                    output,
+                    output_formats=names,
+                    direction=direction,  # type: ignore[arg-type]
+                    resume=resume,
+                    overwrite=overwrite,
+                    state_every=state_every,
+                    on_frame=progress.step,
+                    **options,
+                )
+            except KeyboardInterrupt:
+                raise InterruptedRunError(
+                    f"interrupted after {progress.count} frame(s). The masks finished are in {output}; "
+                    "the same command with --resume goes on from there."
+                ) from None
     if as_json:
         print(json.dumps(asdict(report)))
     else:
@@ -89,6 +99,15 @@ def command(
     for problem in report.problems:
         error_line(f"{problem}; what was segmented stays.")
     return 1 if report.problems else 0
+
+
+def frames_to_come(video: Video, direction: str, last_prompt: int) -> int | None:
+    """How many frames the passes of a direction will go through; None if the video's length is not known."""
+    if video.length is None:
+        return None
+    backward = last_prompt - video.start + 1
+    forward = min(video.length, video.end if video.end is not None else video.length) - video.start
+    return {"forward": forward, "backward": backward, "both": forward + backward}[direction]
 
 
 def mask_arguments(given: list[str], start: int) -> dict[int, Any]:
