@@ -14,7 +14,18 @@ from rotoscope.methods import METHODS
 
 ROOT = Path(rotoscope.__file__).parent
 BELOW = {"memory", "layers", "masks", "video", "errors"}
-ABOVE = {"cli", "training", "evaluation", "datasets", "weights", "segmenting", "running", "resuming", "scoring", "benchmarking"}
+ABOVE = {
+    "cli",
+    "training",
+    "evaluation",
+    "datasets",
+    "weights",
+    "segmenting",
+    "running",
+    "resuming",
+    "scoring",
+    "benchmarking",
+}
 
 
 def imported(path: Path) -> set[str]:
