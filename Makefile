@@ -12,6 +12,8 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	# It asks for opencv-python, whose files would overwrite those of opencv-python-headless: taken without dependencies.
+	$(BIN)/python -m pip install --quiet --no-deps "$$(grep '^vos-benchmark==' constraints.txt)"
 	touch $(READY)
 
 demo: $(READY)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rotoscope.errors import CheckpointError, InputError, RotoscopeError, SessionError
 
 if TYPE_CHECKING:
+    from rotoscope.evaluation import Evaluation, evaluate
     from rotoscope.masks import read_masks
     from rotoscope.methods.base import Method, Prediction, Session
     from rotoscope.segmenting import segment
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
+    "Evaluation",
     "Frame",
     "InputError",
     "Method",
@@ -24,6 +26,7 @@ __all__ = [
     "RotoscopeError",
     "Session",
     "SessionError",
+    "evaluate",
     "load",
     "open_video",
     "read_masks",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Evaluation": "rotoscope.evaluation",
+    "evaluate": "rotoscope.evaluation",
     "Frame": "rotoscope.video",
     "Method": "rotoscope.methods.base",
     "Prediction": "rotoscope.methods.base",

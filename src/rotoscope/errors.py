@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class RotoscopeError(Exception):
     """Base of every error raised on purpose; the command line prints it as one line (exit code 1)."""
@@ -21,3 +24,9 @@ class CheckpointError(InputError):
 
 class SessionError(RotoscopeError):
     """A session was used out of order, such as pushed to after it finished."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` if a known name is near, else nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from rotoscope.cli import bench, check, demo, methods, segment, train
+from rotoscope.cli import bench, benchmark, check, demo, evaluate, methods, segment, train
 from rotoscope.cli.output import error_line
 from rotoscope.errors import RotoscopeError
 
@@ -21,6 +21,8 @@ app.command("segment")(segment.command)
 app.command("demo")(demo.command)
 app.command("check")(check.command)
 app.command("methods")(methods.command)
+app.command("evaluate")(evaluate.command)
+app.command("benchmark")(benchmark.command)
 app.command("train")(train.command)
 app.command("bench")(bench.command)
 INTERRUPTED = 130

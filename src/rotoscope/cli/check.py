@@ -18,10 +18,17 @@ WEIGHTS = {".pth", ".pt", ".ckpt", ".safetensors"}
 
 
 def command(
-    path: Annotated[Path, typer.Argument(help="A mask, a video, a folder, or a weights file.")],
+    what: Annotated[
+        str, typer.Argument(help="A mask, a video, a folder, a weights file, or a data set as NAME:PATH?split=….")
+    ],
     full: Annotated[bool, typer.Option("--full", help="Read a video to its end and report damage.")] = False,
 ) -> int:
-    """Say what a file is and how it would be understood."""
+    """Say what a file or a data set is, how it would be understood, and what is missing."""
+    from rotoscope.datasets.spec import is_spec
+
+    if is_spec(what):
+        return _dataset(what)
+    path = Path(what)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
     if path.suffix.lower() in WEIGHTS:
@@ -32,6 +39,15 @@ def command(
             out.print(line)
         return 0
     return _video(path, full)
+
+
+def _dataset(text: str) -> int:
+    from rotoscope.datasets.spec import STILL_SETS, open_dataset, open_stills, parse_spec
+
+    spec = parse_spec(text)
+    for line in open_stills(spec).explain() if spec.kind in STILL_SETS else open_dataset(spec).explain():
+        out.print(line)
+    return 0
 
 
 def _video(path: Path, full: bool) -> int:

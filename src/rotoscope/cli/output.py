@@ -27,6 +27,11 @@ def error_line(text: str) -> None:
     print(f"rotoscope: error: {' '.join(text.split())}", file=sys.stderr)
 
 
+def warning_line(text: str) -> None:
+    """One line on standard error that does not make the command fail."""
+    print(f"rotoscope: warning: {' '.join(text.split())}", file=sys.stderr)
+
+
 class _Rate(ProgressColumn):
     """Frames per second."""
 

@@ -21,7 +21,7 @@ def boundary(mask: NDArray[Any]) -> NDArray[np.bool_]:
     Args:
         mask: bool or 0/1, ``[H, W]``.
     """
-    inside = mask.astype(bool)
+    inside = mask.view(np.bool_) if mask.dtype == np.uint8 and mask.max(initial=0) < 2 else mask.astype(bool)
     found = np.zeros_like(inside)
     found[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
     found[:-1] |= inside[:-1] ^ inside[1:]
@@ -51,25 +51,47 @@ def contour_accuracy(prediction: NDArray[Any], truth: NDArray[Any], bound: float
             f"masks of shapes {prediction.shape} and {truth.shape} cannot be compared. Make them one size."
         )
     reach = radius(prediction.shape, bound)
-    both = prediction.astype(bool) | truth.astype(bool)
-    rows, columns = np.flatnonzero(both.any(axis=1)), np.flatnonzero(both.any(axis=0))
-    if not len(rows):
+    ours_in, theirs_in = _as_bytes(prediction), _as_bytes(truth)
+    left, top, width, height = cv2.boundingRect(ours_in | theirs_in)
+    if not width:
         return 1.0
     # Beyond one pixel around both masks there is no boundary: the rest of the picture need not be looked at.
-    window = (
-        slice(max(rows[0] - 1, 0), rows[-1] + 2),
-        slice(max(columns[0] - 1, 0), columns[-1] + 2),
-    )
-    ours, theirs = boundary(prediction[window]), boundary(truth[window])
-    our_count, their_count = int(np.count_nonzero(ours)), int(np.count_nonzero(theirs))
+    window = (slice(max(top - 1, 0), top + height + 1), slice(max(left - 1, 0), left + width + 1))
+    ours, theirs = boundary(ours_in[window]), boundary(theirs_in[window])
+    our_count, their_count = cv2.countNonZero(ours.view(np.uint8)), cv2.countNonZero(theirs.view(np.uint8))
     if not our_count or not their_count:
         return 1.0 if our_count == their_count else 0.0
-    precision = np.count_nonzero(ours & _near(theirs, reach)) / our_count
-    recall = np.count_nonzero(theirs & _near(ours, reach)) / their_count
+    precision = np.count_nonzero(ours & near(theirs, reach)) / our_count
+    recall = np.count_nonzero(theirs & near(ours, reach)) / their_count
+    return harmonic(precision, recall)
+
+
+def harmonic(precision: float, recall: float) -> float:
+    """F of a precision and a recall; 0 where both are."""
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def _near(edge: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Pixels within a disc of radius ``reach`` of the edge: a dilation, by the exact distance transform."""
-    distance = cv2.distanceTransform((~edge).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distance <= reach + 1e-3)  # squared distances are whole numbers, so the margin admits none more
+def near(edge: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Pixels within a disc of radius ``reach`` of the edge, itself included: a dilation, as a union of shifted rows.
+
+    Row ``y`` of the disc is a run of pixels, so the edge is widened along rows once for each length of run, and the
+    results are laid over one another shifted by ``y``. Exact, and several times faster than a distance transform.
+    """
+    source = edge.view(np.uint8)
+    found = np.zeros_like(source)
+    height = len(source)
+    wide, last = source, 0
+    for y in range(min(reach, height - 1), -1, -1):
+        half = math.isqrt(reach * reach - y * y)
+        if half > last:
+            wide = np.asarray(cv2.dilate(source, np.ones((1, 2 * half + 1), np.uint8)), dtype=np.uint8)
+            last = half
+        found[y:] |= wide[: height - y]
+        if y:
+            found[: height - y] |= wide[y:]
+    return found.view(np.bool_)
+
+
+def _as_bytes(mask: NDArray[Any]) -> NDArray[np.uint8]:
+    """A mask as zeros and ones of 8 bits, without a copy where it is bool already."""
+    return np.ascontiguousarray(mask if mask.dtype == bool else mask.astype(bool)).view(np.uint8)

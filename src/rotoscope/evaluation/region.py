@@ -25,6 +25,7 @@ def region_similarity(prediction: NDArray[Any], truth: NDArray[Any]) -> float:
         raise InputError(
             f"masks of shapes {prediction.shape} and {truth.shape} cannot be compared. Make them one size."
         )
-    ours, theirs = prediction.astype(bool), truth.astype(bool)
-    union = int(np.count_nonzero(ours | theirs))
-    return int(np.count_nonzero(ours & theirs)) / union if union else 1.0
+    ours, theirs = prediction.astype(bool, copy=False), truth.astype(bool, copy=False)
+    both = int(np.count_nonzero(ours & theirs))
+    union = int(np.count_nonzero(ours)) + int(np.count_nonzero(theirs)) - both
+    return both / union if union else 1.0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, suggestion
 from rotoscope.methods.base import Method
 
 METHODS: dict[str, str] = {
@@ -34,9 +32,3 @@ def method_class(name: str) -> type[Method]:
 def method_module(name: str, room: str) -> ModuleType:
     """Import a room of a method's folder, such as ``training`` or ``official``."""
     return import_module(f"{METHODS[name].partition(':')[0]}.{room}")
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` if a known name is near, else nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -107,6 +107,11 @@ class Session(ABC):
         """Ids of the objects tracked now, in the order they were first given."""
         return tuple(self._ids)
 
+    @property
+    def frames_remembered(self) -> float | None:
+        """How many frames' worth of features are remembered now; None for a method that keeps none."""
+        return None
+
     def add(self, masks: Mapping[int, MaskLike]) -> None:
         """Give or correct objects on the next frame pushed.
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from rotoscope.datasets.photographs import Photographs, data_root
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, suggestion
 from rotoscope.layers.precision import has_native_bfloat16
-from rotoscope.methods import METHODS, method_class, method_module, suggestion
+from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.loop import CHECKPOINT, Trainer

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rotoscope.errors import CheckpointError, InputError
-from rotoscope.methods import METHODS, suggestion
+from rotoscope.errors import CheckpointError, InputError, suggestion
+from rotoscope.methods import METHODS
 
 FOLDER = Path(__file__).parent / "files"
 
@@ -102,7 +102,12 @@ def verified(entry: Entry) -> Path:
     if not entry.path.exists():
         raise CheckpointError(f"{entry.path}: the weights of {entry.name} are missing. Install the package again.")
     if entry.sha256 is not None:
-        digest = hashlib.sha256(entry.path.read_bytes()).hexdigest()
+        digest = file_hash(entry.path)
         if digest != entry.sha256:
             raise CheckpointError(f"{entry.path}: damaged (hash {digest[:12]}…). Install the package again.")
     return entry.path
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -49,6 +49,7 @@ class STCNSession(Session):
         self.canvas: Canvas | None = None
         self._since_write = 0
         self._permanent = False
+        self._per_frame = 0
 
     def keep_next(self) -> None:
         """Make the next frame pushed a permanent one: it enters memory, and none of its features ever leave.
@@ -85,6 +86,11 @@ class STCNSession(Session):
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities.float())
             return [Prediction.from_probabilities(frame, self._ids, restored, bool(given))]
+
+    @property
+    def frames_remembered(self) -> float | None:
+        """Features in the bank over features of a frame."""
+        return len(self.bank) / self._per_frame if self._per_frame else 0.0
 
     def forget(self, object_id: int) -> None:
         """Drop the object's values."""
@@ -179,6 +185,7 @@ class STCNSession(Session):
                     )
                 )
             value = torch.cat(values).flatten(2).float()
+        self._per_frame = features.key[0, 0].numel()
         with self.timings.part("store"):
             self._size_bank(features.key[0].flatten(1), value)
             self.bank.store(

@@ -1,0 +1,82 @@
+"""``rotoscope evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rotoscope.cli.output import err, error_line, out, warning_line
+from rotoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from rotoscope.evaluation.evaluate import Evaluation
+
+
+def command(
+    results: Annotated[Path, typer.Argument(help="Folder of masks, a folder per sequence.")],
+    dataset: Annotated[str, typer.Option(help="Data set as NAME:PATH?split=…, such as davis17:DAVIS?split=val.")],
+    task: Annotated[
+        str | None, typer.Option(help="semi, unsupervised or zero-shot; the data set's own unless given.")
+    ] = None,
+    frames: Annotated[
+        str | None, typer.Option(help="Count other frames than the protocol: inner, all or after-first.")
+    ] = None,
+    stability: Annotated[bool, typer.Option(help="Measure T where the protocol has it.")] = True,
+    jobs: Annotated[int | None, typer.Option(help="Processes; as many as processors unless given.")] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Score the sequences that are there.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if a mask is damaged, missing or odd.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Set published figures beside.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write a line per object.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="Write everything, per frame; - prints it.")] = None,
+) -> int:
+    """Score masks by the field's measures, whatever made them."""
+    from rotoscope.evaluation.evaluate import evaluate
+    from rotoscope.evaluation.report import as_record, write_csv, write_json
+
+    if jobs is not None and jobs < 1:
+        raise InputError(f"{jobs} jobs are not possible; give at least 1.")
+    with err.status("scoring") as status:
+        evaluation = evaluate(
+            results,
+            dataset,
+            task,
+            frames=frames,
+            stability=stability,
+            jobs=jobs,
+            partial=partial,
+            on_sequence=lambda name: status.update(f"scored {name}"),
+        )
+    if csv is not None:
+        write_csv(evaluation, csv)
+    if json_ is not None and str(json_) == "-":
+        print(json.dumps(as_record(evaluation)))
+    else:
+        show(evaluation, compare)
+        if json_ is not None:
+            write_json(evaluation, json_)
+    return tell(evaluation, strict)
+
+
+def show(evaluation: Evaluation, compare: bool = False) -> None:
+    """Print the protocol and an evaluation's tables."""
+    from rotoscope.evaluation.report import tables
+
+    out.print(evaluation.protocol.describe())
+    for made in tables(evaluation):
+        out.print(made, soft_wrap=False)
+    if compare:
+        from rotoscope.evaluation.published import comparison
+
+        out.print(comparison(evaluation), soft_wrap=False)
+
+
+def tell(evaluation: Evaluation, strict: bool) -> int:
+    """Say what was wrong with the results; return the exit code."""
+    for line in evaluation.warnings:
+        warning_line(line)
+    for line in evaluation.problems:
+        error_line(line)
+    return 2 if strict and evaluation.problems else 0

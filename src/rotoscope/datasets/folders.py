@@ -1,0 +1,58 @@
+"""Listing frames and masks in folders, shared by the data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rotoscope.errors import InputError
+from rotoscope.video.images import natural_key
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+MASKS = frozenset({".png", ".bmp", ".pgm", ".ppm", ".tif", ".tiff", ".gif"})
+
+
+def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Visible files of a folder with one of the suffixes, in natural order; nothing if there is no folder."""
+    if not folder.is_dir():
+        return []
+    wanted = set(suffixes)
+    found = (p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith("."))
+    return sorted(found, key=natural_key)
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Visible folders of a folder, in natural order."""
+    if not folder.is_dir():
+        return []
+    return sorted((p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural_key)
+
+
+def by_stem(files: Iterable[Path]) -> dict[str, Path]:
+    """Files by their names without suffix."""
+    return {path.stem: path for path in files}
+
+
+def first_folder(root: Path, *names: str) -> Path:
+    """The first of several folders that is there.
+
+    Raises:
+        InputError: none is.
+    """
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise InputError(f"{root}: no folder {' or '.join(names)} in it. Give the folder that holds it.")
+
+
+def read_list(path: Path) -> list[str]:
+    """Lines of a text file that are not empty."""
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def leaf_folders(root: Path) -> list[Path]:
+    """All folders under ``root`` (itself too) that hold images, in natural order."""
+    found = [root] if files_in(root, IMAGES) else []
+    for folder in folders_in(root):
+        found += leaf_folders(folder)
+    return found

@@ -1,0 +1,209 @@
+"""Video data sets as lists of sequences: which frames there are, which are annotated, how their masks are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from rotoscope.errors import InputError
+
+VOID = 255
+Codec = Literal["index", "binary", "objects", "regions"]
+"""How a set's mask files are read: labels; one object, whatever is not 0; one file per object; coloured regions."""
+Task = Literal["semi", "unsupervised", "zero-shot"]
+TASKS: tuple[Task, ...] = ("semi", "unsupervised", "zero-shot")
+
+
+class DamagedMaskError(InputError):
+    """A mask file that cannot be read."""
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """What a data set says of an object beside its masks.
+
+    Attributes:
+        category: such as ``person``.
+        seen: whether training videos show this category; None if it is not known.
+        frames: names of the frames it is annotated in, in order.
+    """
+
+    category: str | None = None
+    seen: bool | None = None
+    frames: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VideoSequence:
+    """One video of a data set.
+
+    Attributes:
+        name: as results folders name it; may hold slashes.
+        frames: names of all frames in order of time.
+        images: the frames that have an image file, by name.
+        annotations: the annotated frames' mask files, by name, in order of time; several files where each holds an
+            object.
+        codec: how mask files are read.
+        category: of the whole sequence.
+        objects: what is known of each object, by id; empty where the masks alone tell.
+        background: colour of the background, for ``regions``.
+    """
+
+    name: str
+    frames: tuple[str, ...]
+    images: Mapping[str, Path]
+    annotations: Mapping[str, tuple[Path, ...]]
+    codec: Codec = "index"
+    category: str | None = None
+    objects: Mapping[int, ObjectFacts] = field(default_factory=dict)
+    background: tuple[int, int, int] | None = None
+
+    @property
+    def annotated(self) -> tuple[str, ...]:
+        """Names of the annotated frames, in order of time."""
+        return tuple(self.annotations)
+
+    def labels(self, frame: str) -> NDArray[Any]:
+        """Labels of an annotated frame, ``[H, W]``, uint8 or uint16; 0 is background, 255 unknown (but see ``codec``).
+
+        Raises:
+            DamagedMaskError: a file cannot be read.
+        """
+        files = self.annotations[frame]
+        if self.codec == "objects":
+            return _stacked(files)
+        array = read_label_file(files[0])
+        if self.codec == "regions":
+            return _regions(array, self.background)
+        if array.ndim == 3:
+            array = array[..., :3].max(axis=2)
+        if self.codec == "binary":
+            return (array > 0).astype(np.uint8)
+        return array
+
+    def first_labels(self) -> NDArray[Any]:
+        """Labels of the first annotated frame."""
+        return self.labels(next(iter(self.annotations)))
+
+
+@dataclass(frozen=True)
+class VideoDataset:
+    """A data set, or a split of one.
+
+    Attributes:
+        spec: what it was opened by.
+        kind: its name, such as ``davis16``.
+        root: its folder.
+        split: such as ``val``; empty where the set has none.
+        sequences: in the order of the split's list.
+        other_splits: names of the sequences of each other split that is there; told apart in warnings.
+        notes: what a person should know, such as a missing list or a sequence without images; one line each.
+    """
+
+    spec: str
+    kind: str
+    root: Path
+    split: str
+    sequences: tuple[VideoSequence, ...]
+    other_splits: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[VideoSequence]:
+        return iter(self.sequences)
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def explain(self) -> list[str]:
+        """Lines for a person: how many sequences, frames, annotated frames and objects; then the notes."""
+        frames = sum(len(s.frames) for s in self.sequences)
+        annotated = sum(len(s.annotations) for s in self.sequences)
+        split = f", split {self.split}" if self.split else ""
+        objects, trouble = self.count_objects()
+        lines = [
+            f"{self.kind}{split}: {len(self.sequences)} sequences, {frames} frames, {annotated} of them annotated, "
+            f"{objects} objects"
+        ]
+        categories = {s.category for s in self.sequences if s.category}
+        if categories:
+            lines.append(f"{len(categories)} categories: {', '.join(sorted(categories))}")
+        return lines + list(self.notes) + trouble
+
+    def count_objects(self) -> tuple[int, list[str]]:
+        """Objects of all sequences, by first annotations or the set's own list; and masks that cannot be read."""
+        total, trouble = 0, []
+        for sequence in self.sequences:
+            if sequence.objects:
+                total += len(sequence.objects)
+            elif sequence.annotations:
+                try:
+                    total += len(object_ids(sequence.first_labels()))
+                except DamagedMaskError as error:
+                    trouble.append(str(error))
+        return total, trouble
+
+
+def object_ids(labels: NDArray[Any]) -> list[int]:
+    """Ids in a label map: neither 0 nor, in 8 bits, 255."""
+    if labels.dtype == np.uint8:
+        counts = np.bincount(labels.ravel(), minlength=256)
+        return [int(i) for i in np.flatnonzero(counts) if i not in (0, VOID)]
+    return [int(i) for i in np.unique(labels) if i]
+
+
+def read_label_file(path: Path) -> NDArray[Any]:
+    """Read an index image as it is stored: ``[H, W]``, or ``[H, W, C]`` for colours.
+
+    Raises:
+        DamagedMaskError: it is missing, cut short or no image.
+    """
+    try:
+        with Image.open(path) as opened:
+            if opened.mode in ("P", "L"):
+                return np.asarray(opened)
+            if opened.mode == "1":
+                return np.asarray(opened).astype(np.uint8)
+            if opened.mode.startswith("I"):
+                return np.asarray(opened).astype(np.uint16)
+            return np.asarray(opened.convert("RGB"))
+    except FileNotFoundError:
+        raise DamagedMaskError(f"{path}: no such mask.") from None
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise DamagedMaskError(f"{path}: damaged mask ({error}). Write it again.") from None
+
+
+def _stacked(files: tuple[Path, ...]) -> NDArray[np.uint8]:
+    """One file per object, in order of the ids; where they overlap the later stands in front."""
+    labels: NDArray[np.uint8] | None = None
+    for object_id, path in enumerate(files, 1):
+        array = read_label_file(path)
+        mask = (array if array.ndim == 2 else array.max(axis=2)) > 127
+        if labels is None:
+            labels = np.zeros(mask.shape, np.uint8)
+        if mask.shape != labels.shape:
+            raise DamagedMaskError(f"{path}: is of another size than the masks of the other objects.")
+        labels[mask] = object_id
+    assert labels is not None
+    return labels
+
+
+def _regions(array: NDArray[Any], background: tuple[int, int, int] | None) -> NDArray[np.uint8]:
+    """Coloured regions, numbered in the order of their colours; the background is given, else white, else black."""
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    codes = array[..., 0].astype(np.int64) << 16 | array[..., 1].astype(np.int64) << 8 | array[..., 2]
+    values, inverse = np.unique(codes, return_inverse=True)
+    white, black = 0xFFFFFF, 0
+    if background is not None:
+        behind = background[0] << 16 | background[1] << 8 | background[2]
+    else:
+        behind = white if white in values else black
+    table = np.zeros(len(values), np.uint8)
+    table[values != behind] = np.arange(1, (values != behind).sum() + 1)
+    return np.asarray(table[inverse].reshape(codes.shape))

@@ -1,0 +1,213 @@
+"""``rotoscope.evaluate``: a folder of masks in, the field's numbers out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rotoscope.datasets.folders import folders_in
+from rotoscope.datasets.sequences import VideoDataset, VideoSequence
+from rotoscope.datasets.spec import open_dataset
+from rotoscope.errors import InputError
+from rotoscope.evaluation.protocol import Protocol, protocol
+from rotoscope.evaluation.results import sequences_root
+from rotoscope.evaluation.scores import ObjectScores, SequenceScores, score_sequence
+
+Averages = dict[str, float]
+"""Names such as ``J mean`` and their values in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of results on a data set.
+
+    Attributes:
+        dataset: its spec.
+        split: its split.
+        protocol: how it was scored.
+        results: the folder scored.
+        objects: every object's values, in order of the sequences.
+        problems: damaged masks, missing frames, wrong sizes; each was counted as an empty mask.
+        warnings: traps that the results may have fallen into.
+    """
+
+    dataset: str
+    split: str
+    protocol: Protocol
+    results: str
+    objects: tuple[ObjectScores, ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def overall(self) -> Averages:
+        """Averages over all objects; YouTube-VOS adds those of seen and unseen categories and their mean G."""
+        found = averages(self.objects, self.protocol)
+        if "seen" in self.protocol.groups:
+            parts = {
+                f"{measure} {name}": values[f"{measure} mean"]
+                for name, chosen in (("seen", True), ("unseen", False))
+                for values in [averages([o for o in self.objects if o.seen is chosen], self.protocol)]
+                for measure in ("J", "F")
+            }
+            found |= parts
+            found["G"] = float(np.mean(list(parts.values())))
+        if "category" in self.protocol.groups:
+            rows = [values["J mean"] for _, values in self.by_category()]
+            found["J mean over categories"] = float(np.mean(rows)) if rows else float("nan")
+        return found
+
+    def by_sequence(self) -> list[tuple[str, Averages]]:
+        """Averages over the objects of each sequence."""
+        return self._grouped(lambda o: o.sequence)
+
+    def by_category(self) -> list[tuple[str, Averages]]:
+        """Averages over the objects of each category that the data set names."""
+        return sorted((k, v) for k, v in self._grouped(lambda o: o.category or "") if k)
+
+    def by_instances(self) -> list[tuple[str, Averages]]:
+        """Averages over the objects of sequences with one object, with two, and so on."""
+        return sorted(self._grouped(lambda o: str(o.instances)), key=lambda row: int(row[0]))
+
+    def _grouped(self, key: Callable[[ObjectScores], str]) -> list[tuple[str, Averages]]:
+        groups: dict[str, list[ObjectScores]] = {}
+        for found in self.objects:
+            groups.setdefault(key(found), []).append(found)
+        return [(name, averages(members, self.protocol)) for name, members in groups.items()]
+
+
+def averages(objects: Sequence[ObjectScores], how: Protocol) -> Averages:
+    """Mean, recall and decay of J and F over objects, J&F, and T where it is measured; NaN of nothing."""
+
+    def mean(values: Iterator[float]) -> float:
+        known = [value for value in values if not np.isnan(value)]
+        return float(np.mean(known)) if known else float("nan")
+
+    region, contour = [o.region for o in objects], [o.contour for o in objects]
+    found = {
+        "J mean": mean(s.mean for s in region),
+        "J recall": mean(s.recall for s in region),
+        "J decay": mean(s.decay for s in region),
+        "F mean": mean(s.mean for s in contour),
+        "F recall": mean(s.recall for s in contour),
+        "F decay": mean(s.decay for s in contour),
+    }
+    found = {"J&F": (found["J mean"] + found["F mean"]) / 2, **found}
+    if "T" in how.measures:
+        found["T"] = mean(o.stability for o in objects)
+    return found
+
+
+def evaluate(
+    results: str | Path,
+    dataset: str | VideoDataset,
+    task: str | None = None,
+    *,
+    frames: str | None = None,
+    stability: bool = True,
+    jobs: int | None = None,
+    partial: bool = False,
+    on_sequence: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Score a folder of masks.
+
+    Args:
+        results: a folder of masks per sequence, each mask named after its frame; also inside ``480p`` or
+            ``Annotations/480p``.
+        dataset: a spec such as ``davis16:PATH?split=val``, or an open data set.
+        task: ``semi``, ``unsupervised`` or ``zero-shot``; the data set's first unless said.
+        frames: count other frames than the protocol does, see :func:`~rotoscope.evaluation.protocol.protocol`.
+        stability: also measure T where the protocol has it (it takes longer than J and F together).
+        jobs: processes; as many as processors unless said.
+        partial: score the sequences that are there, instead of refusing results that lack some.
+        on_sequence: called with the name of each sequence that is done.
+
+    Raises:
+        InputError: no such folder, results that lack sequences, or annotations that lack frames.
+    """
+    opened = open_dataset(dataset) if isinstance(dataset, str) else dataset
+    how = protocol(opened.kind, task, frames)
+    if not stability:
+        how = replace(how, measures=tuple(m for m in how.measures if m != "T"))
+    root = sequences_root(Path(results), [s.name for s in opened])
+    present, warnings = _present(opened, root, partial)
+    done: dict[str, SequenceScores] = {}
+    for scores in _scored(present, root, how, jobs or os.cpu_count() or 1):
+        done[scores.name] = scores
+        if on_sequence is not None:
+            on_sequence(scores.name)
+    ordered = [done[s.name] for s in present]
+    if ordered and all(scores.identical for scores in ordered):
+        warnings.append(f"{root}: every mask equals the truth in every pixel. Are these the annotations themselves?")
+    if "seen" in how.groups and any(o.seen is None for scores in ordered for o in scores.objects):
+        warnings.append(f"{opened.spec}: seen and unseen categories are not known, so neither is G.")
+    return Evaluation(
+        dataset=opened.spec,
+        split=opened.split,
+        protocol=how,
+        results=str(root),
+        objects=tuple(found for scores in ordered for found in scores.objects),
+        problems=tuple(line for scores in ordered for line in scores.problems),
+        warnings=tuple(warnings + [line for scores in ordered for line in scores.warnings]),
+    )
+
+
+def _present(dataset: VideoDataset, root: Path, partial: bool) -> tuple[list[VideoSequence], list[str]]:
+    """The sequences that results are there for, and what to say of the others."""
+    present = [s for s in dataset if (root / s.name).is_dir()]
+    missing = [s.name for s in dataset if not (root / s.name).is_dir()]
+    there = {path.name for path in folders_in(root)}
+    stray = sorted(there - {s.name.split("/")[0] for s in dataset})
+    other = next((name for name, names in dataset.other_splits.items() if stray and set(stray) <= names), None)
+    warnings = []
+    if stray:
+        which = f"; they are of split {other}" if other else ""
+        warnings.append(f"{root}: {len(stray)} folder(s) of no sequence of this split, such as {stray[0]}{which}.")
+    if missing and not (partial and present):
+        shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+        hint = f" These look like results of split {other}." if other else ""
+        way = "Add them, or score the rest with --partial." if present else "Check the data set and its split."
+        raise InputError(f"{root}: no results for {len(missing)} of {len(dataset)} sequences: {shown}.{hint} {way}")
+    if missing:
+        warnings.append(f"{root}: scored {len(present)} of {len(dataset)} sequences; without {', '.join(missing[:8])}.")
+    return present, warnings
+
+
+def _scored(
+    sequences: Sequence[VideoSequence], root: Path, how: Protocol, jobs: int
+) -> Iterator[SequenceScores]:  # fmt: skip
+    """Score sequences, the longest first so that processes end together; yields in any order."""
+    work = sorted(sequences, key=lambda s: -len(s.annotations))
+    if jobs <= 1 or len(work) <= 1:
+        for sequence in work:
+            yield score_sequence(sequence, root / sequence.name, how)
+        return
+    # Processes are forked where that is safe to do, for they start at once; others would import everything anew.
+    method = "fork" if "fork" in multiprocessing.get_all_start_methods() and not _threads() else "spawn"
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_one_thread) as pool:
+        tasks = [pool.submit(score_sequence, sequence, root / sequence.name, how) for sequence in work]
+        try:
+            for task in tasks:
+                yield task.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _threads() -> bool:
+    """Whether this process runs more than one thread, which a fork would not carry over."""
+    import threading
+
+    tasks = Path("/proc/self/task")
+    return (len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()) > 1
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)

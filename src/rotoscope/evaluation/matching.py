@@ -1,0 +1,88 @@
+"""Which proposal is which object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from rotoscope.evaluation.region import region_similarity
+
+
+def hungarian(scores: NDArray[Any]) -> dict[int, int]:
+    """Assign columns to rows so that the sum of scores is largest.
+
+    Args:
+        scores: ``[objects, proposals]``.
+    Returns: ``{row: column}``, for as many rows as have a column.
+    """
+    rows, columns = linear_sum_assignment(-np.asarray(scores))
+    return {int(r): int(c) for r, c in zip(rows, columns, strict=True)}
+
+
+class FirstFrameAssignment:
+    """RVOS's protocol: an object belongs to the slot that overlaps it best in its first annotated frame.
+
+    When new objects appear, those known keep their slots at no cost and the assignment is made afresh for all; the
+    slots' masks are painted in the order of decreasing cost, so that the best match lies on top. In the frame where an
+    object appears its annotation is the answer.
+
+    Args:
+        slots: number of proposals.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.slot_of: dict[int, int] = {}
+        self.cost_of: dict[int, float] = {}
+
+    def appear(self, given: Mapping[int, NDArray[Any]], proposals: Mapping[int, NDArray[Any]]) -> None:
+        """Objects that appear in a frame.
+
+        Args:
+            given: their annotated masks.
+            proposals: the frame's masks by slot, from 1.
+        """
+        ids = sorted({*self.slot_of, *given})
+        costs = np.ones((len(ids), max(self.slots, len(ids))))
+        for row, object_id in enumerate(ids):
+            if object_id in self.slot_of:
+                costs[row, self.slot_of[object_id] - 1] = 0.0
+                continue
+            for slot in range(1, self.slots + 1):
+                mask = proposals.get(slot)
+                empty = mask is None and not given[object_id].any()
+                overlap = 1.0 if empty else 0.0 if mask is None else region_similarity(mask, given[object_id])
+                costs[row, slot - 1] = 1 - overlap
+        for row, column in zip(*linear_sum_assignment(costs), strict=True):
+            self.slot_of[ids[row]] = int(column) + 1
+            if ids[row] in given:
+                self.cost_of[ids[row]] = float(costs[row, column])
+
+    def paint(
+        self,
+        proposals: Mapping[int, NDArray[Any]],
+        given: Mapping[int, NDArray[Any]],
+        shape: tuple[int, ...],
+        listed: Sequence[int] | None = None,
+    ) -> NDArray[np.uint8]:
+        """Labels of a frame.
+
+        Args:
+            proposals: masks by slot.
+            given: annotated masks of the objects that appear in this frame; they go on top.
+            shape: of the labels.
+            listed: the objects to paint; all known unless said.
+        """
+        labels = np.zeros(shape, np.uint8)
+        ids = [i for i in (self.slot_of if listed is None else listed) if i in self.slot_of and i not in given]
+        for object_id in sorted(ids, key=lambda i: -self.cost_of[i]):
+            mask = proposals.get(self.slot_of[object_id])
+            if mask is not None:
+                labels[mask.astype(bool)] = object_id
+        for object_id, mask in given.items():
+            labels[mask.astype(bool)] = object_id
+        return labels

@@ -1,0 +1,148 @@
+"""Scores as tables, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from rotoscope.evaluation.evaluate import Averages, Evaluation
+from rotoscope.evaluation.scores import ObjectScores
+from rotoscope.masks.atomic import atomic_write
+from rotoscope.provenance import provenance
+
+SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall ",
+         "F decay": "decay ", "T": "T"}  # fmt: skip
+"""Averages in tables, with their headings."""
+
+
+def percent(value: float) -> str:
+    """A share as percent to one decimal, as the field prints it."""
+    return "-" if value != value else f"{100 * value:.1f}"
+
+
+def table(title: str, first: str, rows: list[tuple[str, Averages]]) -> Table:
+    """Averages of several groups, in percent."""
+    made = Table(title=title, title_justify="left", box=None)
+    columns = [name for name in SHOWN if rows and name in rows[0][1]]
+    made.add_column(first)
+    for name in columns:
+        made.add_column(SHOWN[name].strip(), justify="right")
+    for name, values in rows:
+        made.add_row(name, *(percent(values[column]) for column in columns))
+    return made
+
+
+def tables(evaluation: Evaluation) -> list[Table]:
+    """Everything worth printing: per sequence and overall, then the groups that the protocol asks for."""
+    overall = evaluation.overall()
+    rows = [*evaluation.by_sequence(), ("all", overall)]
+    made = [table("percent", "sequence", rows)]
+    groups = evaluation.protocol.groups
+    if "seen" in groups:
+        names = ("G", "J seen", "J unseen", "F seen", "F unseen")
+        seen = Table(title="YouTube-VOS", title_justify="left", box=None)
+        for name in names:
+            seen.add_column(name, justify="right")
+        seen.add_row(*(percent(overall[name]) for name in names))
+        made.append(seen)
+    if "category" in groups:
+        made.append(
+            table(
+                f"by category (J over categories: {percent(overall['J mean over categories'])})",
+                "category",
+                evaluation.by_category(),
+            )
+        )
+    instances = evaluation.by_instances()
+    if "instances" in groups and len(instances) > 1:
+        made.append(table("by number of objects in the video", "objects", instances))
+    return made
+
+
+def as_record(evaluation: Evaluation, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Everything about an evaluation as plain values, with where it comes from."""
+    how = evaluation.protocol
+    return {
+        "dataset": evaluation.dataset,
+        "split": evaluation.split,
+        "protocol": {
+            "name": how.name,
+            "description": how.describe(),
+            "frames": how.frames,
+            "matching": how.matching,
+            "merged": how.merged,
+            "measures": list(how.measures),
+        },
+        "results": evaluation.results,
+        **(extra or {}),
+        "overall": _plain(evaluation.overall()),
+        "sequences": {name: _plain(values) for name, values in evaluation.by_sequence()},
+        "objects": [_object(found) for found in evaluation.objects],
+        "problems": list(evaluation.problems),
+        "warnings": list(evaluation.warnings),
+        "made_by": provenance(),
+    }
+
+
+def write_json(evaluation: Evaluation, path: Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write the record of an evaluation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as whole:
+        whole.write_text(json.dumps(as_record(evaluation, extra), indent=1), encoding="utf-8")
+
+
+def write_csv(evaluation: Evaluation, path: Path) -> None:
+    """Write a line per object, and one for all."""
+    columns = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "T")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("sequence", "object", "category", "proposal", *columns))
+        for found in evaluation.objects:
+            values = _values(found)
+            row = [_number(values[column]) for column in columns]
+            writer.writerow((found.sequence, found.object_id, found.category or "", found.proposal or "", *row))
+        overall = evaluation.overall()
+        writer.writerow(("all", "", "", "", *(_number(overall.get(column, float("nan"))) for column in columns)))
+
+
+def _values(found: ObjectScores) -> Averages:
+    j, f = found.region, found.contour
+    return {
+        "J&F": (j.mean + f.mean) / 2,
+        "J mean": j.mean,
+        "J recall": j.recall,
+        "J decay": j.decay,
+        "F mean": f.mean,
+        "F recall": f.recall,
+        "F decay": f.decay,
+        "T": found.stability,
+    }
+
+
+def _object(found: ObjectScores) -> dict[str, Any]:
+    return {
+        "sequence": found.sequence,
+        "id": found.object_id,
+        "category": found.category,
+        "seen": found.seen,
+        "proposal": found.proposal,
+        **_plain(_values(found)),
+        "frames": list(found.frames),
+        "J": [round(value, 8) for value in found.j],
+        "F": [round(value, 8) for value in found.f],
+    }
+
+
+def _plain(values: Averages) -> dict[str, float | None]:
+    """NaN is not JSON: None stands for what could not be measured."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
+def _number(value: float) -> str:
+    return "" if value != value else f"{value:.6f}"

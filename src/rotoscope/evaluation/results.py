@@ -1,0 +1,182 @@
+"""Masks that somebody predicted, in a folder per sequence, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rotoscope.datasets.folders import by_stem, files_in, folders_in
+from rotoscope.datasets.sequences import VOID, DamagedMaskError, object_ids, read_label_file
+from rotoscope.errors import InputError
+from rotoscope.masks.palette import davis_palette
+
+PLACES = ("", "480p", "Annotations/480p", "Annotations", "Full-Resolution")
+"""Where in a results folder the sequences may stand."""
+INSTANCE = "_instance_"
+"""In names of files that hold one proposal each: ``00000_instance_03.png``."""
+LARGEST_ID = 20
+"""Grey values from here to 254 are taken for soft masks, not ids, where a sequence has one object."""
+
+
+def sequences_root(results: Path, names: list[str]) -> Path:
+    """The folder that holds most of the named sequences: the results folder itself or a usual one in it.
+
+    Raises:
+        InputError: there is no such folder, or nothing in it.
+    """
+    if not results.is_dir():
+        raise InputError(f"{results}: no such folder of results.")
+    counts = {place: sum((results / place / name).is_dir() for name in names) for place in PLACES}
+    best = max(PLACES, key=lambda place: counts[place])
+    if not counts[best] and not folders_in(results):
+        raise InputError(f"{results}: holds no folders; results are a folder of masks per sequence.")
+    return results / best
+
+
+@dataclass
+class SequenceResults:
+    """One sequence's predicted masks.
+
+    Reading never fails: what cannot be used counts as a mask without any object, and a line in ``problems`` says so.
+
+    Attributes:
+        folder: holds ``FRAME.png``, or ``FRAME_instance_NN.png`` for each proposal.
+        merged: all ids are one object.
+        single: the sequence has one object, so that 0/255 masks can be understood.
+        problems: damage, missing frames, wrong sizes; lines.
+        warnings: what was read in another way than it stands there; lines.
+    """
+
+    folder: Path
+    merged: bool = False
+    single: bool = False
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
+    _sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
+    _first_size: str = ""
+    _said: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        files = by_stem(files_in(self.folder, {".png"}))
+        self.files = {stem: path for stem, path in files.items() if INSTANCE not in stem}
+        self.instances: dict[str, dict[int, Path]] = {}
+        for stem, path in files.items():
+            frame, found, number = stem.partition(INSTANCE)
+            if found and number.isdecimal():
+                self.instances.setdefault(frame, {})[int(number) + 1] = path
+
+    def extra(self, frames: tuple[str, ...]) -> list[str]:
+        """Names of predicted frames that the data set does not have."""
+        known = set(frames)
+        return [stem for stem in (*self.files, *self.instances) if stem not in known]
+
+    def labels(self, frame: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Predicted labels of a frame, of the truth's shape."""
+        empty = np.zeros(shape, np.uint8)
+        path = self.files.get(frame)
+        if path is None:
+            if frame in self.instances:
+                masks = self.proposals(frame, shape)
+                labels = empty
+                for number, mask in masks.items():
+                    labels[mask] = number
+                return labels
+            self._missing.append(frame)
+            return empty
+        try:
+            array = read_label_file(path)
+        except DamagedMaskError as error:
+            self.problems.append(f"{str(error).removesuffix(' Write it again.')} Counted as empty.")
+            return empty
+        if array.shape[:2] != shape:
+            self._sizes[array.shape[:2]] += 1
+            self._first_size = self._first_size or frame
+            return empty
+        return self._understood(array, path)
+
+    def proposals(self, frame: str, shape: tuple[int, ...]) -> dict[int, NDArray[np.bool_]]:
+        """Masks of a frame by number, which may overlap where each has a file; files of another size are resized
+        by nearest neighbour, as the RVOS protocol does."""
+        if frame not in self.instances:
+            labels = self.labels(frame, shape)
+            return {i: labels == i for i in object_ids(labels)}
+        masks = {}
+        for number, path in sorted(self.instances[frame].items()):
+            try:
+                array = read_label_file(path)
+            except DamagedMaskError as error:
+                self.problems.append(f"{str(error).removesuffix(' Write it again.')} Counted as empty.")
+                continue
+            mask = (array if array.ndim == 2 else array.max(axis=2)) > 127
+            masks[number] = mask if mask.shape == shape else nearest(mask, shape)
+        return masks
+
+    def finish(self) -> None:
+        """Turn what was counted into lines."""
+        if self._missing:
+            more = f" and {len(self._missing) - 1} more" if len(self._missing) > 1 else ""
+            self.problems.append(f"{self.folder}: no mask for frame {self._missing[0]}{more}. Counted as empty.")
+        for (height, width), count in self._sizes.items():
+            self.problems.append(
+                f"{self.folder}: {count} mask(s) of {width}x{height}, another size than the truth, such as frame "
+                f"{self._first_size}. Counted as empty; write them at the size of the annotations."
+            )
+
+    def _understood(self, array: NDArray[Any], path: Path) -> NDArray[Any]:
+        if array.ndim == 3:
+            array = self._from_colours(array, path)
+        if self.merged or self.single:
+            soft = (array > LARGEST_ID) & (array < VOID)
+            if array.dtype == np.uint8 and soft.any() and int(array.max()) > 127 and not _is_palette(path):
+                self._warn("soft", f"{path}: grey values read as a soft mask, at 0.5 of 255.")
+                return (array > 127).astype(np.uint8)
+            if self.merged:
+                return (array > 0).astype(np.uint8)
+            if VOID in (array.max(initial=0),) and not ((array > 0) & (array < VOID)).any():
+                self._warn("255", f"{path}: 0/255 where ids are expected; 255 read as object 1.")
+                return (array > 0).astype(np.uint8)
+        elif array.dtype == np.uint8 and (array == VOID).any():
+            self._warn("255", f"{path}: value 255 where ids are expected; it counts as background.")
+            array = np.where(array == VOID, 0, array).astype(np.uint8)
+        return array
+
+    def _from_colours(self, array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
+        """Ids of an RGB image by the DAVIS palette; any colour is the object where there is but one."""
+        if self.merged or self.single:
+            return (array.max(axis=2) > 0).astype(np.uint8)
+        palette = davis_palette().astype(np.int64)
+        codes = palette[:, 0] << 16 | palette[:, 1] << 8 | palette[:, 2]
+        wide = array.astype(np.int64)
+        pixels = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+        order = np.argsort(codes)
+        position = np.searchsorted(codes[order], pixels).clip(max=255)
+        known = codes[order][position] == pixels
+        if not known.all():
+            self._warn("colours", f"{path}: colours that are not of the DAVIS palette; they count as background.")
+        else:
+            self._warn("colours", f"{path}: a colour image; ids read by the DAVIS palette.")
+        return np.where(known, order[position], 0).astype(np.uint8)
+
+    def _warn(self, what: str, line: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            self.warnings.append(f"{line} So are others of this sequence, if they are like it.")
+
+
+def nearest(mask: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Resize a mask by nearest neighbour, as Pillow does."""
+    resized = Image.fromarray(mask.astype(np.uint8)).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+    return np.asarray(resized).astype(mask.dtype)
+
+
+def _is_palette(path: Path) -> bool:
+    """Whether a PNG is a palette image: byte 25 of the file is its colour type."""
+    with path.open("rb") as file:
+        return file.read(26)[25:26] == b"\x03"
