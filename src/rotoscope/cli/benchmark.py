@@ -27,7 +27,7 @@ def command(
     memory: Annotated[str | None, typer.Option(help="Memory policy: lfu:M, every:K or first-latest.")] = None,
     mem_every: Annotated[int | None, typer.Option(help="Frames between entries into memory.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Memory features that each query reads from; 0 for all.")] = None,
-    include_last: Annotated[bool, typer.Option("--include-last", help="Also keep the previous frame.")] = False,
+    include_last: Annotated[bool | None, typer.Option(help="Also keep the previous frame in memory.")] = None,
     size: Annotated[str | None, typer.Option(help="Short side the network works at, or native.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fast, or exact for the reference numbers.")] = "fast",

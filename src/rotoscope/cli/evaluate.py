@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.progress import Progress
 
 from rotoscope.cli.output import err, error_line, out, warning_line
 from rotoscope.errors import InputError
@@ -38,7 +39,14 @@ def command(
 
     if jobs is not None and jobs < 1:
         raise InputError(f"{jobs} jobs are not possible; give at least 1.")
-    with err.status("scoring") as status:
+    # Refreshed by hand: a thread that draws would keep the scoring processes from being forked.
+    with Progress(console=err, auto_refresh=False, transient=True, disable=not err.is_terminal) as progress:
+        bar = progress.add_task("scoring", total=None)
+
+        def step(name: str) -> None:
+            progress.update(bar, advance=1, description=f"scored {name}")
+            progress.refresh()
+
         evaluation = evaluate(
             results,
             dataset,
@@ -47,7 +55,7 @@ def command(
             stability=stability,
             jobs=jobs,
             partial=partial,
-            on_sequence=lambda name: status.update(f"scored {name}"),
+            on_sequence=step,
         )
     if csv is not None:
         write_csv(evaluation, csv)

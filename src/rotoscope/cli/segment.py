@@ -35,7 +35,7 @@ def command(
     ] = None,
     mem_every: Annotated[int | None, typer.Option(help="Frames between entries into memory.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Memory features that each query reads from; 0 for all.")] = None,
-    include_last: Annotated[bool, typer.Option("--include-last", help="Also keep the previous frame.")] = False,
+    include_last: Annotated[bool | None, typer.Option(help="Also keep the previous frame in memory.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fast, or exact for the reference numbers.")] = "fast",
     size: Annotated[
@@ -131,7 +131,7 @@ def session_options(
     memory_budget: str | None,
     mem_every: int | None,
     top_k: int | None,
-    include_last: bool,
+    include_last: bool | None,
     size: str | None,
 ) -> dict[str, Any]:
     """Collect what was given, in the form that sessions take it."""
@@ -147,8 +147,8 @@ def session_options(
         options["mem_every"] = mem_every
     if top_k is not None:
         options["top_k"] = top_k or None
-    if include_last:
-        options["include_last"] = True
+    if include_last is not None:
+        options["include_last"] = include_last
     if size is not None:
         if size == "native":
             options |= {"short_side": None, "max_short_side": None}

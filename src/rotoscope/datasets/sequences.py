@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
@@ -152,7 +153,8 @@ class VideoDataset:
 def object_ids(labels: NDArray[Any]) -> list[int]:
     """Ids in a label map: neither 0 nor, in 8 bits, 255."""
     if labels.dtype == np.uint8:
-        counts = np.bincount(labels.ravel(), minlength=256)
+        # Several times faster than NumPy's count; exact here, where only zero or not is asked for.
+        counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
         return [int(i) for i in np.flatnonzero(counts) if i not in (0, VOID)]
     return [int(i) for i in np.unique(labels) if i]
 

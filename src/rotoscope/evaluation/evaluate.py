@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -188,8 +189,10 @@ def _scored(
         for sequence in work:
             yield score_sequence(sequence, root / sequence.name, how)
         return
-    # Processes are forked where that is safe to do, for they start at once; others would import everything anew.
-    method = "fork" if "fork" in multiprocessing.get_all_start_methods() and not _threads() else "spawn"
+    # Forked processes start at once, others import everything anew. Forking is safe while no other Python thread may
+    # hold a lock; what forks here computes with NumPy and OpenCV on one thread each.
+    forks = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
+    method = "fork" if forks else "spawn"
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_one_thread) as pool:
         tasks = [pool.submit(score_sequence, sequence, root / sequence.name, how) for sequence in work]
@@ -199,14 +202,6 @@ def _scored(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _threads() -> bool:
-    """Whether this process runs more than one thread, which a fork would not carry over."""
-    import threading
-
-    tasks = Path("/proc/self/task")
-    return (len(list(tasks.iterdir())) if tasks.is_dir() else threading.active_count()) > 1
 
 
 def _one_thread() -> None:

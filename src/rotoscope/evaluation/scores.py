@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from rotoscope.evaluation.region import region_similarity
 from rotoscope.evaluation.results import SequenceResults
 from rotoscope.evaluation.statistics import Statistics, statistics
 from rotoscope.evaluation.temporal import describe, stability_between
+
+KEPT_BYTES = 64 * 2**20
+"""Labels of a sequence that are held rather than read twice."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ class Truth:
                 f"{sequence.name}: only its first frame is annotated, as in test sets scored by a server. "
                 "Choose a split with all masks."
             )
-        self.first = self.first_frames(sequence, protocol)
+        self._kept: dict[str, NDArray[Any]] = {}
+        self.first = self.first_frames(sequence, protocol, self._keep)
         self.ids = sorted(self.first)
         self.scored = {i: self._frames_of(i) for i in self.ids}
         wanted = {frame for frames in self.scored.values() for frame in frames}
@@ -148,7 +152,9 @@ class Truth:
 
     def labels(self, frame: str) -> NDArray[Any]:
         """Labels of an annotated frame; merged to one object where the protocol says so."""
-        labels = self.sequence.labels(frame)
+        labels = self._kept.pop(frame, None)
+        if labels is None:
+            labels = self.sequence.labels(frame)
         if self.protocol.merged:
             unknown = labels == VOID if self.protocol.void else None
             labels = (labels > 0).astype(np.uint8)
@@ -163,9 +169,16 @@ class Truth:
             return self.sequence.category, None
         return known.category or self.sequence.category, known.seen
 
+    def _keep(self, frame: str, labels: NDArray[Any]) -> None:
+        """Hold labels that were read to find the objects until they are scored, as far as memory allows."""
+        if sum(kept.nbytes for kept in self._kept.values()) + labels.nbytes <= KEPT_BYTES:
+            self._kept[frame] = labels
+
     @staticmethod
-    def first_frames(sequence: VideoSequence, protocol: Protocol) -> dict[int, str]:
-        """The objects that count, and the annotated frame each appears in."""
+    def first_frames(
+        sequence: VideoSequence, protocol: Protocol, on_read: Callable[[str, NDArray[Any]], None] | None = None
+    ) -> dict[int, str]:
+        """The objects that count, and the annotated frame each appears in; ``on_read`` is handed what is read."""
         annotated = sequence.annotated
         if protocol.merged:
             return {1: annotated[0]}
@@ -176,7 +189,10 @@ class Truth:
             return dict.fromkeys(range(1, max(ids, default=0) + 1), annotated[0])
         first: dict[int, str] = {}
         for frame in annotated:
-            for object_id in object_ids(sequence.labels(frame)):
+            labels = sequence.labels(frame)
+            if on_read is not None:
+                on_read(frame, labels)
+            for object_id in object_ids(labels):
                 first.setdefault(object_id, frame)
         return first
 
@@ -280,8 +296,8 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
     for t, (_, theirs, ours) in enumerate(maps):
         for row, object_id in enumerate(truth.ids):
             theirs_in = theirs == object_id
-            for column, proposal in enumerate(candidates):
-                ours_in = ours == proposal if proposal is not None else np.zeros(ours.shape, bool)
+            for column, candidate in enumerate(candidates):
+                ours_in = ours == candidate if candidate is not None else np.zeros(ours.shape, bool)
                 j[row, column, t] = region_similarity(ours_in, theirs_in)
                 f[row, column, t] = contour_accuracy(ours_in, theirs_in)
     matched = hungarian((j.mean(axis=2) + f.mean(axis=2)) / 2)

@@ -25,7 +25,7 @@ RECIPES = {
         objects=(0.5, 0.4, 0.1),
         learning_rate=5e-4,
         correspondence=0.3,
-        inference={"max_short_side": 320, "resizing": "area"},
+        inference={"max_short_side": 320, "resizing": "area", "include_last": True},
     ),
 }
 """Recipes by name; each trains from scratch on synthetic clips."""
