@@ -3,42 +3,102 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rotoscope.cli.output import err, out
+from rotoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from rotoscope.methods.recipe import Recipe
 
 
 def command(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe, such as stcn-small.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of photographs and masks; default $ROTOSCOPE_DATA.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for checkpoints, log and events.")] = Path(
-        "run"
-    ),
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Folder of photographs and masks, or a data set as [WEIGHT*]NAME:PATH; several times."),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "--out", "-o", help="Folder of the run.")] = Path("run"),
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: NAME=VALUE.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     initial: Annotated[Path | None, typer.Option(help="Weights to begin with; random ones without it.")] = None,
+    validate: Annotated[
+        str | None, typer.Option(help="Data set to segment and score at every validation, as NAME:PATH.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int | None, typer.Option(help="Processes on this machine, each with a device.")] = None,
+    nodes: Annotated[int, typer.Option(help="Machines; start the command on each, see docs/training.md.")] = 1,
+    precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that make clips.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what would be done, and stop.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done and what it takes, and stop.")] = False,
 ) -> int:
-    """Train a method on synthetic clips, and save its weights."""
-    from rotoscope.training.run import find_recipe, prepare, save_weights
+    """Train a method, and save its weights."""
+    from rotoscope.training.run import find_recipe, launch, prepare, save_weights
 
     chosen = find_recipe(recipe).changed(set_ or [])
     if plan:
-        out.print("\n".join(chosen.describe()))
+        _plan(chosen, data or [], device, devices, threads)
         return 0
+    fabric = launch(device, devices, nodes, precision)
     trainer = prepare(
-        chosen, data, output, device=device, workers=workers, threads=threads, resume=resume, initial=initial
+        chosen,
+        data or [],
+        output,
+        fabric=fabric,
+        workers=workers,
+        threads=threads,
+        resume=resume,
+        initial=initial,
+        validate=validate,
     )
-    if trainer.step:
+    if trainer.step and trainer.first:
         err.print(f"going on from step {trainer.step}")
-    for line in trainer.run(save_every=save_every):
+
+    def keep_best() -> None:
+        save_weights(trainer, f"{chosen.name}-best")
+
+    for line in trainer.run(save_every=save_every, on_best=keep_best):
+        if not trainer.first:
+            continue
         judged = f", validation J {line.validation_j:.3f}" if line.validation_j is not None else ""
+        judged += f", data set J {line.dataset_j:.3f}" if line.dataset_j is not None else ""
         err.print(f"step {line.step}/{chosen.steps}: loss {line.loss:.3f}, {line.seconds:.2f} s a step{judged}")
-    out.print(f"weights: {save_weights(trainer)}")
+    path = save_weights(trainer)
+    if trainer.first:
+        out.print(f"weights: {path}")
     return 0
+
+
+def _plan(recipe: Recipe, data: list[str], device: str, devices: int | None, threads: int | None) -> None:
+    import torch
+
+    from rotoscope.training.data import TrainingData, needed
+    from rotoscope.training.plan import STEPS, measure
+    from rotoscope.weights.load import find_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    out.print("\n".join(recipe.describe()))
+    try:
+        found = TrainingData.open(data)
+    except InputError as missing:
+        out.print(f"data: {missing}")
+    else:
+        out.print("\n".join(["data:", *(f"  {line}" for line in found.describe())]))
+        for kind in needed(recipe):
+            try:
+                found.source(kind)
+            except InputError as missing:
+                out.print(f"  missing: {missing}")
+    target = find_device(device)
+    shared = (devices or 1) if target.type == "cpu" else 1
+    out.print(f"from {STEPS} measured steps of one clip on {target}, {torch.get_num_threads()} threads, in float32:")
+    costs = measure(recipe, target, shared)
+    for cost in costs:
+        out.print(cost.line())
+    total = sum(cost.seconds * cost.stage.steps for cost in costs)
+    out.print(f"  in all {total / 3600:.1f} hours ({total / 86400:.1f} days), or as long as making clips takes")

@@ -6,27 +6,53 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from rotoscope.errors import InputError
 from rotoscope.layers.losses import hardest_share
 
+FIXED = ("name", "method", "config", "inference", "loss")
+"""Fields that ``--set`` does not change."""
+
+
+Source = Literal["synthetic", "stills", "videos", "synthvos"]
+SOURCES: tuple[Source, ...] = ("synthetic", "stills", "videos", "synthvos")
+"""What clips are made of: our synthetic clips, changed photographs, annotated videos, A-GAME's synthetic clips."""
+
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training at one clip size.
+    """A stretch of training on one kind of clip.
 
     Attributes:
         steps: optimiser steps.
         size: side of the square clips in pixels.
         frames: frames of a clip.
-        batch: clips of a step.
+        batch: clips of a step, in each process.
+        source: what clips are made of.
+        objects: chance of a step with 1, 2, 3 … objects; the recipe's if empty.
+        learning_rate: the recipe's if None.
+        decay_at: steps of the stage at which the rate falls to a tenth; with any, there is no cosine.
+        bootstrap: steps of the stage at which the loss begins, and ends, to narrow to the hardest pixels; None takes
+            the recipe's shares.
+        skips: curriculum of the most frames left out between two of a video: from which share of the stage on, and
+            how many.
     """
 
     steps: int
     size: int
     frames: int = 3
     batch: int = 4
+    source: Source = "synthetic"
+    objects: tuple[float, ...] = ()
+    learning_rate: float | None = None
+    decay_at: tuple[int, ...] = ()
+    bootstrap: tuple[int, int] | None = None
+    skips: tuple[tuple[float, int], ...] = ((0.0, 5),)
+
+    def skip(self, step: int) -> int:
+        """Most frames left out at a step of the stage."""
+        return [most for share, most in self.skips if step >= share * self.steps][-1]
 
 
 @dataclass(frozen=True)
@@ -34,20 +60,25 @@ class Recipe:
     """How a method is trained.
 
     Attributes:
-        inference: config fields stored with the weights that only concern inference.
         name: what it is called on the command line.
         method: the method trained.
         config: fields of the method's config that differ from its defaults.
         stages: in order.
+        inference: config fields stored with the weights that only concern inference.
         objects: chance of a step with 1, 2, 3 … objects.
+        optimiser: ``adamw``, or ``adam`` (whose weight decay is part of the gradient).
         learning_rate: its peak, after the warm-up.
         warm_up: steps of the linear warm-up.
         final_rate: share of the peak that the cosine ends at.
-        weight_decay: of AdamW, on weights of two or more dimensions.
-        clip_norm: largest gradient norm.
-        average: decay of the exponential moving average of the weights, which is what is validated and saved.
+        weight_decay: on weights of two or more dimensions; with ``adam`` on all.
+        clip_norm: largest gradient norm; 0 does not clip.
+        accumulate: parts that a step's clips are computed in, one after another, to save memory.
+        average: decay of the exponential moving average of the weights, which is what is validated and saved; 0 takes
+            the weights themselves.
+        frozen_norms: batch norms keep their statistics, as the released STCN trains.
         bootstrap: share of all steps at which the loss begins, and ends, to narrow to the hardest pixels.
         correspondence: weight of the loss on where keys look (see the method's clip loss); 0 leaves it out.
+        loss: further options of the method's clip loss, such as ``dice`` or an ablation.
         seed: of the weights and of the clips.
         validate_every: steps between validations.
         validation_clips: synthetic clips, from photographs kept apart, that validation measures J on.
@@ -57,65 +88,94 @@ class Recipe:
     method: str
     config: Mapping[str, Any]
     stages: tuple[Stage, ...]
+    inference: Mapping[str, Any] = field(default_factory=dict)
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
+    optimiser: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 4e-4
     warm_up: int = 200
     final_rate: float = 0.01
     weight_decay: float = 0.01
     clip_norm: float = 3.0
+    accumulate: int = 1
     average: float = 0.998
+    frozen_norms: bool = False
     bootstrap: tuple[float, float] = (0.15, 0.5)
     correspondence: float = 0.0
+    loss: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
     validate_every: int = 250
     validation_clips: int = 24
-    inference: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:
         """All optimiser steps."""
         return sum(stage.steps for stage in self.stages)
 
+    def place(self, step: int) -> tuple[Stage, int]:
+        """The stage that step number ``step`` (from 0) belongs to, and its number within the stage."""
+        for stage in self.stages[:-1]:
+            if step < stage.steps:
+                return stage, step
+            step -= stage.steps
+        return self.stages[-1], step
+
     def stage(self, step: int) -> Stage:
         """The stage that step number ``step`` (from 0) belongs to."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self.stages[-1]
+        return self.place(step)[0]
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then half a cosine."""
+        """Learning rate of a step: linear warm-up, then half a cosine, or the stage's own falls."""
+        stage, within = self.place(step)
+        peak = self.learning_rate if stage.learning_rate is None else stage.learning_rate
+        if stage.decay_at:
+            return peak * 0.1 ** sum(within >= at for at in stage.decay_at)
         if step < self.warm_up:
-            return self.learning_rate * (step + 1) / self.warm_up
+            return peak * (step + 1) / self.warm_up
         progress = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
         share = self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-        return self.learning_rate * share
-
-    def describe(self) -> list[str]:
-        """Lines that say what the recipe does."""
-        lines = [f"{self.name}: {self.method} {dict(self.config)}, {self.steps} steps from random weights"]
-        lines += [
-            f"  {stage.steps} steps: {stage.batch} clips of {stage.frames} frames at {stage.size}x{stage.size}"
-            for stage in self.stages
-        ]
-        lines.append(
-            f"  AdamW, rate {self.learning_rate:g} after {self.warm_up} steps, half a cosine to "
-            f"{self.final_rate:g} of it, weight decay {self.weight_decay:g}, gradients clipped at {self.clip_norm:g}"
-        )
-        shares = ", ".join(f"{100 * share / sum(self.objects):.0f} %" for share in self.objects)
-        lines.append(f"  1, 2, ... objects in {shares} of the steps; weights averaged at {self.average:g}")
-        return lines
+        return peak * share
 
     def hardest(self, step: int) -> float:
         """Share of the pixels in the bootstrapped loss at a step."""
+        stage, within = self.place(step)
+        if stage.bootstrap is not None:
+            return hardest_share(within, *stage.bootstrap)
         start, end = (int(share * self.steps) for share in self.bootstrap)
         return hardest_share(step, start, end)
+
+    def describe(self) -> list[str]:
+        """Lines that say what the recipe does."""
+        lines = [f"{self.name}: {self.method} {dict(self.config)}, {self.steps} steps"]
+        for stage in self.stages:
+            peak = self.learning_rate if stage.learning_rate is None else stage.learning_rate
+            shares = stage.objects or self.objects
+            kinds = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
+            falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}" if stage.decay_at else ""
+            skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
+            lines.append(
+                f"  {stage.steps} steps on {stage.source}: {stage.batch} clips of {stage.frames} frames at "
+                f"{stage.size}x{stage.size}; 1, 2, ... objects in {kinds}; rate {peak:g}{falls}{skips}"
+            )
+        cosine = (
+            ""
+            if all(stage.decay_at for stage in self.stages)
+            else (f"rate rises over {self.warm_up} steps, then falls by half a cosine to {self.final_rate:g} of it; ")
+        )
+        clipped = f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "gradients not clipped"
+        averaged = f"weights averaged at {self.average:g}" if self.average else "weights not averaged"
+        norms = "batch norms frozen" if self.frozen_norms else "batch norms trained"
+        lines.append(f"  {self.optimiser}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
+        if self.loss or self.correspondence:
+            options = dict(self.loss) | ({"correspondence": self.correspondence} if self.correspondence else {})
+            lines.append("  loss: " + ", ".join(f"{name} {value:g}" for name, value in options.items()))
+        return lines
 
     def changed(self, settings: Sequence[str]) -> Recipe:
         """Return the recipe with ``name=value`` settings applied.
 
-        ``stages`` is written as ``STEPSxSIZExFRAMESxBATCH`` joined by commas, such as ``2000x128x3x8,1000x192x3x4``.
+        ``stages`` is written as ``STEPSxSIZExFRAMESxBATCH`` joined by commas, such as ``2000x128x3x8,1000x192x3x4``; a
+        stage that the recipe has in that place keeps its other fields, and ``:SOURCE`` behind it changes the source.
+        ``loss.NAME`` sets an option of the clip loss.
 
         Raises:
             InputError: an unknown field or a value that does not fit it.
@@ -124,8 +184,11 @@ class Recipe:
         types = get_type_hints(Recipe)
         for setting in settings:
             name, found, text = setting.partition("=")
-            if not found or name not in types or name in ("name", "method", "config", "inference"):
-                known = ", ".join(sorted(set(types) - {"name", "method", "config", "inference"}))
+            if found and name.startswith("loss.") and _is_number(text):
+                recipe = dataclasses.replace(recipe, loss={**recipe.loss, name.removeprefix("loss."): float(text)})
+                continue
+            if not found or name not in types or name in FIXED:
+                known = ", ".join(sorted(set(types) - set(FIXED)))
                 raise InputError(f"--set {setting}: write FIELD=VALUE; the fields are {known}.")
             try:
                 recipe = dataclasses.replace(recipe, **{name: _parse(name, text, getattr(recipe, name))})  # type: ignore[arg-type]
@@ -136,7 +199,37 @@ class Recipe:
 
 def _parse(name: str, text: str, current: object) -> object:
     if name == "stages":
-        return tuple(Stage(*(int(part) for part in stage.split("x"))) for stage in text.split(","))
+        assert isinstance(current, tuple)
+        return tuple(_stage(part, current[i] if i < len(current) else None) for i, part in enumerate(text.split(",")))
     if isinstance(current, tuple):
         return tuple(float(part) for part in text.split(","))
+    if isinstance(current, bool):
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"{text!r} is neither true nor false")
+        return text.lower() == "true"
+    if isinstance(current, str):
+        if text not in ("adamw", "adam"):
+            raise ValueError(f"{text!r} is neither adamw nor adam")
+        return text
     return int(text) if isinstance(current, int) else float(text)
+
+
+def _stage(text: str, current: Stage | None) -> Stage:
+    sizes, _, source = text.partition(":")
+    numbers = [int(part) for part in sizes.split("x")]
+    if len(numbers) != 4 or min(numbers) < 1:
+        raise ValueError(f"stage {text!r} is not STEPSxSIZExFRAMESxBATCH")
+    if source and source not in SOURCES:
+        raise ValueError(f"source {source!r} is none of {', '.join(SOURCES)}")
+    changes: dict[str, Any] = dict(zip(("steps", "size", "frames", "batch"), numbers, strict=True))
+    if source:
+        changes["source"] = source
+    return dataclasses.replace(current, **changes) if current is not None else Stage(**changes)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Batches of synthetic clips as a function of the step, for exact resume."""
+"""Batches of clips as a function of the step, for exact resume, and of the process, for several at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rotoscope.datasets.photographs import Photographs
-from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.datasets.clip_sources import ClipShape, ClipSource
+from rotoscope.datasets.synthetic import Clip, SyntheticClips
 from rotoscope.methods.recipe import Recipe
+from rotoscope.training.data import TrainingData, needed
 
 
 class Batch(NamedTuple):
@@ -30,45 +31,66 @@ class Batch(NamedTuple):
     objects: int
     places: Tensor
 
+    def parts(self, count: int) -> list[Batch]:
+        """The batch in ``count`` parts of one size, or as near to it as its clips allow."""
+        size = -(-len(self.frames) // count)
+        return [
+            Batch(self.frames[i : i + size], self.labels[i : i + size], self.objects, self.places[i : i + size])
+            for i in range(0, len(self.frames), size)
+        ]
+
 
 class StepBatches(Dataset[Batch]):
-    """Item ``step`` is the batch of that step; nothing else decides what it holds."""
+    """Item ``step`` is the batch of that step; nothing else decides what it holds.
 
-    def __init__(self, recipe: Recipe, photographs: Photographs) -> None:
+    With several processes each takes its part of the step's clips: two processes with batches of four see what one
+    with batches of eight sees.
+    """
+
+    def __init__(self, recipe: Recipe, data: TrainingData, process: int = 0, processes: int = 1) -> None:
         self.recipe = recipe
-        self.photographs = photographs
+        self.sources: dict[str, ClipSource] = {kind: data.source(kind) for kind in needed(recipe)}
+        self.process = process
+        self.processes = processes
 
     def __len__(self) -> int:
         return self.recipe.steps
 
     def __getitem__(self, step: int) -> Batch:
-        stage = self.recipe.stage(step)
+        stage, within = self.recipe.place(step)
         rng = np.random.default_rng((self.recipe.seed, step))
-        chances = np.array(self.recipe.objects) / sum(self.recipe.objects)
-        objects = int(rng.choice(len(chances), p=chances)) + 1
-        config = SyntheticConfig(size=stage.size, frames=stage.frames, objects=objects)
-        clips = SyntheticClips(self.photographs, config, self.recipe.seed)
-        return collate(clips, range(step * 64, step * 64 + stage.batch), objects)
+        chances = np.array(stage.objects or self.recipe.objects)
+        objects = int(rng.choice(len(chances), p=chances / chances.sum())) + 1
+        shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within))
+        source = self.sources[stage.source]
+        slots = range(self.process * stage.batch, (self.process + 1) * stage.batch)
+        return stacked(
+            [source.clip(np.random.default_rng((self.recipe.seed, step, slot)), shape) for slot in slots], objects
+        )
+
+
+def stacked(clips: list[Clip], objects: int) -> Batch:
+    """Clips as a batch."""
+    frames = torch.from_numpy(np.stack([clip.frames for clip in clips])).permute(0, 1, 4, 2, 3).contiguous()
+    labels = torch.from_numpy(np.stack([clip.labels for clip in clips])).long()
+    return Batch(frames, labels, objects, torch.from_numpy(np.stack([clip.places for clip in clips])))
 
 
 def collate(clips: SyntheticClips, indices: range, objects: int) -> Batch:
-    """Make the clips of ``indices`` and stack them."""
-    made = [clips.clip(index) for index in indices]
-    frames = torch.from_numpy(np.stack([clip.frames for clip in made])).permute(0, 1, 4, 2, 3).contiguous()
-    labels = torch.from_numpy(np.stack([clip.labels for clip in made])).long()
-    return Batch(frames, labels, objects, torch.from_numpy(np.stack([clip.places for clip in made])))
+    """Make the synthetic clips of ``indices`` and stack them."""
+    return stacked([clips.clip(index) for index in indices], objects)
 
 
 def _quiet_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def step_loader(recipe: Recipe, photographs: Photographs, start: int, workers: int) -> DataLoader[Batch]:
+def step_loader(batches: StepBatches, start: int, workers: int) -> DataLoader[Batch]:
     """Batches of the steps from ``start`` on, in order, made ahead by ``workers`` processes."""
     return DataLoader(
-        StepBatches(recipe, photographs),
+        batches,
         batch_size=None,
-        sampler=range(start, recipe.steps),
+        sampler=range(start, len(batches)),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_quiet_worker,

@@ -1,30 +1,29 @@
-"""The training loop: any method's clip loss, on synthetic clips, resumable at any step."""
+"""The training loop: any method's clip loss, on one device or many, resumable at any step."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from rotoscope.datasets.photographs import Photographs
-from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.checkpoint import load_run, save_run
-from rotoscope.training.clips import Batch, collate, step_loader
+from rotoscope.training.clips import Batch, StepBatches, step_loader
+from rotoscope.training.data import TrainingData
+from rotoscope.training.log import TrainingLog
+from rotoscope.training.validation import synthetic_j
 
 CHECKPOINT = "checkpoint.safetensors"
-LOG = "log.csv"
-PARTS = ("cross_entropy", "dice", "correspondence")
-COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j")
+SCORES = ("validation_j", "dataset_j")
 
 
 class Lesson(Protocol):
@@ -44,12 +43,26 @@ class Lesson(Protocol):
 
 
 ClipLossFunction = Callable[..., Lesson]
-"""``(network, images [B, T, 3, H, W], labels [B, T, H, W], objects, hardest, places, correspondence) -> Lesson``."""
+"""``(network, images [B, T, 3, H, W], labels [B, T, H, W], objects, hardest, places, …) -> Lesson``."""
+
+
+class Teacher(nn.Module):
+    """A network with its clip loss as one forward pass, which is what Fabric wraps for several processes."""
+
+    def __init__(self, network: nn.Module, clip_loss: ClipLossFunction) -> None:
+        super().__init__()
+        self.network = network
+        self.clip_loss = clip_loss
+
+    def forward(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """The loss and its parts."""
+        lesson = self.clip_loss(self.network, *arguments, **options)
+        return {"loss": lesson.loss, **lesson.parts}
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One line of the log; ``validation_j`` is None on steps without validation."""
+    """One line of the log; the scores are None on steps without validation."""
 
     step: int
     loss: float
@@ -57,6 +70,7 @@ class Progress:
     rate: float
     seconds: float
     validation_j: float | None
+    dataset_j: float | None = None
 
 
 class Trainer:
@@ -66,11 +80,11 @@ class Trainer:
         recipe: what to do.
         network: what is trained, already initialised from the recipe's seed.
         clip_loss: the method's loss.
-        photographs: raw material of the clips.
+        data: what it is trained on.
         folder: holds the checkpoint, ``log.csv`` and TensorBoard events.
-        device: where to train.
-        workers: processes that make clips.
-        mixed: use bfloat16 autocast; sensible where the processor has it natively.
+        fabric: devices, processes and precision; launched already. One CPU process without it.
+        workers: processes that make clips, beside each training process.
+        judge: gives a score of the averaged weights on a data set of one's own, beside the synthetic clips.
     """
 
     def __init__(
@@ -78,30 +92,38 @@ class Trainer:
         recipe: Recipe,
         network: nn.Module,
         clip_loss: ClipLossFunction,
-        photographs: Photographs,
+        data: TrainingData,
         folder: Path,
         *,
-        device: torch.device | None = None,
+        fabric: Fabric | None = None,
         workers: int = 1,
-        mixed: bool = False,
+        judge: Callable[[Mapping[str, Tensor]], float] | None = None,
     ) -> None:
         self.recipe = recipe
-        self.device = device or torch.device("cpu")
-        self.network = network.to(self.device)
-        self.clip_loss = clip_loss
         self.folder = folder
         self.workers = workers
-        self.mixed = mixed
-        self.training_part, self.validation_part = photographs.split()
-        self.average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(_groups(self.network, recipe.weight_decay), lr=recipe.learning_rate)
+        self.judge = judge
+        self.clip_loss = clip_loss
+        self.fabric = fabric or Fabric(accelerator="cpu", devices=1)
+        self.data, self.validation_part = data.split()
+        self.network = network
+        optimiser = _optimiser(network, recipe)
+        self.teacher, self.optimizer = self.fabric.setup(Teacher(network, clip_loss), optimiser)
+        self.device = self.fabric.device
+        self.average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         self.step = 0
+        self.best = float("-inf")
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def checkpoint(self) -> Path:
         """Where the run's state is."""
         return self.folder / CHECKPOINT
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return bool(self.fabric.is_global_zero)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, if there is one; return whether there was.
@@ -119,91 +141,121 @@ class Trainer:
                 f"{self.checkpoint}: was made with other settings ({', '.join(differing)}). "
                 "Use the same, or another output folder."
             )
+        if facts.get("processes", 1) != self.fabric.world_size:
+            raise InputError(
+                f"{self.checkpoint}: was made by {facts.get('processes', 1)} process(es), now there are "
+                f"{self.fabric.world_size}. Use as many, or another output folder."
+            )
         self.step = int(facts["step"])
-        _truncate_log(self.folder / LOG, self.step)
+        self.best = float("-inf") if facts.get("best") is None else float(facts["best"])
         return True
 
     def save(self) -> None:
         """Write the checkpoint."""
-        save_run(
-            self.checkpoint,
-            self.network,
-            self.average,
-            self.optimizer,
-            {"step": self.step, "recipe": _plain(self.recipe)},
-        )
+        if self.first:
+            facts = {
+                "step": self.step,
+                "recipe": _plain(self.recipe),
+                "processes": self.fabric.world_size,
+                "best": self.best if self.best > float("-inf") else None,
+            }
+            save_run(self.checkpoint, self.network, self.average, self.optimizer, facts)
+        self.fabric.barrier()
 
-    def run(self, *, save_every: int = 100, log_every: int = 10) -> Iterator[Progress]:
+    def run(
+        self,
+        *,
+        save_every: int = 100,
+        log_every: int = 10,
+        on_best: Callable[[], None] | None = None,
+    ) -> Iterator[Progress]:
         """Train to the end of the recipe, yielding a line now and then; the caller may stop at any yield.
 
-        The checkpoint is written every ``save_every`` steps, after validations, and at the end.
+        The checkpoint is written every ``save_every`` steps and at the end; ``on_best`` is called when a validation
+        beats all before it.
         """
-        from torch.utils.tensorboard import SummaryWriter
-
-        board = SummaryWriter(str(self.folder / "events"), purge_step=self.step)
+        batches = StepBatches(self.recipe, self.data, self.fabric.global_rank, self.fabric.world_size)
         totals: dict[str, float] = {}
         counted, since = 0, time.perf_counter()
-        with board, (self.folder / LOG).open("a", newline="") as handle:
-            log = csv.writer(handle)
-            if handle.tell() == 0:
-                log.writerow(COLUMNS)
-            for batch in step_loader(self.recipe, self.training_part, self.step, self.workers):
+        with TrainingLog(self.folder, self.step, self.first) as log:
+            for batch in step_loader(batches, self.step, self.workers):
                 for name, value in self.learn(batch).items():
                     totals[name] = totals.get(name, 0.0) + value
                 counted += 1
                 self.step += 1
                 last = self.step == self.recipe.steps
-                judged = self.validate() if last or self.step % self.recipe.validate_every == 0 else None
-                if judged is not None or self.step % log_every == 0:
+                due = last or self.step % self.recipe.validate_every == 0
+                judged = self.validate() if due else {}
+                if judged or self.step % log_every == 0:
                     means = {name: value / counted for name, value in totals.items()}
                     seconds = (time.perf_counter() - since) / counted
-                    line = Progress(
-                        self.step, means.pop("loss"), means, self.recipe.rate(self.step - 1), seconds, judged
-                    )
-                    log.writerow(
-                        [
-                            line.step,
-                            f"{line.loss:.5f}",
-                            *(f"{means.get(k, float('nan')):.5f}" for k in PARTS),
-                            f"{line.rate:.3g}",
-                            f"{seconds:.3f}",
-                            "" if judged is None else f"{judged:.4f}",
-                        ]
-                    )
-                    handle.flush()
-                    _show(board, line)
+                    rate = self.recipe.rate(self.step - 1)
+                    line = Progress(self.step, means.pop("loss"), means, rate, seconds, *map(judged.get, SCORES))
+                    log.write(line)
                     totals, counted, since = {}, 0, time.perf_counter()
+                score = next((judged[name] for name in reversed(SCORES) if name in judged), None)
+                if score is not None and score > self.best:
+                    self.best = score
+                    if on_best is not None and self.first:
+                        on_best()
                 if last or self.step % save_every == 0:
                     self.save()
-                if judged is not None or self.step % log_every == 0:
+                if judged or self.step % log_every == 0:
                     yield line
 
     def learn(self, batch: Batch) -> dict[str, float]:
-        """Take one optimiser step; return the loss and its parts."""
-        recipe = self.recipe
+        """Take one optimiser step; return the loss and its parts, averaged over processes."""
+        recipe, fabric = self.recipe, self.fabric
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.step)
+        torch.manual_seed((recipe.seed * 1_000_003 + self.step) * fabric.world_size + fabric.global_rank)
         self.network.train()
-        hardest = recipe.hardest(self.step)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            lesson = self.clip_loss(
-                self.network,
-                normalise(batch.frames.to(self.device)),
-                batch.labels.to(self.device),
-                batch.objects,
-                hardest=hardest,
-                places=batch.places.to(self.device),
-                correspondence=recipe.correspondence,
-            )
+        if recipe.frozen_norms:
+            freeze_norms(self.network)
         self.optimizer.zero_grad(set_to_none=True)
-        lesson.loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
-        loss = lesson.loss.item()
-        if not torch.isfinite(norm):
-            raise InputError(f"step {self.step}: the loss is {loss}. Lower the learning rate: --set learning_rate=…")
+        parts = batch.parts(recipe.accumulate)
+        values: dict[str, float] = {}
+        try:
+            for number, part in enumerate(parts, 1):
+                share = len(part.frames) / len(batch.frames)
+                with fabric.no_backward_sync(self.teacher, enabled=number < len(parts)):
+                    found = self._lesson(part)
+                    fabric.backward(found["loss"] * share)
+                for name, value in (found | {"loss": found["loss"].item()}).items():
+                    values[name] = values.get(name, 0.0) + value * share
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                stage = recipe.stage(self.step)
+                raise RotoscopeError(
+                    f"step {self.step}: out of memory with {stage.batch} clips of {stage.frames} frames at "
+                    f"{stage.size} pixels. Halve the batch, or double --set accumulate (now {recipe.accumulate})."
+                ) from None
+            raise
+        norm = fabric.clip_gradients(
+            self.teacher, self.optimizer, max_norm=recipe.clip_norm or float("inf"), error_if_nonfinite=False
+        )
+        if norm is not None and not torch.isfinite(norm) and fabric.strategy.precision.precision != "16-mixed":
+            raise InputError(
+                f"step {self.step}: the loss is {values['loss']}. Lower the learning rate: --set learning_rate=…"
+            )
         self.optimizer.step()
         self._follow_average()
-        return {"loss": loss, **lesson.parts}
+        if fabric.world_size > 1:
+            values = {name: _mean(fabric, value) for name, value in values.items()}
+        return values
+
+    def _lesson(self, part: Batch) -> dict[str, Any]:
+        recipe = self.recipe
+        found: dict[str, Any] = self.teacher(
+            normalise(part.frames.to(self.device)),
+            part.labels.to(self.device),
+            part.objects,
+            hardest=recipe.hardest(self.step),
+            places=part.places.to(self.device),
+            correspondence=recipe.correspondence,
+            **recipe.loss,
+        )
+        return found
 
     def _follow_average(self) -> None:
         decay = min(self.recipe.average, (self.step + 1) / (self.step + 10))
@@ -215,41 +267,42 @@ class Trainer:
                     self.average[name].copy_(tensor)
 
     @torch.inference_mode()
-    def validate(self) -> float:
-        """Mean J of the averaged weights over synthetic clips of photographs that training never sees."""
-        kept = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average)
-        self.network.eval()
-        last = self.recipe.stages[-1]
-        scores: list[Tensor] = []
-        for objects in (1, 2):
-            config = SyntheticConfig(size=last.size, frames=4, objects=objects)
-            clips = SyntheticClips(self.validation_part, config, seed=self.recipe.seed + 1)
-            for start in range(0, self.recipe.validation_clips // 2, 4):
-                stop = min(start + 4, self.recipe.validation_clips // 2)
-                batch = collate(clips, range(start, stop), objects)
-                labels = batch.labels.to(self.device)
-                lesson = self.clip_loss(self.network, normalise(batch.frames.to(self.device)), labels, objects)
-                scores.append(_region_similarity(lesson.probabilities.argmax(2), labels, objects))
-        self.network.load_state_dict(kept)
-        return torch.cat(scores).mean().item()
+    def validate(self) -> dict[str, float]:
+        """Scores of the averaged weights: on synthetic clips of photographs kept apart, and the judge's."""
+        found: dict[str, float] = {}
+        if self.validation_part is not None:
+            kept = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+            self.network.load_state_dict(self.average)
+            self.network.eval()
+            found["validation_j"] = synthetic_j(
+                self.network, self.clip_loss, self.recipe, self.validation_part, self.device
+            )
+            self.network.load_state_dict(kept)
+        if self.judge is not None:
+            found["dataset_j"] = self.judge(self.average)
+        return found
 
 
-def _region_similarity(answers: Tensor, labels: Tensor, objects: int) -> Tensor:
-    """J of each object of the first frames over frames 1 to T - 1; empty against empty counts 1."""
-    scores = []
-    for slot in range(1, objects + 1):
-        there = (labels[:, 0] == slot).flatten(1).any(dim=1)
-        ours, truth = answers[there] == slot, labels[there, 1:] == slot
-        both, either = (ours & truth).sum(dim=(2, 3)), (ours | truth).sum(dim=(2, 3))
-        scores.append(torch.where(either > 0, both / either.clamp(min=1), 1.0).flatten())
-    return torch.cat(scores)
+def _mean(fabric: Fabric, value: float) -> float:
+    """A value averaged over processes."""
+    total: Any = fabric.all_reduce(torch.tensor(value, device=fabric.device), reduce_op="mean")
+    return float(total)
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def freeze_norms(network: nn.Module) -> None:
+    """Put batch norms into evaluation, so that they neither use nor change the batch's statistics."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
@@ -262,23 +315,3 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
     plain: dict[str, Any] = listed(dataclasses.asdict(recipe))
     return plain
-
-
-def _truncate_log(path: Path, step: int) -> None:
-    """Drop lines after ``step``, which the resumed run writes again."""
-    if not path.exists():
-        return
-    with path.open(newline="") as handle:
-        rows = list(csv.reader(handle))
-    kept = [row for row in rows if row and (row[0] == "step" or int(row[0]) <= step)]
-    with path.open("w", newline="") as handle:
-        csv.writer(handle).writerows(kept)
-
-
-def _show(board: Any, line: Progress) -> None:
-    board.add_scalar("train/loss", line.loss, line.step)
-    for name, value in line.parts.items():
-        board.add_scalar(f"train/{name}", value, line.step)
-    board.add_scalar("train/rate", line.rate, line.step)
-    if line.validation_j is not None:
-        board.add_scalar("validation/J", line.validation_j, line.step)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
+from torch import Tensor
 
-from rotoscope.datasets.photographs import Photographs, data_root
+from rotoscope.dataset_run import segment_dataset
+from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError, suggestion
+from rotoscope.evaluation.evaluate import evaluate
+from rotoscope.evaluation.protocol import protocol
 from rotoscope.layers.precision import has_native_bfloat16
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
+from rotoscope.training.data import TrainingData, needed
 from rotoscope.training.loop import CHECKPOINT, Trainer
 from rotoscope.weights.files import fill, save_method
 from rotoscope.weights.load import find_device, open_file
+
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
 def recipes() -> dict[str, Recipe]:
@@ -46,36 +57,73 @@ def new_method(recipe: Recipe) -> Method:
     return cls(cls.config_class(**recipe.config))
 
 
+def launch(device: str = "auto", devices: int | None = None, nodes: int = 1, precision: str = "auto") -> Fabric:
+    """Devices and processes of a run; under ``torchrun`` those that it started.
+
+    Args:
+        device: see :func:`rotoscope.load`.
+        devices: processes on this machine, each with a device (or, on a CPU, threads) of its own.
+        nodes: machines.
+        precision: ``auto`` takes bfloat16 where the device has it natively; else one of :data:`PRECISIONS`.
+
+    Raises:
+        InputError: an unknown precision or device.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known; use {', '.join(PRECISIONS)}.")
+    target = find_device(device)
+    if precision == "auto":
+        precision = "bf16-mixed" if has_native_bfloat16(target) else "32-true"
+    started = os.environ.get("LOCAL_WORLD_SIZE")
+    count = int(started) if started else devices or 1
+    several = count * nodes > 1
+    fabric = Fabric(
+        accelerator=target.type,
+        devices=count if several or target.index is None else [target.index],
+        num_nodes=nodes,
+        strategy="ddp" if several else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
 def prepare(
     recipe: Recipe,
-    data: str | Path | None,
+    data: str | Path | Sequence[str | Path] | None,
     folder: Path,
     *,
     device: str = "auto",
+    fabric: Fabric | None = None,
     workers: int = 1,
     threads: int | None = None,
     resume: bool = False,
     initial: Path | None = None,
+    validate: str | None = None,
 ) -> Trainer:
     """Make a trainer, at its beginning or where its folder's checkpoint stands.
 
     Args:
         recipe: what to do.
-        data: folder of photographs; ``$ROTOSCOPE_DATA`` if None.
+        data: see :meth:`TrainingData.open`; ``$ROTOSCOPE_DATA`` if None.
         folder: of the run.
-        device: see :func:`rotoscope.load`.
+        device: see :func:`rotoscope.load`; not used with ``fabric``.
+        fabric: from :func:`launch`; one process on ``device`` without it.
         workers: processes that make clips.
         threads: of the processor; None leaves PyTorch's choice.
         resume: go on from the folder's checkpoint.
         initial: weights to begin with, instead of random ones; of the same network.
+        validate: spec of a data set to segment and score at every validation.
 
     Raises:
         InputError: no data, or a folder that holds a run and ``resume`` was not asked for (or the other way round).
     """
-    target = find_device(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    photographs = Photographs.open(data_root(data))
+    given = [data] if isinstance(data, (str, Path)) else list(data or ())
+    opened = TrainingData.open(given)
+    for kind in needed(recipe):
+        opened.source(kind)
     there = (folder / CHECKPOINT).exists()
     if there and not resume:
         raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
@@ -84,21 +132,49 @@ def prepare(
     if initial is not None:
         fill(method, open_file(initial, recipe.method).state_dict(), initial)
     network: Any = method.network
-    mixed = has_native_bfloat16(target)
     trainer = Trainer(
-        recipe, network, training.clip_loss, photographs, folder, device=target, workers=workers, mixed=mixed
+        recipe,
+        network,
+        training.clip_loss,
+        opened,
+        folder,
+        fabric=fabric or launch(device),
+        workers=workers,
+        judge=Judge(recipe, validate) if validate else None,
     )
     if resume:
         trainer.resume()
     return trainer
 
 
-def save_weights(trainer: Trainer) -> Path:
+class Judge:
+    """Scores averaged weights on a data set: segments it and gives the mean J."""
+
+    def __init__(self, recipe: Recipe, spec: str) -> None:
+        self.recipe = recipe
+        self.dataset = open_dataset(spec)
+        self.protocol = protocol(self.dataset.kind)
+
+    def __call__(self, average: Mapping[str, Tensor]) -> float:
+        """Mean J of the weights."""
+        cls = method_class(self.recipe.method)
+        method = cls(dataclasses.replace(cls.config_class(**self.recipe.config), **self.recipe.inference))
+        method.load_state_dict({f"network.{name}": tensor for name, tensor in average.items()})
+        device = next(iter(average.values())).device
+        method.to(device).requires_grad_(False).eval()
+        with tempfile.TemporaryDirectory(prefix="rotoscope-") as scratch:
+            folder = Path(scratch) / "masks"
+            segment_dataset(self.dataset, self.protocol, method, folder)
+            return evaluate(folder, self.dataset, stability=False, jobs=1).overall()["J mean"]
+
+
+def save_weights(trainer: Trainer, name: str | None = None) -> Path:
     """Write the averaged weights as a file that ``rotoscope.load`` opens, in half precision."""
     recipe = trainer.recipe
     cls = method_class(recipe.method)
     config = dataclasses.replace(cls.config_class(**recipe.config), **recipe.inference)
-    path = trainer.folder / f"{recipe.name}.safetensors"
+    path = trainer.folder / f"{name or recipe.name}.safetensors"
     state = {f"network.{name}": tensor for name, tensor in trainer.average.items()}
-    save_method(path, recipe.method, config, state, half=True)
+    if trainer.first:
+        save_method(path, recipe.method, config, state, half=True)
     return path

@@ -12,23 +12,55 @@ from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
+from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
 
 SMALL = {"key_depth": 18, "value_width": 32, "value_dim": 128, "thin_dim": 128, "decoder_dims": (128, 64, 32)}
 """Sizes of ``stcn-small``: a ResNet-18 trunk, half-width value encoder, narrow values and decoder."""
+
+CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
+"""Most frames left out between two of a video, by share of the stage."""
 
 RECIPES = {
     "stcn-small": Recipe(
         name="stcn-small",
         method="stcn",
         config=SMALL,
-        stages=(Stage(1400, 128, 3, 4), Stage(2100, 192, 3, 4), Stage(600, 192, 4, 3)),
+        stages=(Stage(1400, 128, 3, 4), Stage(4200, 192, 3, 4), Stage(1500, 256, 3, 4)),
         objects=(0.5, 0.4, 0.1),
-        learning_rate=5e-4,
+        learning_rate=4e-4,
         correspondence=0.3,
         inference={"max_short_side": 320, "resizing": "area", "include_last": True},
     ),
+    "stcn": Recipe(
+        name="stcn",
+        method="stcn",
+        config={},
+        stages=(
+            Stage(300_000, 384, 3, 16, "stills", (1.0,), 1e-5, decay_at=(150_000,), bootstrap=(20_000, 70_000)),
+            Stage(
+                150_000,
+                384,
+                3,
+                8,
+                "videos",
+                (0.0, 1.0),
+                1e-5,
+                decay_at=(125_000,),
+                bootstrap=(20_000, 70_000),
+                skips=CURRICULUM,
+            ),
+        ),
+        optimiser="adam",
+        weight_decay=1e-7,
+        clip_norm=0.0,
+        average=0.0,
+        frozen_norms=True,
+        loss={"dice": 0.0},
+        validate_every=5000,
+    ),
 }
-"""Recipes by name; each trains from scratch on synthetic clips."""
+"""Recipes by name. ``stcn`` is the published one (facts, section 6, stages 0 and 3; batches of all its GPUs together,
+as the thesis has them too); ``stcn-small`` trains from scratch on synthetic clips."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +88,8 @@ def clip_loss(
     dice: float = 1.0,
     places: Tensor | None = None,
     correspondence: float = 0.0,
+    dropout: float = 0.0,
+    reallocation: float = 0.0,
 ) -> ClipLoss:
     """Follow the objects of the first frame through clips; every frame's prediction enters memory, undetached.
 
@@ -69,6 +103,8 @@ def clip_loss(
         places: what each cell at stride 16 shows, ``[B, T, h, w, 3]`` (see
             :func:`~rotoscope.layers.losses.correspondence_loss`).
         correspondence: weight of that loss (not in the released recipe either).
+        dropout: share of the affinity's entries that are put to minus infinity before the softmax (thesis, chapter 4).
+        reallocation: other than 0 turns on support-feature reallocation (thesis, chapter 4).
     """
     batch, frames = labels.shape[:2]
     targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
@@ -77,7 +113,7 @@ def clip_loss(
     features = network.encode_key(images.flatten(0, 1))
     of_frame = [features.select(torch.arange(batch) * frames + t) for t in range(frames)]
     shown = None if places is None or not correspondence else places.flatten(2, 3)
-    keys, values = [], []
+    keys, values, inside = [], [], []
     masks = targets[:, 0]
     losses, answers = [], []
     parts: dict[str, list[float]] = {"cross_entropy": [], "dice": []}
@@ -85,7 +121,11 @@ def clip_loss(
         keys.append(of_frame[t - 1].key.flatten(2))
         values.append(_memorise(network, images[:, t - 1], of_frame[t - 1].f16, masks))
         scores = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
-        logits = _follow(network, scores, torch.cat(values, dim=-1), of_frame[t], valid)
+        if reallocation:
+            inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
+        weights = torch.softmax(drop_affinity(scores, dropout) if dropout else scores, dim=1)
+        by_object = reallocate(weights, torch.cat(inside, dim=-1)) if reallocation else weights[:, None]
+        logits = _follow(network, by_object, torch.cat(values, dim=-1), of_frame[t], valid)
         probabilities = torch.softmax(logits, dim=1)
         masks = probabilities[:, 1:] * valid[:, :, None, None]
         visible = labels[:, t] * exists.gather(1, labels[:, t].flatten(1)).view_as(labels[:, t])
@@ -118,11 +158,13 @@ def _memorise(network: STCNNetwork, image: Tensor, f16: Tensor, masks: Tensor) -
     return value.flatten(2).unflatten(0, (-1, objects))
 
 
-def _follow(network: STCNNetwork, scores: Tensor, values: Tensor, query: FrameFeatures, valid: Tensor) -> Tensor:
-    """Aggregated logits ``[B, 1 + N, H, W]`` of a query frame, read from memory with the full softmax."""
+def _follow(network: STCNNetwork, weights: Tensor, values: Tensor, query: FrameFeatures, valid: Tensor) -> Tensor:
+    """Aggregated logits ``[B, 1 + N, H, W]`` of a query frame.
+
+    ``weights`` are the affinity after the softmax, ``[B, 1 or N, M, Q]``.
+    """
     batch, objects = valid.shape
-    weights = torch.softmax(scores, dim=1)
-    readout = (values.flatten(1, 2) @ weights).unflatten(1, (objects, -1)).flatten(0, 1)
+    readout = (values @ weights).flatten(0, 1)
     readout = readout.unflatten(-1, tuple(query.key.shape[-2:]))
     expanded = FrameFeatures(*(tensor.repeat_interleave(objects, dim=0) for tensor in query))
     logits = network.decode(readout, expanded).unflatten(0, (batch, objects))[:, :, 0]

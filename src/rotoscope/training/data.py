@@ -1,0 +1,120 @@
+"""What a run is trained on: data sets by spec, with weights, sorted into what each stage asks for."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture, StillClips, SynthVOS, VideoClips
+from rotoscope.datasets.photographs import Photographs, data_root
+from rotoscope.datasets.sequences import VideoDataset
+from rotoscope.datasets.spec import STILL_SETS, is_spec, open_dataset, open_stills, parse_spec
+from rotoscope.datasets.stills import Still, StillDataset
+from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig
+from rotoscope.errors import InputError
+from rotoscope.methods.recipe import Recipe, Source
+
+
+class SyntheticSource:
+    """Our synthetic clips as a source."""
+
+    def __init__(self, photographs: Photographs) -> None:
+        self.photographs = photographs
+
+    def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
+        """Make a clip."""
+        config = SyntheticConfig(size=shape.size, frames=shape.frames, objects=shape.objects)
+        return SyntheticClips(self.photographs, config, int(rng.integers(2**62))).clip(0)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Data sets given for training.
+
+    Attributes:
+        photographs: raw material of synthetic clips; None if no folder was given.
+        stills: sets of photographs with masks, and how often each is drawn from.
+        videos: annotated videos, and how often each is drawn from.
+    """
+
+    photographs: Photographs | None
+    stills: tuple[tuple[float, StillDataset], ...] = ()
+    videos: tuple[tuple[float, VideoDataset], ...] = ()
+
+    @classmethod
+    def open(cls, given: Sequence[str | Path]) -> TrainingData:
+        """Open what ``--data`` names: folders of photographs, or specs, each ``WEIGHT*SPEC`` or ``SPEC``.
+
+        Without any, ``$ROTOSCOPE_DATA``. A set drawn five times as often as its size says is ``5*davis17:PATH``.
+
+        Raises:
+            InputError: nothing is given, or something given is not there.
+        """
+        photographs: Photographs | None = None
+        stills, videos = [], []
+        for text in [str(entry) for entry in given] or [os.environ.get("ROTOSCOPE_DATA", "")]:
+            match = re.fullmatch(r"(\d+(?:\.\d+)?)\*(.+)", text)
+            weight, name = (float(match[1]), match[2]) if match and is_spec(match[2]) else (1.0, text)
+            if not is_spec(name):
+                if photographs is not None:
+                    raise InputError(f"{name}: a second folder of photographs; give it as a spec, such as stills:PATH.")
+                photographs = Photographs.open(data_root(name))
+            elif parse_spec(name).kind in STILL_SETS:
+                found = open_stills(name)
+                stills.append((weight * len(found), found))
+            else:
+                opened = open_dataset(name)
+                videos.append((weight * len(opened), opened))
+        return cls(photographs, tuple(stills), tuple(videos))
+
+    def source(self, kind: Source) -> ClipSource:
+        """Clips of a kind.
+
+        Raises:
+            InputError: nothing given can make them.
+        """
+        if kind == "synthetic":
+            if self.photographs is None:
+                raise InputError("synthetic clips need a folder of photographs: --data FOLDER.")
+            return SyntheticSource(self.photographs)
+        if kind == "videos":
+            if not self.videos:
+                raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")
+            sparse = {"youtubevos"}
+            return Mixture([(weight, VideoClips(found, found.kind in sparse)) for weight, found in self.videos])
+        sets: list[tuple[float, tuple[Still, ...]]] = [(weight, found.stills) for weight, found in self.stills]
+        if not sets and self.photographs is not None:
+            sets = [(1.0, tuple(Still(p.image, p.mask, False) for p in self.photographs.masked))]
+        if not sets:
+            raise InputError("this stage trains on photographs with masks: --data duts:PATH, --data stills:PATH…")
+        maker = StillClips if kind == "stills" else SynthVOS
+        return Mixture([(weight, maker(stills)) for weight, stills in sets])
+
+    def describe(self) -> list[str]:
+        """Lines that say what was found."""
+        lines = []
+        if self.photographs is not None:
+            masked, textures = len(self.photographs.masked), len(self.photographs.textures)
+            lines.append(f"photographs: {masked} with masks, {textures} textures")
+        total = sum(weight for weight, _ in self.stills)
+        lines += [f"{100 * w / total:.0f} % of clips of photographs: {found.explain()[0]}" for w, found in self.stills]
+        total = sum(weight for weight, _ in self.videos)
+        lines += [f"{100 * w / total:.0f} % of clips of videos: {found.explain()[0]}" for w, found in self.videos]
+        return lines
+
+    def split(self) -> tuple[TrainingData, Photographs | None]:
+        """The part that is trained on, and photographs kept apart for validation."""
+        if self.photographs is None:
+            return self, None
+        training, validation = self.photographs.split()
+        return TrainingData(training, self.stills, self.videos), validation
+
+
+def needed(recipe: Recipe) -> list[Source]:
+    """Kinds of clips that a recipe's stages ask for."""
+    return list(dict.fromkeys(stage.source for stage in recipe.stages))

@@ -1,0 +1,99 @@
+"""What a run would take, from ten measured steps of each stage."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rotoscope.layers.normalise import normalise
+from rotoscope.methods import method_module
+from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.running import peak_memory
+from rotoscope.training.clips import Batch
+from rotoscope.training.loop import Teacher, freeze_norms
+from rotoscope.training.run import new_method
+
+STEPS = 10
+"""Steps that are measured of each stage."""
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage takes, on this machine and device.
+
+    Attributes:
+        stage: which.
+        seconds: of a step with the whole batch; measured with one clip and multiplied.
+        memory: bytes that the process needs with the whole batch; measured likewise.
+    """
+
+    stage: Stage
+    seconds: float
+    memory: float
+
+    def line(self) -> str:
+        """For a person."""
+        hours = self.seconds * self.stage.steps / 3600
+        return (
+            f"  {self.stage.source} at {self.stage.size}: {self.seconds:.2f} s a step, {hours:.1f} hours for "
+            f"{self.stage.steps} steps, about {self.memory / 2**30:.1f} GiB"
+        )
+
+
+def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[StageCost]:
+    """Time ten steps of one clip of noise for each stage; clips are not made, which other processes do meanwhile.
+
+    Args:
+        recipe: what to measure.
+        device: where.
+        processes: that share each machine's processor; a step's clips are per process.
+    """
+    training: Any = method_module(recipe.method, "training")
+    method: Any = new_method(recipe)
+    teacher = Teacher(method.network, training.clip_loss).to(device)
+    optimiser = torch.optim.Adam(method.network.parameters(), lr=1e-6)
+    costs = []
+    for stage in recipe.stages:
+        shares = stage.objects or recipe.objects
+        objects = 1 + max(range(len(shares)), key=lambda i: shares[i])
+        batch = noise(stage, objects)
+        before = peak_memory()
+        spent = []
+        for _ in range(STEPS):
+            begun = time.perf_counter()
+            method.network.train()
+            if recipe.frozen_norms:
+                freeze_norms(method.network)
+            found = teacher(
+                normalise(batch.frames.to(device)),
+                batch.labels.to(device),
+                objects,
+                hardest=recipe.hardest(0),
+                places=batch.places.to(device),
+                correspondence=recipe.correspondence,
+                **recipe.loss,
+            )
+            optimiser.zero_grad(set_to_none=True)
+            found["loss"].backward()
+            optimiser.step()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            spent.append(time.perf_counter() - begun)
+        each = sorted(spent)[len(spent) // 2]
+        clip = max(peak_memory() - before, 0)
+        costs.append(StageCost(stage, each * stage.batch * processes, before + clip * stage.batch / recipe.accumulate))
+    return costs
+
+
+def noise(stage: Stage, objects: int) -> Batch:
+    """A clip of noise with a square for each object."""
+    frames = torch.randint(0, 256, (1, stage.frames, 3, stage.size, stage.size), dtype=torch.uint8)
+    labels = torch.zeros(1, stage.frames, stage.size, stage.size, dtype=torch.long)
+    side = stage.size // (2 * objects)
+    for slot in range(objects):
+        labels[..., side // 2 : side // 2 + side, 2 * slot * side : 2 * slot * side + side] = slot + 1
+    cells = stage.size // 16
+    return Batch(frames, labels, objects, torch.zeros(1, stage.frames, cells, cells, 3))

@@ -1,0 +1,55 @@
+"""How good weights are while they are trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from rotoscope.datasets.photographs import Photographs
+from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.layers.normalise import normalise
+from rotoscope.methods.recipe import Recipe
+from rotoscope.training.clips import collate
+
+if TYPE_CHECKING:
+    from rotoscope.training.loop import ClipLossFunction
+
+FRAMES = 4
+"""Length of a validation clip."""
+
+
+def synthetic_j(
+    network: nn.Module, clip_loss: ClipLossFunction, recipe: Recipe, photographs: Photographs, device: torch.device
+) -> float:
+    """Mean J over synthetic clips of one and two objects, at the size of the recipe's last stage."""
+    size = recipe.stages[-1].size
+    scores: list[Tensor] = []
+    for objects in (1, 2):
+        config = SyntheticConfig(size=size, frames=FRAMES, objects=objects)
+        clips = SyntheticClips(photographs, config, seed=recipe.seed + 1)
+        count = recipe.validation_clips // 2
+        for start in range(0, count, 4):
+            batch = collate(clips, range(start, min(start + 4, count)), objects)
+            labels = batch.labels.to(device)
+            lesson = clip_loss(network, normalise(batch.frames.to(device)), labels, objects)
+            scores.append(region_similarity(lesson.probabilities.argmax(2), labels, objects))
+    return torch.cat(scores).mean().item()
+
+
+def region_similarity(answers: Tensor, labels: Tensor, objects: int) -> Tensor:
+    """J of each object of the first frames over frames 1 to T - 1; empty against empty counts 1.
+
+    Args:
+        answers: ``[B, T - 1, H, W]``.
+        labels: ``[B, T, H, W]``.
+        objects: how many ids.
+    """
+    scores = []
+    for slot in range(1, objects + 1):
+        there = (labels[:, 0] == slot).flatten(1).any(dim=1)
+        ours, truth = answers[there] == slot, labels[there, 1:] == slot
+        both, either = (ours & truth).sum(dim=(2, 3)), (ours | truth).sum(dim=(2, 3))
+        scores.append(torch.where(either > 0, both / either.clamp(min=1), 1.0).flatten())
+    return torch.cat(scores)
