@@ -1,4 +1,4 @@
-"""A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``; used by tests that kill or multiply it."""
+"""A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,79 @@
+"""What ``--data`` names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rotoscope.cli import main
+from rotoscope.errors import InputError
+from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.training.clips import StepBatches
+from rotoscope.training.data import TrainingData, needed
+
+
+def test_folders_and_specs_with_weights(photographs_folder: Path) -> None:
+    stills = f"stills:{photographs_folder}"
+    found = TrainingData.open([photographs_folder, f"2*{stills}", stills])
+    assert found.photographs is not None
+    assert [weight / len(dataset) for weight, dataset in found.stills] == [2, 1]
+    assert any("67 % of clips of photographs" in line for line in found.describe())
+    with pytest.raises(InputError, match="trains on videos"):
+        found.source("videos")
+    with pytest.raises(InputError, match="synthetic clips need a folder"):
+        TrainingData.open([stills]).source("synthetic")
+    with pytest.raises(InputError, match="a second folder"):
+        TrainingData.open([photographs_folder, photographs_folder])
+
+
+def test_nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROTOSCOPE_DATA", raising=False)
+    with pytest.raises(InputError, match="no training data"):
+        TrainingData.open([])
+
+
+def test_processes_share_out_a_steps_clips(photographs_folder: Path) -> None:
+    def recipe(batch: int) -> Recipe:
+        return Recipe("r", "stcn", {}, (Stage(2, 48, 3, batch), Stage(2, 48, 3, batch, "stills", (0.0, 1.0))))
+
+    data = TrainingData.open([photographs_folder])
+    assert needed(recipe(1)) == ["synthetic", "stills"]
+    whole = StepBatches(recipe(4), data)
+    halves = [StepBatches(recipe(2), data, process, 2) for process in (0, 1)]
+    for step in range(4):
+        assert whole[step].frames[:2].equal(halves[0][step].frames)
+        assert whole[step].frames[2:].equal(halves[1][step].frames)
+    assert whole[3].objects == 2
+    assert [len(part.frames) for part in whole[0].parts(3)] == [2, 2]
+
+
+def test_plan_of_the_full_recipe_needs_no_data(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROTOSCOPE_DATA", raising=False)
+    monkeypatch.setattr("rotoscope.training.plan.STEPS", 1)
+    small = ["--set", "stages=300000x64x3x16,150000x64x3x8"]
+    assert main(["train", "stcn", "--plan", "--device", "cpu", *small]) == 0
+    text = capsys.readouterr().out
+    assert "300000 steps on stills: 16 clips of 3 frames" in text
+    assert "rate 1e-05, a tenth of it from step 150000" in text
+    assert "gaps up to 5-10-15-20-25-5" in text
+    assert "batch norms frozen" in text
+    assert "data: no training data" in text
+    assert "hours for 150000 steps" in text
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("stages=3x48", "not STEPSxSIZExFRAMESxBATCH"),
+        ("stages=3x48x3x1:films", "source 'films' is none of"),
+        ("optimiser=sgd", "neither adamw nor adam"),
+        ("frozen_norms=perhaps", "neither true nor false"),
+        ("loss=3", "the fields are"),
+    ],
+)
+def test_wrong_settings(setting: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "stcn-small", "--plan", "--set", setting]) == 2
+    assert message in capsys.readouterr().err
