@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from rotoscope.cli import bench, benchmark, check, demo, evaluate, methods, segment, train
+from rotoscope.cli import ablate, bench, benchmark, check, demo, evaluate, methods, segment, train
 from rotoscope.cli.output import error_line
 from rotoscope.errors import RotoscopeError
 
@@ -24,6 +24,7 @@ app.command("methods")(methods.command)
 app.command("evaluate")(evaluate.command)
 app.command("benchmark")(benchmark.command)
 app.command("train")(train.command)
+app.command("ablate")(ablate.command)
 app.command("bench")(bench.command)
 INTERRUPTED = 130
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]

@@ -18,7 +18,8 @@ from rotoscope.errors import RotoscopeError
 if TYPE_CHECKING:
     from rotoscope.running import Report
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+"""Where results go; wide where it is a file or a pipe, so that tables keep their lines."""
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

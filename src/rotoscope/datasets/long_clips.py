@@ -1,0 +1,118 @@
+"""Long synthetic clips with occlusion: objects that wander, pass behind others, leave and come back.
+
+What a memory must keep over hundreds of frames shows on such clips, and hardly on clips of a few seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.datasets.layers import Layer, composite
+from rotoscope.datasets.motion import Path2D
+from rotoscope.datasets.photographs import Photographs
+from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.masks.writing import save_png
+
+OBJECTS, EXTRAS = 2, 3
+"""Objects that are labelled, and those that only get in the way; one of these looks like an object."""
+
+
+def write_long_clips(photographs: Photographs, folder: Path, clips: int, frames: int, size: int, seed: int = 0) -> Path:
+    """Make clips and write them as ``JPEGImages/long-N`` and ``Annotations/long-N``, which ``pairs:FOLDER`` reads.
+
+    Args:
+        photographs: raw material; keep apart what weights were trained on.
+        folder: where to write.
+        clips: how many.
+        frames: length of each.
+        size: side of the square frames in pixels.
+        seed: decides everything.
+    Returns: the folder.
+    """
+    for number in range(clips):
+        images, labels = long_clip(photographs, frames, size, (seed, number))
+        for kind, pictures in (("JPEGImages", images), ("Annotations", labels)):
+            place = folder / kind / f"long-{number}"
+            place.mkdir(parents=True, exist_ok=True)
+            for t, picture in enumerate(pictures):
+                name = f"{t:05d}"
+                if kind == "JPEGImages":
+                    written = np.ascontiguousarray(picture[..., ::-1])
+                    cv2.imwrite(str(place / f"{name}.jpg"), written, [cv2.IMWRITE_JPEG_QUALITY, 95])
+                else:
+                    save_png(place / f"{name}.png", picture)
+    return folder
+
+
+def long_clip(
+    photographs: Photographs, frames: int, size: int, seed: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One clip: RGB frames ``[T, size, size, 3]`` and labels ``[T, size, size]``, all objects in the first frame."""
+    config = SyntheticConfig(size=size, shapes=0.0, extra=0.0)
+    maker = SyntheticClips(photographs, config)
+    for attempt in range(64):
+        rng = np.random.default_rng((*seed, attempt))
+        background = photographs.masked[rng.integers(len(photographs.masked))].read()[0]
+        height, width = background.shape[:2]
+        cover = 1.5 * size / min(height, width)
+        camera = wandering(rng, frames, (size / 2, size / 2), 0.12 * size, cover, periods=(150, 400), turn=0.05)
+        cut_outs = [maker._cut_out(rng) for _ in range(OBJECTS + EXTRAS - 1)]
+        cut_outs.append(cut_outs[0])  # a look-alike of the first object
+        layers = [_layer(rng, rgba, size, frames, slot + 1) for slot, rgba in enumerate(cut_outs)]
+        order = rng.permutation(len(layers))
+        images, labels, _ = composite(rng, background, None, [], camera, [layers[i] for i in order], size)
+        if all((labels[0] == i).sum() > (size // 14) ** 2 for i in range(1, OBJECTS + 1)):
+            return images, labels
+    raise ValueError("no clip shows all objects in its first frame")  # 64 draws: does not happen with real cut-outs
+
+
+def _layer(rng: np.random.Generator, rgba: NDArray[Any], size: int, frames: int, number: int) -> Layer:
+    area = max(float((rgba[..., 3] > 127).sum()), 1.0)
+    scale = size * rng.uniform(0.2, 0.38) / np.sqrt(area)
+    centre = rng.uniform(0.3, 0.7, 2) * size
+    path = wandering(rng, frames, (centre[0], centre[1]), 0.55 * size, scale, periods=(60, 160), turn=0.25)
+    return Layer(rgba, path, number if number <= OBJECTS else 0)
+
+
+def wandering(
+    rng: np.random.Generator,
+    frames: int,
+    centre: tuple[float, float],
+    reach: float,
+    scale: float,
+    *,
+    periods: tuple[float, float],
+    turn: float,
+) -> Path2D:
+    """A path that goes on for ever without leaving for good: sums of two slow waves for each quantity.
+
+    Args:
+        rng: the source of randomness.
+        frames: length.
+        centre: about which it wanders, in pixels.
+        reach: how far it may go, in pixels; it may leave the frame for a while.
+        scale: mean size of the layer, frame pixels per layer pixel.
+        periods: shortest and longest period of the waves, in frames.
+        turn: amplitude of the rotation in radians.
+    """
+    time = np.arange(frames)[:, None]
+
+    def waves(count: int) -> NDArray[np.float64]:
+        total = np.zeros((frames, count))
+        for share in (0.65, 0.35):
+            period, phase = rng.uniform(*periods, count), rng.uniform(0, 2 * np.pi, count)
+            total += share * np.sin(2 * np.pi * time / period + phase)
+        return total
+
+    return Path2D(
+        centre=np.array(centre) + reach * waves(2),
+        angle=turn * waves(1)[:, 0],
+        scale=scale * np.exp(0.2 * np.repeat(waves(1), 2, axis=1)),
+        shear=0.05 * waves(1)[:, 0],
+        bend=np.zeros((frames, 4, 4, 2)),
+    )

@@ -1,0 +1,43 @@
+"""A table of a paper as data: rows of config changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        name: as the table calls it.
+        options: of the session.
+        settings: of the recipe, as ``--set`` takes them; a row with any, in a table that trains, is trained.
+        published: what the paper prints for it, in percent or frames per second, by column.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()
+    published: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A table.
+
+    Attributes:
+        name: on the command line.
+        title: what it shows, and where it is published.
+        weights: evaluated by rows that are not trained, and begun with by those that are.
+        rows: in order.
+        recipe: trained for every row; None where rows differ at inference only.
+    """
+
+    name: str
+    title: str
+    weights: str
+    rows: tuple[Row, ...]
+    recipe: str | None = None

@@ -1,0 +1,86 @@
+"""``rotoscope ablate`` from end to end, on small clips."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rotoscope.ablating import ablations, find_recipe_of, scaled
+from rotoscope.cli import main
+from rotoscope.datasets.long_clips import long_clip, wandering
+from rotoscope.datasets.photographs import Photographs
+from rotoscope.methods import method_class
+from rotoscope.weights import find
+
+
+def test_a_table_of_inference_rows(
+    tmp_path: Path, photographs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["ablate", "usage", "--long", "1", "--long-frames", "14", "--long-size", "64", "--jobs", "1"]
+    assert main([*arguments, "--data", str(photographs_folder), "-o", str(tmp_path / "run")]) == 0
+    text = capsys.readouterr().out
+    assert "thesis, table 4" in text
+    assert "softmax weight" in text
+    assert "83.0" in text
+    record = json.loads((tmp_path / "run/results.json").read_text())
+    assert [row["row"]["name"] for row in record["rows"]] == ["top-k count", "softmax weight"]
+    assert all(row["remembered"] <= 2 for row in record["rows"])
+    assert main([*arguments, "--data", str(photographs_folder), "-o", str(tmp_path / "run")]) == 2
+
+
+def test_a_table_of_trained_rows(tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import rotoscope.ablating
+
+    small = scaled(find_recipe_of(ablations()["regularisers"]), 0.001).changed(
+        ["stages=1x48x3x1,1x48x3x1,1x48x3x1", "validation_clips=2"]
+    )
+    monkeypatch.setattr(rotoscope.ablating, "find_recipe_of", lambda table: small)
+    arguments = ["ablate", "regularisers", "--long", "1", "--long-frames", "8", "--long-size", "64", "--scale", "1"]
+    data = ["--data", str(photographs_folder), "--device", "cpu", "--jobs", "1"]
+    assert main([*arguments, *data, "-o", str(tmp_path / "run")]) == 0
+    rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
+    assert len({Path(row["weights"]).read_bytes() for row in rows}) == 3  # each row was trained in its own way
+
+
+def test_every_row_is_a_config_that_exists() -> None:
+    for table in ablations().values():
+        config = method_class(find(table.weights).method)
+        for row in table.rows:
+            config().configured(row.options)
+            if table.recipe:
+                find_recipe_of(table).changed(row.settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ablate", "polices"], "did you mean 'policies'"),
+        (["ablate", "policies"], "nothing to score on"),
+        (["ablate", "policies", "--long", "1"], "no training data"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROTOSCOPE_DATA", raising=False)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_long_clips_are_a_function_of_their_seed(photographs_folder: Path) -> None:
+    photographs = Photographs.open(photographs_folder)
+    first, labels = long_clip(photographs, 30, 64, (3,))
+    again, _ = long_clip(photographs, 30, 64, (3,))
+    assert np.array_equal(first, again)
+    assert {1, 2} <= set(np.unique(labels[0]))
+    assert set(np.unique(labels)) <= {0, 1, 2}
+
+
+def test_wandering_paths_do_not_leave_for_good() -> None:
+    path = wandering(np.random.default_rng(0), 2000, (50, 50), 30, 1.0, periods=(60, 160), turn=0.2)
+    assert np.abs(path.centre - 50).max() <= 30
+    assert np.abs(path.centre - 50).max(axis=1)[:1000].min() < 12
+    assert np.abs(np.diff(path.centre, axis=0)).max() < 30 * 2 * np.pi / 60
