@@ -27,7 +27,8 @@ class StageCost:
     Attributes:
         stage: which.
         seconds: of a step with the whole batch; measured with one clip and multiplied.
-        memory: bytes that the process needs with the whole batch; measured likewise.
+        memory: bytes that the process needs with the whole batch, at most; measured likewise. (Peaks only grow, so a
+            small stage behind a large one shows the large one's need of a clip.)
     """
 
     stage: Stage
@@ -56,11 +57,11 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
     teacher = Teacher(method.network, training.clip_loss).to(device)
     optimiser = torch.optim.Adam(method.network.parameters(), lr=1e-6)
     costs = []
+    before = peak_memory()
     for stage in recipe.stages:
         shares = stage.objects or recipe.objects
         objects = 1 + max(range(len(shares)), key=lambda i: shares[i])
         batch = noise(stage, objects)
-        before = peak_memory()
         spent = []
         for _ in range(STEPS):
             begun = time.perf_counter()
