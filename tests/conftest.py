@@ -21,6 +21,7 @@ TINY = {
         "decoder_dims": (16, 16, 8),
         "mem_every": 2,
     },
+    "rvos": {"depth": 18, "hidden": 16, "size": (32, 48)},
 }
 """Sizes of a network of each method that runs in no time; a new method adds its line."""
 

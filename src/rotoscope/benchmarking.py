@@ -61,7 +61,8 @@ def squares(objects: int, size: tuple[int, int]) -> dict[int, np.ndarray[Any, An
 def measure(model: Method, size: tuple[int, int], objects: int, frames: int, warm: int = 6, **options: Any) -> Speed:
     """Time ``frames`` frames of a session after ``warm`` untimed ones."""
     session = model.session(**options)
-    session.add(squares(objects, size))
+    if model.task == "semi":
+        session.add(squares(objects, size))
     images = moving_frames(warm + frames, size)
     for image in images[:warm]:
         session.push(image)
@@ -84,7 +85,8 @@ def build(method: str, weights: str | None, precision: str) -> Method:
     from rotoscope.layers.precision import has_native_bfloat16, prepare
 
     torch.manual_seed(0)
-    model = method_class(entry.method)()
+    cls = method_class(entry.method)
+    model = cls(cls.config_class(**entry.config))
     model.requires_grad_(False).eval()
     prepare(model, precision, bfloat16=has_native_bfloat16(model.device))
     model.precision = precision

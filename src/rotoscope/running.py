@@ -69,7 +69,7 @@ class Report:
 
 def segment_to_folder(
     video: Video,
-    masks: MaskSource | Mapping[int, MaskSource],
+    masks: MaskSource | Mapping[int, MaskSource] | None,
     model: Method,
     folder: str | Path,
     *,

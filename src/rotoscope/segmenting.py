@@ -45,7 +45,7 @@ class Checkpoint(Protocol):
 
 def segment(
     video: Any,
-    masks: MaskSource | Mapping[int, MaskSource],
+    masks: MaskSource | Mapping[int, MaskSource] | None = None,
     model: str | Path | Method = "stcn-small",
     *,
     direction: Direction = "forward",
@@ -61,7 +61,8 @@ def segment(
 
     Args:
         video: whatever :func:`~rotoscope.open_video` takes.
-        masks: a mask file or ``{object_id: mask}`` for the first frame; or ``{frame index: either}``.
+        masks: a mask file or ``{object_id: mask}`` for the first frame; or ``{frame index: either}``. None for methods
+            that find objects by themselves.
         model: a name that ``rotoscope methods`` lists, a weights file, or a loaded method.
         direction: ``forward`` answers every frame in order, those before the first prompt with no object;
             ``backward`` goes from the last prompt to the first frame; ``both`` answers every frame, and blends the
@@ -99,12 +100,14 @@ def segment(
                 warnings.warn(problem, RuntimeWarning, stacklevel=2)
 
 
-def read_prompts(masks: MaskSource | Mapping[int, MaskSource], video: Video, resize: bool = False) -> Prompts:
-    """Bring all prompts to one form and check them against the video.
+def read_prompts(masks: MaskSource | Mapping[int, MaskSource] | None, video: Video, resize: bool = False) -> Prompts:
+    """Bring all prompts to one form and check them against the video; None stays none.
 
     Raises:
         InputError: a mask that cannot be read, of another size, or for a frame that the video does not have.
     """
+    if masks is None:
+        return {}
     if isinstance(masks, (str, Path)) or all(not isinstance(v, (str, Path, Mapping)) for v in masks.values()):
         by_frame: Mapping[int, Any] = {video.start: masks}
     else:
@@ -153,6 +156,12 @@ class Run:
                 total[part] = total.get(part, 0.0) + spent
         return total
 
+    def __post_init__(self) -> None:
+        if not self.prompts and self.method.task == "semi":
+            raise InputError("no mask is given, and this method needs the masks of at least one frame.")
+        if self.prompts and self.method.task != "semi":
+            raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
+
     def forward(self, first: int | None = None, phase: str = "forward") -> Iterator[Prediction]:
         """From ``first`` (the video's start) to the end."""
         yield from self._pass(phase, self.video.start if first is None else first, reverse=False)
@@ -161,10 +170,12 @@ class Run:
         """From the last prompt back to the start."""
         if not self.video.indexable:
             raise InputError(f"{self.video.name}: cannot be read backwards. Save it as a file first.")
+        self._require_prompts()
         yield from self._pass("backward", max(self.prompts), reverse=True)
 
     def both(self, folder: Path) -> Iterator[Prediction]:
         """Backward to disk, then forward, blending where both know."""
+        self._require_prompts()
         first = min(self.prompts)
         kept = self.checkpoint.load() if self.checkpoint is not None else None
         if kept is None or kept["phase"] == "backward":
@@ -209,6 +220,10 @@ class Run:
         if waiting:
             where = min(waiting)
             raise InputError(f"mask for frame {where}, but {self.video.name} has no such frame that can be read.")
+
+    def _require_prompts(self) -> None:
+        if not self.prompts:
+            raise InputError("without masks there is no frame to go back from. Use direction forward.")
 
     def _keep(self, frame: Frame | None) -> None:
         if self.images is None:

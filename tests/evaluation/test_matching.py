@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from rotoscope import evaluate
-from rotoscope.evaluation.matching import FirstFrameAssignment, hungarian
 from rotoscope.evaluation.results import nearest
+from rotoscope.layers.assignment import FirstFrameAssignment, hungarian
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "rvos_submission.npz"
 

@@ -21,10 +21,11 @@ UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 def command(
     video: Annotated[str, typer.Argument(help="Video file, folder of images, glob, camera:0, or address of a stream.")],
-    mask: Annotated[
-        list[str], typer.Option(help="Mask of a frame, MASK or MASK@FRAME; any number of times. Any mask format.")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(help="Mask of a frame, MASK or MASK@FRAME, of any format; several times. None for zero-shot."),
+    ] = None,
     method: Annotated[str, typer.Option(help="Name from 'rotoscope methods'.")] = "stcn-small",
     weights: Annotated[
         Path | None, typer.Option(help="Weights file: ours, or one that a method's authors released.")
@@ -68,15 +69,15 @@ def command(
         raise InputError(f"direction {direction!r} is not known; use {', '.join(DIRECTIONS)}.")
     options = session_options(memory, memory_budget, mem_every, top_k, include_last, size)
     with open_video(video, start=start, end=end) as opened:
-        prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks)
+        prompts = read_prompts(mask_arguments(mask, opened.start) if mask else None, opened, resize_masks)
         model = build(method, weights, device, precision, threads)
         from rotoscope.running import segment_to_folder
 
-        with meter(opened.name, frames_to_come(opened, direction, max(prompts))) as progress:
+        with meter(opened.name, frames_to_come(opened, direction, max(prompts, default=opened.start))) as progress:
             try:
                 report = segment_to_folder(
                     opened,
-                    prompts,
+                    prompts or None,
                     model,
                     output,
                     output_formats=names,

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from rotoscope.datasets.sequences import VOID, VideoSequence, object_ids
 from rotoscope.errors import InputError
 from rotoscope.evaluation.contour import contour_accuracy
-from rotoscope.evaluation.matching import FirstFrameAssignment, hungarian
 from rotoscope.evaluation.protocol import Protocol
 from rotoscope.evaluation.region import region_similarity
 from rotoscope.evaluation.results import SequenceResults
 from rotoscope.evaluation.statistics import Statistics, statistics
 from rotoscope.evaluation.temporal import describe, stability_between
+from rotoscope.layers.assignment import FirstFrameAssignment, hungarian
 
 KEPT_BYTES = 64 * 2**20
 """Labels of a sequence that are held rather than read twice."""

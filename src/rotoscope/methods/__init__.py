@@ -10,6 +10,7 @@ from rotoscope.methods.base import Method
 
 METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
+    "rvos": "rotoscope.methods.rvos:RVOS",
 }
 """Name of a method and where its class is."""
 

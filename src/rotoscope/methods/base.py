@@ -219,7 +219,8 @@ class Session(ABC):
 class Method(nn.Module, ABC):
     """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
 
-    task: ClassVar[Task] = "semi"
+    task: Task = "semi"
+    """What it needs: masks of at least one frame (``semi``), or none (``unsupervised``)."""
     config_class: ClassVar[type[Any]]
     inference_options: ClassVar[tuple[str, ...]] = ()
     """Fields of the config that may differ from what the weights were trained with."""

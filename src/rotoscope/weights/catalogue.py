@@ -73,6 +73,29 @@ CATALOGUE: dict[str, Entry] = {
             limits="memory and time of the full-size network",
             speed=0.5,
         ),
+        Entry(
+            name="rvos",
+            method="rvos",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=49.3,
+            summary="RVOS one-shot as published (ResNet-101); give its authors' folder with --weights",
+            limits="works at 256x448; small objects; objects run one after another",
+            speed=6.0,
+        ),
+        Entry(
+            name="rvos-zeroshot",
+            method="rvos",
+            task="no mask: finds up to ten objects",
+            file=None,
+            sha256=None,
+            parameters=49.3,
+            summary="RVOS zero-shot as published (ResNet-101); give its authors' folder with --weights",
+            limits="works at 256x448; finds what its training calls objects",
+            speed=3.1,
+            config={"one_shot": False},
+        ),
     )
 }
 

@@ -68,13 +68,9 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
     Raises:
         CheckpointError: truncated, unsafe, or of no known network.
     """
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: truncated, or not a checkpoint that can be opened safely ({reason}).") from None
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a table of named tensors.")
+    if path.is_dir():
+        return _read_folder(path, method)
+    loaded = _open_pickle(path)
     for name in [method] if method else METHODS:
         official = method_module(name, "official")
         state = official.unwrap(loaded)
@@ -85,6 +81,35 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
     raise CheckpointError(f"{path}: of no network known here (its first entries: {first}).")
 
 
+def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]]:
+    """Read a checkpoint that was released as several files in a folder, each with a prefix of its own."""
+    for name in [method] if method else METHODS:
+        files: Mapping[str, str] = getattr(method_module(name, "official"), "FILES", {})
+        if not files or not all((path / file).is_file() for file in files.values()):
+            continue
+        state = {}
+        for prefix, file in files.items():
+            for key, value in _open_pickle(path / file).items():
+                if isinstance(value, Tensor):
+                    state[prefix + str(key).removeprefix("module.")] = value
+        return name, state
+    raise CheckpointError(
+        f"{path}: is a folder without the files of a released checkpoint. Give the weights file itself."
+    )
+
+
+def _open_pickle(path: Path) -> Mapping[Any, Any]:
+    """A file of PyTorch's own format, opened without running anything in it."""
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path}: truncated, or not a checkpoint that can be opened safely ({reason}).") from None
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a table of named tensors.")
+    return loaded
+
+
 def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
     """Build the released network and fill it with the authors' tensors.
 
@@ -92,7 +117,11 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
         CheckpointError: entries that are missing, unexpected, or of another shape; the first are named.
     """
     official = method_module(method, "official")
-    model = method_class(method)(official.CONFIG)
+    missing = [entry for entry in official.SIGNATURE if entry not in state]
+    config_of = getattr(official, "config_of", None)
+    if missing and config_of is not None:
+        raise CheckpointError(f"{path}: does not fit {method}: {missing[0]} is missing.")
+    model = method_class(method)(official.CONFIG if config_of is None else config_of(state))
     state = official.adapt(dict(state))
     renamed: dict[str, Tensor] = {}
     unexpected: list[str] = []

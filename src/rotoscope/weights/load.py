@@ -29,7 +29,7 @@ def load(
 
     Args:
         name_or_path: a name that ``rotoscope methods`` lists, a file of ours (safetensors), or a checkpoint that a
-            method's authors released.
+            method's authors released: a file, or a folder of files (RVOS).
         method: which method a released checkpoint is of; found out by its names if left out.
         device: ``auto`` (CUDA, then MPS, then CPU), or a device of PyTorch such as ``cuda:1``.
         precision: ``exact`` is float32 and gives the reference numbers; ``fast`` folds batch norms, uses the
@@ -44,9 +44,7 @@ def load(
         raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
     target = find_device(device)
     path = Path(name_or_path)
-    if path.is_dir():
-        raise CheckpointError(f"{path}: is a folder. Give the weights file itself.")
-    if not path.is_file():
+    if not path.exists():
         if path.suffix in (".pth", ".pt", ".safetensors", ".ckpt"):
             raise InputError(f"{path}: no such weights file.")
         path = verified(find(str(name_or_path)))

@@ -1,4 +1,4 @@
-"""Which proposal is which object."""
+"""Which proposal is which object: RVOS's published merging, and Hungarian matching."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-
-from rotoscope.evaluation.region import region_similarity
 
 
 def hungarian(scores: NDArray[Any]) -> dict[int, int]:
@@ -55,7 +53,7 @@ class FirstFrameAssignment:
             for slot in range(1, self.slots + 1):
                 mask = proposals.get(slot)
                 empty = mask is None and not given[object_id].any()
-                overlap = 1.0 if empty else 0.0 if mask is None else region_similarity(mask, given[object_id])
+                overlap = 1.0 if empty else 0.0 if mask is None else _overlap(mask, given[object_id])
                 costs[row, slot - 1] = 1 - overlap
         for row, column in zip(*linear_sum_assignment(costs), strict=True):
             self.slot_of[ids[row]] = int(column) + 1
@@ -68,6 +66,7 @@ class FirstFrameAssignment:
         given: Mapping[int, NDArray[Any]],
         shape: tuple[int, ...],
         listed: Sequence[int] | None = None,
+        numbers: Mapping[int, int] | None = None,
     ) -> NDArray[np.uint8]:
         """Labels of a frame.
 
@@ -76,13 +75,20 @@ class FirstFrameAssignment:
             given: annotated masks of the objects that appear in this frame; they go on top.
             shape: of the labels.
             listed: the objects to paint; all known unless said.
+            numbers: what to paint for each object; its id unless said.
         """
         labels = np.zeros(shape, np.uint8)
         ids = [i for i in (self.slot_of if listed is None else listed) if i in self.slot_of and i not in given]
         for object_id in sorted(ids, key=lambda i: -self.cost_of[i]):
             mask = proposals.get(self.slot_of[object_id])
             if mask is not None:
-                labels[mask.astype(bool)] = object_id
+                labels[mask.astype(bool)] = object_id if numbers is None else numbers[object_id]
         for object_id, mask in given.items():
-            labels[mask.astype(bool)] = object_id
+            labels[mask.astype(bool)] = object_id if numbers is None else numbers[object_id]
         return labels
+
+
+def _overlap(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Intersection over union; 1 where both are empty."""
+    union = int(np.count_nonzero(ours | theirs))
+    return int(np.count_nonzero(ours & theirs)) / union if union else 1.0

@@ -1,0 +1,42 @@
+"""Sizes and choices of an RVOS network; every ablation of the paper is a field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rotoscope.layers.resnet import Depth
+
+Recurrence = Literal["spatial-temporal", "spatial", "temporal"]
+
+
+@dataclass(frozen=True)
+class RVOSConfig:
+    """RVOS (Ventura et al., CVPR 2019); the defaults are the released one-shot network.
+
+    Attributes:
+        depth: residual network of the encoder.
+        hidden: channels of the coarsest ConvLSTM; the next have 1/2, 1/4, 1/8 of it.
+        kernel: side of the ConvLSTMs' kernels.
+        one_shot: the decoder takes each object's previous mask; else objects are found without any (zero-shot).
+        recurrence: over objects and time, over objects only (S), over time only (T). T still passes from object to
+            object on the first frame, as the released code does.
+        size: height and width that frames are resized to, whatever their shape: 256x448 for YouTube-VOS, 240x427 for
+            DAVIS.
+        slots: objects that zero-shot looks for.
+        first_mask_again: one-shot gives the first frame's masks once more on the second (released code).
+        merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` cuts at 0.5
+            and paints, the best match of the first frame on top.
+        objectness: zero-shot slots less sure of themselves than this are no objects; see the session.
+    """
+
+    depth: Depth = 101
+    hidden: int = 128
+    kernel: int = 3
+    one_shot: bool = True
+    recurrence: Recurrence = "spatial-temporal"
+    size: tuple[int, int] = (256, 448)
+    slots: int = 10
+    first_mask_again: bool = True
+    merging: Literal["soft", "published"] = "soft"
+    objectness: float = 0.5

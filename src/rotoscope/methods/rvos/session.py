@@ -1,0 +1,209 @@
+"""One video's state under RVOS: each object's hidden states and its last mask (facts, sections 3, 7, 8 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from rotoscope.errors import InputError
+from rotoscope.layers.aggregation import aggregate
+from rotoscope.layers.assignment import FirstFrameAssignment
+from rotoscope.layers.normalise import normalise
+from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.rvos.config import RVOSConfig
+from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, resize, run_frame
+from rotoscope.video.frame import Frame
+
+LEAST_SHARE = 1e-3
+"""Share of the picture that a zero-shot slot must fill to be an object."""
+
+
+class RVOSSession(Session):
+    """Segments one video.
+
+    Between frames it holds, for each object, the hidden states of four levels and a mask at the working size; nothing
+    grows with the video. Slots run one after another: time grows with the number of objects, and a mistake of one slot
+    reaches those after it.
+
+    One-shot: masks given on a frame are the previous masks of that very frame (and the first ones once more of the
+    next, as released); the answer on it is the given masks. Zero-shot: no masks; slot ``i`` is object ``i + 1`` along
+    the whole clip, from the first frame on which it is sure enough of itself: the mean probability over its pixels,
+    its *objectness*, reaches the config's threshold and it fills a thousandth of the picture.
+    """
+
+    def __init__(self, network: RVOSNetwork, config: RVOSConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self._hidden: list[Pyramid | None] | None = None
+        self._masks: Tensor | None = None
+        self._repeat = False
+        self._found: list[int] = []
+        self._painter = FirstFrameAssignment(config.slots)
+
+    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+        """Answer the frame."""
+        if given and not self.config.one_shot:
+            raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
+        if self.config.one_shot and not self._ids and not given:
+            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
+        begun = not self._ids
+        self._take(given)
+        slots = len(self._ids) if self.config.one_shot else self.config.slots
+        weight = self.network.conv_out.weight
+        with self.timings.part("encode"):
+            features = self.network.encode(self._image(frame).to(weight.device, weight.dtype))
+        with self.timings.part("decode"):
+            masks = None if self._masks is None else self._masks[None].to(weight.dtype)
+            logits, states = run_frame(self.network, features, slots, masks, self._hidden, self.config.recurrence)
+            found = torch.sigmoid(resize(logits.float(), torch.Size(self.config.size)))[0]
+        self._hidden = [state.hidden for state in states]
+        if self.config.one_shot:
+            self._remember(found, begun)
+        with self.timings.part("restore"):
+            return [self._answer(frame, found, given)]
+
+    def forget(self, object_id: int) -> None:
+        """Drop the object's slot; those after it move up."""
+        if not self.config.one_shot:
+            raise InputError("a zero-shot session's objects are its own; they cannot be removed.")
+        slot = self._ids.index(object_id)
+        if self._hidden is not None and slot < len(self._hidden):
+            del self._hidden[slot]
+        if self._masks is not None:
+            self._masks = torch.cat([self._masks[:slot], self._masks[slot + 1 :]])
+
+    def state(self) -> dict[str, Any]:
+        """Hidden states, masks, ids and what is due on the next frame."""
+        hidden = {
+            f"hidden.{slot}.{level}": tensor
+            for slot, pyramid in enumerate(self._hidden or [])
+            for level, tensor in enumerate(pyramid or [])
+        }
+        masks = {} if self._masks is None else {"masks": self._masks}
+        pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
+        return (
+            hidden
+            | masks
+            | pending
+            | {
+                "slots": -1 if self._hidden is None else len(self._hidden),
+                "ids": list(self._ids),
+                "found": list(self._found),
+                "size": list(self._size) if self._size else None,
+                "next_index": self._next_index,
+                "repeat": self._repeat,
+                "slot_of": [[i, s] for i, s in self._painter.slot_of.items()],
+                "cost_of": [[i, c] for i, c in self._painter.cost_of.items()],
+            }
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where :meth:`state` was taken."""
+        device = self.network.conv_out.weight.device
+        slots = int(state["slots"])
+        self._hidden = None
+        if slots >= 0:
+            self._hidden = [
+                [state[f"hidden.{slot}.{level}"].to(device) for level in range(4)]
+                if f"hidden.{slot}.0" in state
+                else None
+                for slot in range(slots)
+            ]
+        self._masks = state["masks"].to(device) if "masks" in state else None
+        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
+        self._ids = [int(i) for i in state["ids"]]
+        self._found = [int(i) for i in state["found"]]
+        self._size = tuple(state["size"]) if state["size"] else None
+        self._next_index = int(state["next_index"])
+        self._repeat = bool(state["repeat"])
+        self._painter.slot_of = {int(i): int(s) for i, s in state["slot_of"]}
+        self._painter.cost_of = {int(i): float(c) for i, c in state["cost_of"]}
+
+    def _image(self, frame: Frame) -> Tensor:
+        """The frame at the working size, ``[1, 3, H, W]``: Pillow's bilinear on 8 bits, aspect ignored."""
+        image = frame.image
+        if image.dtype != np.uint8:
+            image = np.round(image * 255).astype(np.uint8)
+        height, width = self.config.size
+        resized = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        return normalise(torch.from_numpy(resized).permute(2, 0, 1)[None])
+
+    def _take(self, given: dict[int, Tensor]) -> None:
+        """Put given masks into their objects' slots, new slots behind the known ones."""
+        if not given:
+            return
+        device = self.network.conv_out.weight.device
+        for object_id, mask in given.items():
+            small = F.interpolate(mask[None, None].to(device), size=self.config.size, mode="nearest")[0]
+            if object_id in self._ids:
+                assert self._masks is not None
+                self._masks = self._masks.clone()
+                self._masks[self._ids.index(object_id)] = small[0]
+                continue
+            self._ids.append(object_id)
+            self._masks = small if self._masks is None else torch.cat([self._masks, small])
+            if self._hidden is not None:
+                self._hidden.append(None)
+
+    def _remember(self, found: Tensor, begun: bool) -> None:
+        """The masks for the next frame: what was predicted, but once more those of the first frame."""
+        self._repeat = begun and self.config.first_mask_again
+        if not self._repeat:
+            self._masks = found
+
+    def _answer(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
+        size = (frame.size[1], frame.size[0])
+        if not self.config.one_shot:
+            self._discover(found)
+            ids = list(self._found)
+            found = found[[i - 1 for i in ids]] if ids else found[:0]
+            self._ids = ids
+        else:
+            ids = list(self._ids)
+        if not ids:
+            return Prediction.from_probabilities(frame, (), torch.ones(1, *size))
+        if self.config.merging == "published" and self.config.one_shot:
+            return self._painted(frame, found, given)
+        full = F.interpolate(found[None], size=size, mode="bilinear", align_corners=False)[0]
+        if given:
+            covered = torch.stack(list(given.values())).to(full.device).gt(0.5).any(dim=0)
+            full = full.masked_fill(covered, 0)
+            for object_id, mask in given.items():
+                full[ids.index(object_id)] = mask.to(full.device)
+        return Prediction.from_probabilities(frame, ids, aggregate(full), bool(given))
+
+    def _discover(self, found: Tensor) -> None:
+        """Slots that are objects from now on."""
+        for slot, probabilities in enumerate(found):
+            object_id = slot + 1
+            inside = probabilities > 0.5
+            share = inside.float().mean().item()
+            if object_id in self._found or share < LEAST_SHARE:
+                continue
+            if probabilities[inside].mean().item() >= self.config.objectness:
+                self._found = sorted([*self._found, object_id])
+
+    def _painted(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
+        """The published merging: cut at 0.5, resized by nearest neighbour, the best first match on top."""
+        shape = (frame.size[1], frame.size[0])
+        proposals = {slot + 1: _nearest(mask.cpu().numpy() > 0.5, shape) for slot, mask in enumerate(found)}
+        masks = {object_id: mask.numpy() > 0.5 for object_id, mask in given.items()}
+        if masks:
+            self._painter.slots = len(found)
+            self._painter.appear(masks, proposals)
+        labels = self._painter.paint(proposals, masks, shape, numbers={i: n for n, i in enumerate(self._ids, 1)})
+        hard = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(self._ids) + 1).permute(2, 0, 1).float()
+        return Prediction.from_probabilities(frame, self._ids, hard, bool(given))
+
+
+def _nearest(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    resized = Image.fromarray(mask.astype(np.uint8)).resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+    return np.asarray(resized).astype(bool)

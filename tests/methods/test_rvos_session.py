@@ -1,0 +1,183 @@
+"""RVOS sessions: masks given or none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rotoscope.cli import main
+from rotoscope.errors import InputError
+from rotoscope.layers.normalise import normalise
+from rotoscope.methods.rvos import RVOS, RVOSConfig
+from rotoscope.methods.rvos.network import resize, run_frame
+from rotoscope.methods.rvos.training import clip_loss
+from rotoscope.segmenting import segment
+from rotoscope.weights import save_method
+
+TINY = {"depth": 18, "hidden": 16, "size": (32, 48)}
+
+
+def make(**config: object) -> RVOS:
+    torch.manual_seed(3)
+    model = RVOS(RVOSConfig(**{**TINY, **config}))  # type: ignore[arg-type]
+    model.requires_grad_(False).eval()
+    model.network.conv_out.weight.mul_(30)
+    return model
+
+
+@pytest.fixture
+def clip() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (6, 32, 48, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def masks() -> dict[int, np.ndarray]:
+    first, second = np.zeros((32, 48), bool), np.zeros((32, 48), bool)
+    first[4:16, 4:20], second[18:30, 24:44] = True, True
+    return {7: first, 300: second}
+
+
+@torch.inference_mode()
+def test_the_published_mask_schedule(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
+    """First masks on the first frame and once more on the second; then the network's own, from frame to frame."""
+    model = make()
+    session = model.session()
+    session.add(masks)
+    answers = [session.push(frame)[0] for frame in clip]
+    given = torch.stack([torch.from_numpy(m).float() for m in masks.values()])[None]
+    previous, before = given, None
+    for t, frame in enumerate(clip):
+        image = normalise(torch.from_numpy(frame).permute(2, 0, 1)[None])
+        logits, states = run_frame(model.network, model.network.encode(image), 2, previous, before, "spatial-temporal")
+        before = [state.hidden for state in states]
+        found = torch.sigmoid(resize(logits, torch.Size((32, 48))))
+        if t >= 1:
+            previous = found
+            odds = answers[t].probabilities[1:].log() - answers[t].probabilities[:1].log()
+            logit = torch.logit(found[0].clamp(1e-7, 1 - 1e-7))
+            background = torch.logit((1 - found[0]).prod(dim=0).clamp(1e-7, 1 - 1e-7))
+            torch.testing.assert_close(odds, logit - background, atol=2e-3, rtol=1e-3)
+    assert answers[0].given
+    assert np.array_equal(answers[0].labels == 300, masks[300])
+
+
+def test_the_encoder_runs_once_a_frame_whatever_the_objects(
+    clip: np.ndarray, masks: dict[int, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make()
+    calls = []
+    encode = model.network.encode
+    monkeypatch.setattr(model.network, "encode", lambda image: calls.append(1) or encode(image))
+    many = dict.fromkeys(range(1, 14), masks[7])
+    found = list(segment(clip, many, model))
+    assert len(calls) == len(clip)
+    assert found[-1].object_ids == tuple(range(1, 14))
+
+
+def test_an_object_that_starts_late_takes_a_slot_of_its_own(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
+    model = make()
+    found = list(segment(clip, {0: {7: masks[7]}, 3: {300: masks[300]}}, model))
+    assert [p.object_ids for p in found] == [(7,)] * 3 + [(7, 300)] * 3
+    assert np.array_equal(found[3].labels == 300, masks[300])
+    alone = list(segment(clip, {7: masks[7]}, model))
+    assert torch.equal(alone[2].probabilities, found[2].probabilities)
+
+
+def test_a_removed_object_leaves_the_others_where_they_are(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
+    session = make().session()
+    session.add(masks)
+    session.push(clip[0])
+    session.remove(7)
+    assert session.push(clip[1])[0].object_ids == (300,)
+
+
+@pytest.mark.parametrize("merging", ["soft", "published"])
+def test_answers_are_probabilities(clip: np.ndarray, masks: dict[int, np.ndarray], merging: str) -> None:
+    for prediction in segment(clip, masks, make(merging=merging)):
+        torch.testing.assert_close(prediction.probabilities.sum(0), torch.ones(32, 48), atol=1e-4, rtol=0)
+        assert set(np.unique(prediction.labels)) <= {0, 7, 300}
+
+
+@pytest.mark.parametrize("recurrence", ["spatial-temporal", "spatial", "temporal"])
+def test_zero_shot_finds_objects_with_stable_ids(clip: np.ndarray, recurrence: str) -> None:
+    model = make(one_shot=False, objectness=0.5, recurrence=recurrence, slots=4)
+    model.network.conv_out.bias.add_(1.0)
+    found = list(segment(clip, None, model))
+    assert len(found) == len(clip)
+    seen: tuple[int, ...] = ()
+    for prediction in found:
+        assert set(seen) <= set(prediction.object_ids) <= {1, 2, 3, 4}
+        seen = prediction.object_ids
+    assert seen
+    assert list(segment(clip, None, make(one_shot=False, objectness=1.1)))[-1].object_ids == ()
+
+
+def test_zero_shot_resumes_with_the_same_bits(clip: np.ndarray) -> None:
+    model = make(one_shot=False, slots=3)
+    whole = list(segment(clip, None, model))
+    session = model.session()
+    for frame in clip[:3]:
+        session.push(frame)
+    again = model.session()
+    again.restore(session.state())
+    for t in (3, 4, 5):
+        assert torch.equal(again.push(clip[t])[0].probabilities, whole[t].probabilities)
+
+
+def test_masks_and_tasks_must_fit(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
+    with pytest.raises(InputError, match="finds objects by itself"):
+        next(segment(clip, masks, make(one_shot=False)))
+    with pytest.raises(InputError, match="needs the masks of at least one frame"):
+        next(segment(clip, None, make()))
+    with pytest.raises(InputError, match="no frame to go back from"):
+        next(segment(clip, None, make(one_shot=False), direction="both"))
+    session = make(one_shot=False).session()
+    session.add(masks)
+    with pytest.raises(InputError, match="Leave the masks out"):
+        session.push(clip[0])
+
+
+def test_the_command_line_without_a_mask(tmp_path: Path, clip: np.ndarray) -> None:
+    from PIL import Image
+
+    (tmp_path / "frames").mkdir()
+    for t, frame in enumerate(clip):
+        Image.fromarray(frame).save(tmp_path / f"frames/{t:05d}.png")
+    model = make(one_shot=False, slots=3)
+    save_method(tmp_path / "zero.safetensors", "rvos", model.config, model.state_dict())
+    arguments = [
+        "segment",
+        str(tmp_path / "frames"),
+        "--weights",
+        str(tmp_path / "zero.safetensors"),
+        "--device",
+        "cpu",
+    ]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(clip)
+    assert main(["segment", str(tmp_path / "frames"), "-o", str(tmp_path / "out2")]) == 2
+
+
+@pytest.mark.parametrize("one_shot", [True, False])
+@pytest.mark.parametrize(
+    "options", [{"inferred": 0.0}, {"inferred": 1.0}, {"any_slot": 1.0}, {"only": 1.0}, {"only": 2.0}]
+)
+def test_variants_train_five_steps(one_shot: bool, options: dict[str, float]) -> None:
+    torch.manual_seed(0)
+    model = RVOS(RVOSConfig(**TINY, one_shot=one_shot))  # type: ignore[arg-type]
+    labels = torch.zeros(2, 3, 32, 48, dtype=torch.long)
+    labels[:, :, 4:20, 6:22], labels[:, :, 20:30, 28:44] = 1, 2
+    images = torch.randn(2, 3, 3, 32, 48) * 0.3 + labels[:, :, None]
+    optimiser = torch.optim.Adam(model.network.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(5):
+        lesson = clip_loss(model.network, images, labels, 2, **options)
+        optimiser.zero_grad()
+        lesson.loss.backward()
+        optimiser.step()
+        losses.append(lesson.loss.item())
+    assert lesson.probabilities.shape == (2, 2, 3, 32, 48)
+    assert losses[-1] < losses[0]
