@@ -12,10 +12,10 @@ from rich.table import Table
 
 from rotoscope.dataset_run import segment_dataset
 from rotoscope.datasets.sequences import VideoDataset
-from rotoscope.errors import InputError, suggestion
+from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
-from rotoscope.methods import METHODS, method_module
+from rotoscope.methods import look_up, method_module, of_all_methods
 from rotoscope.methods.ablation import Ablation, Row
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
@@ -47,10 +47,7 @@ class RowResult:
 
 def ablations() -> dict[str, Ablation]:
     """All tables by name."""
-    found: dict[str, Ablation] = {}
-    for name in METHODS:
-        found |= method_module(name, "ablations").ABLATIONS
-    return found
+    return of_all_methods("ablations", "ABLATIONS")
 
 
 def find_ablation(name: str) -> Ablation:
@@ -59,10 +56,8 @@ def find_ablation(name: str) -> Ablation:
     Raises:
         InputError: no such table.
     """
-    known = ablations()
-    if name not in known:
-        raise InputError(f"table {name!r} is not known{suggestion(name, known)}; the tables are {', '.join(known)}.")
-    return known[name]
+    found: Ablation = look_up("table", name, ablations())
+    return found
 
 
 def run_ablation(

@@ -15,19 +15,28 @@ from rotoscope.methods.stcn import STCN
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-def golden_state(network: str) -> dict[str, torch.Tensor]:
-    """The released layout filled by the rule that the reference networks were filled by."""
+def seeded_state(keys: str) -> dict[str, torch.Tensor]:
+    """A released layout filled by the rule that the reference networks were filled by."""
     spec = importlib.util.spec_from_file_location("seeded_weights", GOLDEN / "seeded_weights.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    keys = json.loads((GOLDEN / f"{network}.keys.json").read_text())
-    overrides = json.loads((GOLDEN / f"{network}.overrides.json").read_text())
-    state = {name: torch.from_numpy(array) for name, array in module.seeded_state_dict(keys).items()}
-    for name, change in overrides.items():
+    table = json.loads((GOLDEN / f"{keys}.keys.json").read_text())
+    return {name: torch.from_numpy(array) for name, array in module.seeded_state_dict(table).items()}
+
+
+def golden_state(network: str) -> dict[str, torch.Tensor]:
+    """The same with the network's overrides."""
+    state = seeded_state(network)
+    for name, change in json.loads((GOLDEN / f"{network}.overrides.json").read_text()).items():
         state[name] = state[name] * change["scale"] + change["add"]
     return state
+
+
+@pytest.fixture(scope="session")
+def seeded() -> Callable[[str], dict[str, torch.Tensor]]:
+    return seeded_state
 
 
 @pytest.fixture(scope="session")

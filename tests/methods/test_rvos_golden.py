@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,17 +24,10 @@ KEYS = {"one": ("rvos_decoder", "one_shot"), "zero": ("rvos_decoder_zeroshot", "
 RECURRENCE = {"st": "spatial-temporal", "s": "spatial", "t": "temporal"}
 
 
-def seeded(keys: str) -> dict[str, Tensor]:
-    spec = importlib.util.spec_from_file_location("seeded_weights", GOLDEN / "seeded_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    table = json.loads((GOLDEN / f"{keys}.keys.json").read_text())
-    return {name: torch.from_numpy(array) for name, array in module.seeded_state_dict(table).items()}
+Seeded = Callable[[str], dict[str, Tensor]]
 
 
-def released(folder: Path, kind: str, contrast: bool) -> Path:
+def released(folder: Path, kind: str, contrast: bool, seeded: Seeded) -> Path:
     """A folder in the released layout."""
     keys, override = KEYS[kind]
     decoder = seeded(keys)
@@ -50,12 +42,12 @@ def released(folder: Path, kind: str, contrast: bool) -> Path:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], RVOS]:
+def models(tmp_path_factory: pytest.TempPathFactory, seeded: Seeded) -> Callable[[str, str], RVOS]:
     made: dict[tuple[str, str], RVOS] = {}
 
     def get(file: str, kind: str) -> RVOS:
         if (file, kind) not in made:
-            folder = released(tmp_path_factory.mktemp("rvos") / kind, kind, file == "rvos_contrast")
+            folder = released(tmp_path_factory.mktemp("rvos") / kind, kind, file == "rvos_contrast", seeded)
             model = rotoscope.load(folder, precision="exact", device="cpu")
             assert isinstance(model, RVOS)
             made[(file, kind)] = model
@@ -188,8 +180,8 @@ def test_training_losses(models: Callable[[str, str], RVOS], golden: Golden, mod
         assert np.array_equal(run.truth_of.numpy()[counted], data[f"{key}_perm"][counted])
 
 
-def test_released_folders(tmp_path: Path) -> None:
-    folder = released(tmp_path / "r", "one", False)
+def test_released_folders(tmp_path: Path, seeded: Seeded) -> None:
+    folder = released(tmp_path / "r", "one", False, seeded)
     decoder = torch.load(folder / "decoder.pt")
     torch.save(
         {f"module.{k}": v for k, v in decoder.items()} | {"fc_stop.weight": torch.zeros(1)}, folder / "decoder.pt"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,12 +162,23 @@ class Truth:
                 labels[unknown] = VOID
         return labels
 
-    def facts(self, object_id: int) -> tuple[str | None, bool | None]:
-        """Category of an object, and whether training shows it."""
+    def scores(
+        self, object_id: int, frames: Sequence[str], j: Sequence[float], f: Sequence[float], t: Sequence[float] = ()
+    ) -> ObjectScores:
+        """An object's values with what the data set says of it."""
         known = self.sequence.objects.get(object_id)
-        if known is None:
-            return self.sequence.category, None
-        return known.category or self.sequence.category, known.seen
+        return ObjectScores(
+            sequence=self.sequence.name,
+            object_id=object_id,
+            category=(known.category if known is not None else None) or self.sequence.category,
+            seen=None if known is None else known.seen,
+            instances=len(self.ids),
+            proposal=None,
+            frames=tuple(frames),
+            j=tuple(j),
+            f=tuple(f),
+            t=tuple(t),
+        )
 
     def _keep(self, frame: str, labels: NDArray[Any]) -> None:
         """Hold labels that were read to find the objects until they are scored, as far as memory allows."""
@@ -225,7 +236,6 @@ def _score_labels(
     frames: Iterator[tuple[str, NDArray[Any], NDArray[Any]]],
     protocol: Protocol,
     scores: SequenceScores,
-    proposal_of: dict[int, int] | None = None,
 ) -> None:
     """Score label maps whose ids are those of the truth."""
     j: dict[int, list[float]] = {i: [] for i in truth.ids}
@@ -251,20 +261,8 @@ def _score_labels(
                     t[object_id].append(stability_between(before[object_id], described))
                 before[object_id] = described
     for object_id in truth.ids:
-        category, seen = truth.facts(object_id)
         scores.objects.append(
-            ObjectScores(
-                sequence=truth.sequence.name,
-                object_id=object_id,
-                category=category,
-                seen=seen,
-                instances=len(truth.ids),
-                proposal=None if proposal_of is None else proposal_of.get(object_id),
-                frames=truth.scored[object_id],
-                j=tuple(j[object_id]),
-                f=tuple(f[object_id]),
-                t=tuple(t[object_id]),
-            )
+            truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
         )
     if strange:
         shown = ", ".join(map(str, sorted(strange)[:8]))
@@ -302,20 +300,11 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
                 f[row, column, t] = contour_accuracy(ours_in, theirs_in)
     matched = hungarian((j.mean(axis=2) + f.mean(axis=2)) / 2)
     for row, object_id in enumerate(truth.ids):
-        category, seen = truth.facts(object_id)
-        scores.objects.append(
-            ObjectScores(
-                sequence=truth.sequence.name,
-                object_id=object_id,
-                category=category,
-                seen=seen,
-                instances=len(truth.ids),
-                proposal=candidates[matched[row]],
-                frames=tuple(frame for frame, _, _ in maps),
-                j=tuple(j[row, matched[row]].tolist()),
-                f=tuple(f[row, matched[row]].tolist()),
-            )
+        column = matched[row]
+        found = truth.scores(
+            object_id, [frame for frame, _, _ in maps], j[row, column].tolist(), f[row, column].tolist()
         )
+        scores.objects.append(replace(found, proposal=candidates[column]))
     scores.identical = all(np.array_equal(ours, theirs) for _, theirs, ours in maps)
 
 
@@ -337,6 +326,4 @@ def _by_first_frame(truth: Truth, results: SequenceResults, protocol: Protocol, 
                 yield frame, theirs, assignment.paint(proposals, given, theirs.shape)
 
     _score_labels(truth, painted(), protocol, scores)
-    scores.objects = [
-        ObjectScores(**{**vars(found), "proposal": assignment.slot_of.get(found.object_id)}) for found in scores.objects
-    ]
+    scores.objects = [replace(found, proposal=assignment.slot_of.get(found.object_id)) for found in scores.objects]

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from rotoscope.dataset_run import segment_dataset
 from rotoscope.datasets.spec import open_dataset
-from rotoscope.errors import InputError, suggestion
+from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
 from rotoscope.layers.precision import has_native_bfloat16
-from rotoscope.methods import METHODS, method_class, method_module
+from rotoscope.methods import look_up, method_class, method_module, of_all_methods
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.data import TrainingData, needed
@@ -32,10 +32,7 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 def recipes() -> dict[str, Recipe]:
     """All recipes by name."""
-    found: dict[str, Recipe] = {}
-    for name in METHODS:
-        found |= method_module(name, "training").RECIPES
-    return found
+    return of_all_methods("training", "RECIPES")
 
 
 def find_recipe(name: str) -> Recipe:
@@ -44,10 +41,8 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         InputError: no such recipe.
     """
-    known = recipes()
-    if name not in known:
-        raise InputError(f"recipe {name!r} is not known{suggestion(name, known)}; the recipes are {', '.join(known)}.")
-    return known[name]
+    found: Recipe = look_up("recipe", name, recipes())
+    return found
 
 
 def new_method(recipe: Recipe) -> Method:
