@@ -77,12 +77,12 @@ def segment_dataset(
 ) -> DatasetRun:
     """Segment all sequences; each gets a folder of palette masks named as its frames.
 
-    Given are the annotations of each object's first frame, and nothing else.
+    Given are the annotations of each object's first frame, and nothing else; nothing at all where the task says so.
 
     Args:
         dataset: what to segment.
         protocol: says which objects there are and whether they are one.
-        model: a loaded method that takes masks.
+        model: a loaded method.
         folder: where to write; nothing may be there yet, so that no earlier mask is scored.
         on_frame: called with each prediction.
         options: of the method's session.
@@ -91,10 +91,9 @@ def segment_dataset(
         InputError: the folder holds something, a sequence lacks its images, or the task gives no masks to a method
             that needs them.
     """
-    if protocol.task != model.task:
-        raise InputError(
-            f"{protocol.name} is for methods of task {protocol.task!r}, but this one is of task {model.task!r}."
-        )
+    if (protocol.task == "semi") != (model.task == "semi"):
+        needs = "needs masks" if model.task == "semi" else "finds objects by itself"
+        raise InputError(f"{protocol.name} is of task {protocol.task!r}, but this method {needs}. Choose another task.")
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: holds something already. Give another folder, so that no earlier mask is scored.")
     run = DatasetRun(folder)
@@ -120,7 +119,8 @@ def _segment(
     begun, before = time.perf_counter(), run.frames
     writer = PaletteWriter(run.folder / sequence.name)
     with ImageSequence(list(sequence.images.values()), sequence.name) as video:
-        work = Run(video, given_masks(sequence, protocol), model, options)
+        given = given_masks(sequence, protocol) if protocol.task == "semi" else {}
+        work = Run(video, given, model, options)
         for prediction in work.forward():
             writer.write(prediction, None)
             run.frames += 1

@@ -68,7 +68,7 @@ def test_strict_refuses_damage_with_a_line_each(davis: Path, capsys: pytest.Capt
         (["evaluate", "{}/out", "--dataset", "davis16:{}/data", "--jobs", "0"], "0 jobs are not possible"),
         (
             ["benchmark", "stcn-small", "--dataset", "davis16:{}/data", "--task", "unsupervised"],
-            "is for methods of task",
+            "but this method needs masks",
         ),
         (["benchmark", "stcn-small", "--dataset", "davis16:{}/data", "-o", "{}"], "holds something already"),
         (["benchmark", "nothing", "--dataset", "davis16:{}/data"], "nothing"),

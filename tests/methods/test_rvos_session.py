@@ -181,3 +181,24 @@ def test_variants_train_five_steps(one_shot: bool, options: dict[str, float]) ->
         losses.append(lesson.loss.item())
     assert lesson.probabilities.shape == (2, 2, 3, 32, 48)
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("task", ["zero-shot", "unsupervised"])
+def test_zero_shot_is_benchmarked_without_masks(tmp_path: Path, clip: np.ndarray, task: str) -> None:
+    import json
+
+    from PIL import Image
+
+    for t, frame in enumerate(clip):
+        for folder, array in (("JPEGImages", frame), ("Annotations", (frame[..., 0] > 0).astype(np.uint8))):
+            path = tmp_path / "data" / folder / "a" / f"{t:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+    model = make(one_shot=False, slots=3)
+    save_method(tmp_path / "zero.safetensors", "rvos", model.config, model.state_dict())
+    arguments = ["benchmark", "rvos-zeroshot", "--dataset", f"pairs:{tmp_path}/data", "--task", task, "--jobs", "1"]
+    weights = ["--weights", str(tmp_path / "zero.safetensors"), "--device", "cpu"]
+    assert main([*arguments, *weights, "-o", str(tmp_path / "run")]) == 0
+    record = json.loads((tmp_path / "run/scores.json").read_text())
+    assert record["protocol"]["matching"] == ("first-frame" if task == "zero-shot" else "hungarian")
+    assert main([*arguments[:-4], "--jobs", "1", *weights, "-o", str(tmp_path / "semi")]) == 2

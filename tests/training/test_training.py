@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from rotoscope.cli import main
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
-from rotoscope.errors import CheckpointError, InputError
+from rotoscope.errors import CheckpointError, InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.stcn import STCNConfig, STCNNetwork
@@ -160,3 +161,43 @@ def test_the_command_trains(tmp_path: Path, photographs_folder: Path, capsys: py
     assert "stcn-small.safetensors" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "run" / "stcn-small.safetensors")]) == 0
     assert "weights of STCN" in capsys.readouterr().out
+
+
+def test_out_of_memory_says_what_to_halve(
+    tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = prepare(RECIPE, photographs_folder, tmp_path, device="cpu", workers=0)
+
+    def full(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer, "teacher", full)
+    monkeypatch.setattr(trainer.fabric, "no_backward_sync", lambda *_, **__: contextlib.nullcontext())
+    with pytest.raises(RotoscopeError, match=r"out of memory with 2 clips of 3 frames at 48 pixels\. Halve the batch"):
+        next(iter(trainer.run()))
+
+
+def test_validation_on_a_data_set_keeps_the_best(tmp_path: Path, photographs_folder: Path) -> None:
+    from rotoscope.datasets.long_clips import write_long_clips
+
+    clips = write_long_clips(Photographs.open(photographs_folder), tmp_path / "clips", 1, 6, 64)
+    recipe = RECIPE.changed(["validate_every=2", "stages=4x48x3x1"])
+    trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}")
+    best = []
+    lines = list(trainer.run(save_every=10, log_every=10, on_best=lambda: best.append(trainer.step)))
+    judged = [line.dataset_j for line in lines if line.dataset_j is not None]
+    assert len(judged) == 2
+    assert best[0] == 2
+    assert trainer.best == max(judged)
+    assert [row["dataset_j"] for row in rows(tmp_path / "run")] == [f"{j:.4f}" for j in judged]
+    again = prepare(
+        recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}", resume=True
+    )
+    assert again.best == trainer.best
+
+
+def test_frozen_norms_keep_their_statistics(tmp_path: Path, photographs_folder: Path) -> None:
+    trainer = prepare(RECIPE.changed(["frozen_norms=true"]), photographs_folder, tmp_path, device="cpu", workers=0)
+    before = trainer.network.key_encoder.bn1.running_mean.clone()  # type: ignore[union-attr]
+    next(iter(trainer.run(log_every=1)))
+    assert torch.equal(before, trainer.network.key_encoder.bn1.running_mean)  # type: ignore[union-attr]
