@@ -124,7 +124,7 @@ def main() -> None:
         },
     ]
     title = (
-        f"J and F, {len(found)} frames of {SIZE[0]}x{SIZE[1]}, {chosen.jobs} processes for folders; largest difference "
+        f"J and F, {len(found)} frames of {SIZE[0]}x{SIZE[1]}, {chosen.jobs} at once for folders; largest difference "
         f"to the plain algorithm {difference:.1e}, of J&F in percent to vos-benchmark {apart:.1e}"
     )
     report("measures", title, rows, chosen)

@@ -254,3 +254,18 @@ def test_no_results_at_all(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no folders"):
         evaluate(tmp_path / "empty", f"davis17:{tmp_path}/data")
+
+
+def test_processes_work_after_libraries_have_used_threads(tmp_path: Path) -> None:
+    """A forked process would wait for ever for OpenCV's threads, which do not live on in it."""
+    import cv2
+
+    cv2.setNumThreads(4)
+    for _ in range(20):
+        cv2.remap(np.zeros((900, 900, 3), np.uint8), *np.zeros((2, 900, 900), np.float32), cv2.INTER_LINEAR)
+    dataset(tmp_path / "data", {"a": moving(4), "b": moving(4)})
+    for name in ("a", "b"):
+        write(tmp_path / "out" / name, moving(4))
+    for kind in ("davis16", "davis17"):  # with T, in processes; without, in threads
+        found = evaluate(tmp_path / "out", f"{kind}:{tmp_path}/data", jobs=2)
+        assert found.overall()["J mean"] == 1.0

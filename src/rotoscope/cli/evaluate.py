@@ -39,7 +39,7 @@ def command(
 
     if jobs is not None and jobs < 1:
         raise InputError(f"{jobs} jobs are not possible; give at least 1.")
-    # Refreshed by hand: a thread that draws would keep the scoring processes from being forked.
+    # Refreshed by hand, once a sequence: no thread that draws beside the processes that score.
     with Progress(console=err, auto_refresh=False, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("scoring", total=None)
 

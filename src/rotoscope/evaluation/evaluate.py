@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from rotoscope.evaluation.scores import ObjectScores, SequenceScores, score_sequ
 
 Averages = dict[str, float]
 """Names such as ``J mean`` and their values in [0, 1]."""
+MANY_FRAMES = 3000
+"""Frames from which on scoring is spread over processes even without T."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def evaluate(
         task: ``semi``, ``unsupervised`` or ``zero-shot``; the data set's first unless said.
         frames: count other frames than the protocol does, see :func:`~rotoscope.evaluation.protocol.protocol`.
         stability: also measure T where the protocol has it (it takes longer than J and F together).
-        jobs: processes; as many as processors unless said.
+        jobs: threads or processes that score; as many as processors unless said.
         partial: score the sequences that are there, instead of refusing results that lack some.
         on_sequence: called with the name of each sequence that is done.
 
@@ -189,12 +190,8 @@ def _scored(
         for sequence in work:
             yield score_sequence(sequence, root / sequence.name, how)
         return
-    # Forked processes start at once, others import everything anew. Forking is safe while no other Python thread may
-    # hold a lock; what forks here computes with NumPy and OpenCV on one thread each.
-    forks = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
-    method = "fork" if forks else "spawn"
-    context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(min(jobs, len(work)), context, initializer=_one_thread) as pool:
+    frames = sum(len(sequence.annotations) for sequence in work)
+    with _pool(min(jobs, len(work)), heavy="T" in how.measures or frames > MANY_FRAMES) as pool:
         tasks = [pool.submit(score_sequence, sequence, root / sequence.name, how) for sequence in work]
         try:
             for task in tasks:
@@ -202,6 +199,23 @@ def _scored(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _pool(workers: int, heavy: bool) -> Executor:
+    """Threads for a short piece of work, processes for a long one.
+
+    J and F are computed in libraries that run beside each other in threads; T is not, and many frames repay the second
+    or two that processes take to start. Those are forked from a server of their own: forking this process itself would
+    be quicker, but hangs where a library's threads (OpenCV's, PyTorch's) were at work before, for they do not live on
+    in the child, which waits for them.
+    """
+    if not heavy:
+        return ThreadPoolExecutor(workers)
+    known = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
+    if "forkserver" in known:
+        context.set_forkserver_preload([score_sequence.__module__])
+    return ProcessPoolExecutor(workers, context, initializer=_one_thread)
 
 
 def _one_thread() -> None:
