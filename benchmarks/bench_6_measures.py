@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: as the command does, see rotoscope/cli/evaluate.py
+
 import shutil
 import tempfile
 import time
@@ -73,6 +76,7 @@ def late_results(truth: Path, results: Path) -> None:
 
 def main() -> None:
     chosen = options(__doc__, data="", jobs=2, clips=6, frames=60)
+    cv2.setNumThreads(1)
     from vos_benchmark.benchmark import benchmark
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,14 +7,12 @@ import json
 import os
 import platform
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
-
-from rotoscope.layers.precision import has_native_bfloat16
 
 SIZE = (854, 480)
 
@@ -28,7 +26,8 @@ def options(description: str | None, **defaults: Any) -> argparse.Namespace:
         kind = type(value) if value is not None else int
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
     chosen = parser.parse_args()
-    torch.set_num_threads(chosen.threads)
+    if "torch" in sys.modules:  # benchmarks of measures do without
+        sys.modules["torch"].set_num_threads(chosen.threads)
     return chosen
 
 
@@ -41,13 +40,17 @@ def report(name: str, title: str, rows: list[dict[str, Any]], chosen: argparse.N
         table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
     console = Console(width=150)
     console.print(table)
-    machine = {
+    machine: dict[str, Any] = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "threads": chosen.threads,
-        "native bfloat16": has_native_bfloat16(torch.device("cpu")),
-        "torch": torch.__version__,
     }
+    if "torch" in sys.modules:
+        import torch
+
+        from rotoscope.layers.precision import has_native_bfloat16
+
+        machine |= {"native bfloat16": has_native_bfloat16(torch.device("cpu")), "torch": torch.__version__}
     console.print(f"measured here: {machine}")
     chosen.json.mkdir(parents=True, exist_ok=True)
     path = chosen.json / f"{name}.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +35,8 @@ def command(
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything, per frame; - prints it.")] = None,
 ) -> int:
     """Score masks by the field's measures, whatever made them."""
+    # Before NumPy is imported: its algebra threads have nothing to do here, and would keep this process from forking.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from rotoscope.evaluation.evaluate import evaluate
     from rotoscope.evaluation.report import as_record, write_csv, write_json
 

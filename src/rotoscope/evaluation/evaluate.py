@@ -202,13 +202,15 @@ def _scored(
 
 
 def _pool(workers: int, heavy: bool) -> Executor:
-    """Threads for a short piece of work, processes for a long one.
+    """Forked processes where that is safe; else threads for a short piece of work, and processes for a long one.
 
-    J and F are computed in libraries that run beside each other in threads; T is not, and many frames repay the second
-    or two that processes take to start. Those are forked from a server of their own: forking this process itself would
-    be quicker, but hangs where a library's threads (OpenCV's, PyTorch's) were at work before, for they do not live on
-    in the child, which waits for them.
+    A process forked where a library's threads (OpenCV's, PyTorch's) were at work before waits for them for ever, since
+    they do not live on in it: so this process is forked only if it has no thread but this one. Else J and F, which are
+    computed in libraries that run beside each other, are left to threads; T and many frames repay the second or two
+    that processes take which are forked from a server of their own.
     """
+    if "fork" in multiprocessing.get_all_start_methods() and _native_threads() == 1:
+        return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=_one_thread)
     if not heavy:
         return ThreadPoolExecutor(workers)
     known = multiprocessing.get_all_start_methods()
@@ -216,6 +218,12 @@ def _pool(workers: int, heavy: bool) -> Executor:
     if "forkserver" in known:
         context.set_forkserver_preload([score_sequence.__module__])
     return ProcessPoolExecutor(workers, context, initializer=_one_thread)
+
+
+def _native_threads() -> int:
+    """Threads of this process, those of libraries too; 0 where that cannot be told."""
+    tasks = Path("/proc/self/task")
+    return len(list(tasks.iterdir())) if tasks.is_dir() else 0
 
 
 def _one_thread() -> None:
