@@ -60,7 +60,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=6.4,
             summary="STCN with a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
             limits="fast, blurred and small objects; look-alikes",
-            speed=7.7,
+            speed=12.8,
         ),
         Entry(
             name="stcn",
