@@ -202,3 +202,16 @@ def test_zero_shot_is_benchmarked_without_masks(tmp_path: Path, clip: np.ndarray
     record = json.loads((tmp_path / "run/scores.json").read_text())
     assert record["protocol"]["matching"] == ("first-frame" if task == "zero-shot" else "hungarian")
     assert main([*arguments[:-4], "--jobs", "1", *weights, "-o", str(tmp_path / "semi")]) == 2
+
+
+@pytest.mark.parametrize("one_shot", [True, False])
+def test_losses_under_bfloat16_autocast(one_shot: bool) -> None:
+    torch.manual_seed(0)
+    model = RVOS(RVOSConfig(**TINY, one_shot=one_shot))  # type: ignore[arg-type]
+    labels = torch.zeros(1, 2, 32, 48, dtype=torch.long)
+    labels[:, :, 4:20, 6:22] = 1
+    with torch.autocast("cpu", torch.bfloat16):
+        lesson = clip_loss(model.network, torch.randn(1, 2, 3, 32, 48), labels, 1)
+    lesson.loss.backward()
+    assert lesson.loss.dtype == torch.float32
+    assert torch.isfinite(lesson.loss)

@@ -102,7 +102,7 @@ def run_clip(
             masks = truth[:, t - 1]
         logits, states = run_frame(network, features, slots, masks if network.one_shot else None, before, recurrence)
         before = [state.hidden for state in states]
-        full = resize(logits, images.shape[-2:])
+        full = resize(logits.float(), images.shape[-2:])  # the losses and the matching want full precision
         if inferred:
             masks = torch.sigmoid(full).detach()
         if not network.one_shot and truth_of is None:
