@@ -15,9 +15,10 @@ FIXED = ("name", "method", "config", "inference", "loss")
 """Fields that ``--set`` does not change."""
 
 
-Source = Literal["synthetic", "stills", "videos", "synthvos"]
-SOURCES: tuple[Source, ...] = ("synthetic", "stills", "videos", "synthvos")
-"""What clips are made of: our synthetic clips, changed photographs, annotated videos, A-GAME's synthetic clips."""
+Source = Literal["synthetic", "salient", "stills", "videos", "synthvos"]
+SOURCES: tuple[Source, ...] = ("synthetic", "salient", "stills", "videos", "synthvos")
+"""What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
+objects by themselves), changed photographs, annotated videos, A-GAME's synthetic clips."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Stage:
             the recipe's shares.
         skips: curriculum of the most frames left out between two of a video: from which share of the stage on, and
             how many.
+        loss: options of the clip loss that differ from the recipe's in this stage.
     """
 
     steps: int
@@ -49,6 +51,7 @@ class Stage:
     decay_at: tuple[int, ...] = ()
     bootstrap: tuple[int, int] | None = None
     skips: tuple[tuple[float, int], ...] = ((0.0, 5),)
+    loss: Mapping[str, float] = field(default_factory=dict)
 
     def skip(self, step: int) -> int:
         """Most frames left out at a step of the stage."""
@@ -65,6 +68,9 @@ class Recipe:
         config: fields of the method's config that differ from its defaults.
         stages: in order.
         inference: config fields stored with the weights that only concern inference.
+        trunk: weights, by name or file, whose image encoder the network's begins with; random without. What the
+            networks do not share begins at random.
+        trunk_rate: the image encoder's learning rate, as a share of the rest's.
         objects: chance of a step with 1, 2, 3 … objects.
         optimiser: ``adamw``, or ``adam`` (whose weight decay is part of the gradient).
         learning_rate: its peak, after the warm-up.
@@ -89,6 +95,8 @@ class Recipe:
     config: Mapping[str, Any]
     stages: tuple[Stage, ...]
     inference: Mapping[str, Any] = field(default_factory=dict)
+    trunk: str = ""
+    trunk_rate: float = 1.0
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
     optimiser: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 4e-4
@@ -135,6 +143,10 @@ class Recipe:
         share = self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return peak * share
 
+    def loss_options(self, step: int) -> dict[str, float]:
+        """Options of the clip loss at a step."""
+        return {**self.loss, **self.stage(step).loss}
+
     def hardest(self, step: int) -> float:
         """Share of the pixels in the bootstrapped loss at a step."""
         stage, within = self.place(step)
@@ -152,9 +164,10 @@ class Recipe:
             kinds = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
             falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}" if stage.decay_at else ""
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
+            special = "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
             lines.append(
                 f"  {stage.steps} steps on {stage.source}: {stage.batch} clips of {stage.frames} frames at "
-                f"{stage.size}x{stage.size}; 1, 2, ... objects in {kinds}; rate {peak:g}{falls}{skips}"
+                f"{stage.size}x{stage.size}; 1, 2, ... objects in {kinds}; rate {peak:g}{falls}{skips}{special}"
             )
         cosine = (
             ""
@@ -165,6 +178,8 @@ class Recipe:
         averaged = f"weights averaged at {self.average:g}" if self.average else "weights not averaged"
         norms = "batch norms frozen" if self.frozen_norms else "batch norms trained"
         lines.append(f"  {self.optimiser}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
+        if self.trunk or self.trunk_rate != 1:
+            lines.append(f"  trunk begins as {self.trunk or 'random'}, rate {self.trunk_rate:g} of the rest's")
         if self.loss or self.correspondence:
             options = dict(self.loss) | ({"correspondence": self.correspondence} if self.correspondence else {})
             lines.append("  loss: " + ", ".join(f"{name} {value:g}" for name, value in options.items()))
@@ -175,7 +190,8 @@ class Recipe:
 
         ``stages`` is written as ``STEPSxSIZExFRAMESxBATCH`` joined by commas, such as ``2000x128x3x8,1000x192x3x4``; a
         stage that the recipe has in that place keeps its other fields, and ``:SOURCE`` behind it changes the source.
-        ``loss.NAME`` sets an option of the clip loss.
+        ``loss.NAME`` sets an option of the clip loss, in all stages; ``config.NAME``
+        a field of the method's config.
 
         Raises:
             InputError: an unknown field or a value that does not fit it.
@@ -185,7 +201,17 @@ class Recipe:
         for setting in settings:
             name, found, text = setting.partition("=")
             if found and name.startswith("loss.") and _is_number(text):
-                recipe = dataclasses.replace(recipe, loss={**recipe.loss, name.removeprefix("loss."): float(text)})
+                option = name.removeprefix("loss.")
+                stages = tuple(
+                    dataclasses.replace(stage, loss={k: v for k, v in stage.loss.items() if k != option})
+                    for stage in recipe.stages
+                )
+                recipe = dataclasses.replace(recipe, stages=stages, loss={**recipe.loss, option: float(text)})
+                continue
+            if found and name.startswith("config."):
+                recipe = dataclasses.replace(
+                    recipe, config={**recipe.config, name.removeprefix("config."): _value(text)}
+                )
                 continue
             if not found or name not in types or name in FIXED:
                 known = ", ".join(sorted(set(types) - set(FIXED)))
@@ -207,6 +233,8 @@ def _parse(name: str, text: str, current: object) -> object:
         if text.lower() not in ("true", "false"):
             raise ValueError(f"{text!r} is neither true nor false")
         return text.lower() == "true"
+    if name == "trunk":
+        return text
     if isinstance(current, str):
         if text not in ("adamw", "adam"):
             raise ValueError(f"{text!r} is neither adamw nor adam")
@@ -225,6 +253,13 @@ def _stage(text: str, current: Stage | None) -> Stage:
     if source:
         changes["source"] = source
     return dataclasses.replace(current, **changes) if current is not None else Stage(**changes)
+
+
+def _value(text: str) -> object:
+    """A number, true or false, or the text itself."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    return (float(text) if "." in text else int(text)) if _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +20,30 @@ from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig
 from rotoscope.errors import InputError
 from rotoscope.methods.recipe import Recipe, Source
 
+PARTLY_LABELLED = "cocop"
+"""Kind of photographs in which further objects are not labelled."""
+
 
 class SyntheticSource:
-    """Our synthetic clips as a source."""
+    """Our synthetic clips as a source.
 
-    def __init__(self, photographs: Photographs) -> None:
+    Args:
+        photographs: raw material.
+        salient: nothing pasted stays unlabelled, and photographs of one labelled person among others (``cocop``) are
+            left out.
+    """
+
+    def __init__(self, photographs: Photographs, salient: bool = False) -> None:
         self.photographs = photographs
+        self.options: dict[str, Any] = {}
+        if salient:
+            kept = tuple(p for p in photographs.masked if p.kind != PARTLY_LABELLED)
+            self.photographs = Photographs(kept, photographs.textures)
+            self.options = {"extra": 0.0}
 
     def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
         """Make a clip."""
-        config = SyntheticConfig(size=shape.size, frames=shape.frames, objects=shape.objects)
+        config = SyntheticConfig(size=shape.size, frames=shape.frames, objects=shape.objects, **self.options)
         return SyntheticClips(self.photographs, config, int(rng.integers(2**62))).clip(0)
 
 
@@ -78,10 +93,10 @@ class TrainingData:
         Raises:
             InputError: nothing given can make them.
         """
-        if kind == "synthetic":
+        if kind in ("synthetic", "salient"):
             if self.photographs is None:
                 raise InputError("synthetic clips need a folder of photographs: --data FOLDER.")
-            return SyntheticSource(self.photographs)
+            return SyntheticSource(self.photographs, kind == "salient")
         if kind == "videos":
             if not self.videos:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")

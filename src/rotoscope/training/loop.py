@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
+from rotoscope.methods import method_module
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.checkpoint import load_run, save_run
 from rotoscope.training.clips import Batch, StepBatches, step_loader
@@ -207,7 +208,7 @@ class Trainer:
         """Take one optimiser step; return the loss and its parts, averaged over processes."""
         recipe, fabric = self.recipe, self.fabric
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(self.step)
+            group["lr"] = recipe.rate(self.step) * group["share"]
         torch.manual_seed((recipe.seed * 1_000_003 + self.step) * fabric.world_size + fabric.global_rank)
         self.network.train()
         if recipe.frozen_norms:
@@ -253,7 +254,7 @@ class Trainer:
             hardest=recipe.hardest(self.step),
             places=part.places.to(self.device),
             correspondence=recipe.correspondence,
-            **recipe.loss,
+            **recipe.loss_options(self.step),
         )
         return found
 
@@ -297,12 +298,18 @@ def freeze_norms(network: nn.Module) -> None:
 
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    """The recipe's optimiser; each group of parameters carries the share of the rate that it gets."""
+    trunk: str = method_module(recipe.method, "training").TRUNK
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        share = recipe.trunk_rate if name.startswith(trunk) else 1.0
+        decayed = recipe.optimiser == "adam" or parameter.ndim > 1
+        groups.setdefault((share, recipe.weight_decay if decayed else 0.0), []).append(parameter)
+    listed: list[dict[str, Any]] = [
+        {"params": parameters, "weight_decay": decay, "share": share} for (share, decay), parameters in groups.items()
+    ]
+    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
+    return kind(listed, lr=recipe.learning_rate)
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

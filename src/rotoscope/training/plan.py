@@ -75,7 +75,7 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
                 hardest=recipe.hardest(0),
                 places=batch.places.to(device),
                 correspondence=recipe.correspondence,
-                **recipe.loss,
+                **{**recipe.loss, **stage.loss},
             )
             optimiser.zero_grad(set_to_none=True)
             found["loss"].backward()

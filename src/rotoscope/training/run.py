@@ -24,6 +24,7 @@ from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.data import TrainingData, needed
 from rotoscope.training.loop import CHECKPOINT, Trainer
+from rotoscope.training.trunk import begin_trunk
 from rotoscope.weights.files import fill, save_method
 from rotoscope.weights.load import find_device, open_file
 
@@ -49,6 +50,10 @@ def new_method(recipe: Recipe) -> Method:
     """The recipe's method with weights drawn from its seed."""
     torch.manual_seed(recipe.seed)
     cls = method_class(recipe.method)
+    known = [field.name for field in dataclasses.fields(cls.config_class)]
+    for name in recipe.config:
+        if name not in known:
+            raise InputError(f"config.{name}: {recipe.method} has {', '.join(known)}.")
     return cls(cls.config_class(**recipe.config))
 
 
@@ -126,6 +131,8 @@ def prepare(
     method = new_method(recipe)
     if initial is not None:
         fill(method, open_file(initial, recipe.method).state_dict(), initial)
+    elif recipe.trunk and not resume:
+        begin_trunk(method, recipe.method, recipe.trunk)
     network: Any = method.network
     trainer = Trainer(
         recipe,

@@ -70,7 +70,7 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
     """
     if path.is_dir():
         return _read_folder(path, method)
-    loaded = _open_pickle(path)
+    loaded = open_pickle(path)
     for name in [method] if method else METHODS:
         official = method_module(name, "official")
         state = official.unwrap(loaded)
@@ -89,7 +89,7 @@ def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]
             continue
         state = {}
         for prefix, file in files.items():
-            for key, value in _open_pickle(path / file).items():
+            for key, value in open_pickle(path / file).items():
                 if isinstance(value, Tensor):
                     state[prefix + str(key).removeprefix("module.")] = value
         return name, state
@@ -98,7 +98,7 @@ def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]
     )
 
 
-def _open_pickle(path: Path) -> Mapping[Any, Any]:
+def open_pickle(path: Path) -> Mapping[Any, Any]:
     """A file of PyTorch's own format, opened without running anything in it."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)

@@ -55,6 +55,7 @@ class RVOSNetwork(nn.Module):
     def __init__(self, config: RVOSConfig) -> None:
         super().__init__()
         self.one_shot = config.one_shot
+        self.recurrence = config.recurrence  # that it is trained with
         self.encoder = ResNet(config.depth, stages=4)
         width = config.hidden
         shown = (width, width, width // 2, width // 4)  # channels of the four projected skips, coarsest first

@@ -17,6 +17,8 @@ from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, r
 SMALL = {"key_depth": 18, "value_width": 32, "value_dim": 128, "thin_dim": 128, "decoder_dims": (128, 64, 32)}
 """Sizes of ``stcn-small``: a ResNet-18 trunk, half-width value encoder, narrow values and decoder."""
 
+TRUNK = "key_encoder."
+"""Where the network keeps its image encoder."""
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 """Most frames left out between two of a video, by share of the stage."""
 
