@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from rotoscope.dataset_run import segment_dataset
-from rotoscope.datasets.sequences import VideoDataset
+from rotoscope.datasets.sequences import VideoDataset, object_ids
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
@@ -98,7 +98,16 @@ def run_ablation(
             result.weights = str(weights)
             model = load(weights, device=device, precision=precision)
         assert model is not None
-        _score(result, model, datasets, place, jobs, {**options, **row.options})
+        chosen = [(name, with_objects(dataset, row.objects)) for name, dataset in datasets]
+        _score(
+            result,
+            model,
+            [pair for pair in chosen if len(pair[1])],
+            place,
+            jobs,
+            table.task,
+            {**options, **row.options},
+        )
         yield result
 
 
@@ -108,18 +117,29 @@ def _score(
     datasets: Sequence[tuple[str, VideoDataset]],
     folder: Path,
     jobs: int | None,
+    task: str | None,
     options: dict[str, Any],
 ) -> None:
+    if not datasets:
+        return
     frames, wall, read = 0, 0.0, 0.0
     for name, dataset in datasets:
-        run = segment_dataset(dataset, protocol(dataset.kind), model, folder / name, **options)
-        scores = evaluate(folder / name, dataset, stability=False, jobs=jobs).overall()
+        run = segment_dataset(dataset, protocol(dataset.kind, task), model, folder / name, **options)
+        scores = evaluate(folder / name, dataset, task, stability=False, jobs=jobs).overall()
         result.scores[name] = {key: 100 * scores[key] for key in ("J&F", "J mean", "F mean")}
         frames, wall, read = frames + run.frames, wall + run.wall, read + run.parts.get("read memory", 0.0)
         result.peak = run.peak_memory
         if run.remembered is not None:
             result.remembered = max(result.remembered or 0.0, run.remembered)
     result.fps, result.read = frames / wall, read / frames
+
+
+def with_objects(dataset: VideoDataset, count: int) -> VideoDataset:
+    """The sequences of a data set that show so many objects in their first annotated frame; all for 0."""
+    if not count:
+        return dataset
+    kept = tuple(s for s in dataset if len(object_ids(s.first_labels())) == count)
+    return dataclasses.replace(dataset, sequences=kept)
 
 
 def find_recipe_of(table: Ablation) -> Recipe:
@@ -144,7 +164,7 @@ def as_table(table: Ablation, results: Sequence[RowResult]) -> Table:
     """Results beside what the paper prints."""
     made = Table(title=table.title, title_justify="left", box=None)
     made.add_column("")
-    names = list(results[0].scores) if results else []
+    names = list(dict.fromkeys(name for result in results for name in result.scores))
     for name in names:
         for measure in ("J&F", "J", "F"):
             made.add_column(f"{name} {measure}", justify="right")
@@ -154,7 +174,11 @@ def as_table(table: Ablation, results: Sequence[RowResult]) -> Table:
     for key in published:
         made.add_column(f"published {key}", justify="right")
     for result in results:
-        cells = [f"{result.scores[name][key]:.1f}" for name in names for key in ("J&F", "J mean", "F mean")]
+        cells = [
+            f"{result.scores[name][key]:.1f}" if name in result.scores else "-"
+            for name in names
+            for key in ("J&F", "J mean", "F mean")
+        ]
         kept = "-" if result.remembered is None else f"{result.remembered:.1f}"
         printed = [f"{result.row.published[key]:.1f}" if key in result.row.published else "" for key in published]
         made.add_row(result.row.name, *cells, f"{result.fps:.1f}", f"{1e3 * result.read:.1f}", kept, *printed)

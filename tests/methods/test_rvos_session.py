@@ -162,12 +162,13 @@ def test_the_command_line_without_a_mask(tmp_path: Path, clip: np.ndarray) -> No
 
 
 @pytest.mark.parametrize("one_shot", [True, False])
+@pytest.mark.parametrize("recurrence", ["spatial-temporal", "spatial", "temporal"])
 @pytest.mark.parametrize(
-    "options", [{"inferred": 0.0}, {"inferred": 1.0}, {"any_slot": 1.0}, {"only": 1.0}, {"only": 2.0}]
+    "options", [{"inferred": 0.0}, {"inferred": 1.0, "entropy": 0.5}, {"any_slot": 1.0, "empty": 0.1, "slots": 4.0}]
 )
-def test_variants_train_five_steps(one_shot: bool, options: dict[str, float]) -> None:
+def test_variants_train_five_steps(one_shot: bool, recurrence: str, options: dict[str, float]) -> None:
     torch.manual_seed(0)
-    model = RVOS(RVOSConfig(**TINY, one_shot=one_shot))  # type: ignore[arg-type]
+    model = RVOS(RVOSConfig(**TINY, one_shot=one_shot, recurrence=recurrence))  # type: ignore[arg-type]
     labels = torch.zeros(2, 3, 32, 48, dtype=torch.long)
     labels[:, :, 4:20, 6:22], labels[:, :, 20:30, 28:44] = 1, 2
     images = torch.randn(2, 3, 3, 32, 48) * 0.3 + labels[:, :, None]
@@ -201,7 +202,11 @@ def test_zero_shot_is_benchmarked_without_masks(tmp_path: Path, clip: np.ndarray
     assert main([*arguments, *weights, "-o", str(tmp_path / "run")]) == 0
     record = json.loads((tmp_path / "run/scores.json").read_text())
     assert record["protocol"]["matching"] == ("first-frame" if task == "zero-shot" else "hungarian")
-    assert main([*arguments[:-4], "--jobs", "1", *weights, "-o", str(tmp_path / "semi")]) == 2
+    wrong = [*arguments[:4], "--task", "semi", "--jobs", "1"]
+    assert main([*wrong, *weights, "-o", str(tmp_path / "semi")]) == 2
+    unsaid = [*arguments[:4], "--jobs", "1", "--option", "merging=published"]
+    assert main([*unsaid, *weights, "-o", str(tmp_path / "unsaid")]) == 0
+    assert json.loads((tmp_path / "unsaid/scores.json").read_text())["method"]["config"]["merging"] == "published"
 
 
 @pytest.mark.parametrize("one_shot", [True, False])

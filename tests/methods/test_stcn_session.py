@@ -4,47 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from drawn import clip_of, run, stripes
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction
-
-
-def clip_of(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    width, height = size
-    back = rng.integers(0, 255, (height, width + 3 * count, 3), dtype=np.uint8)
-    return np.stack([back[:, 3 * t : 3 * t + width] for t in range(count)])
-
-
-def stripes(count: int, size: tuple[int, int]) -> dict[int, np.ndarray]:
-    width, height = size
-    masks = {}
-    for number in range(count):
-        mask = np.zeros((height, width), bool)
-        mask[:, number * width // count : (number + 1) * width // count] = True
-        masks[number + 1] = mask
-    return masks
-
-
-def run(model: Method, frames: np.ndarray, masks: dict[int, np.ndarray], **options: object) -> list[Prediction]:
-    session = model.session(**options)
-    session.add(masks)
-    return [prediction for frame in frames for prediction in session.push(frame)]
-
-
-@pytest.mark.parametrize("objects", [1, 2, 5, 40])
-def test_any_number_of_objects(tiny_stcn: Method, objects: int) -> None:
-    size = (160, 32)
-    found = run(tiny_stcn, clip_of(4, size), stripes(objects, size))
-    assert found[-1].probabilities.shape == (1 + objects, 32, 160)
-    assert found[-1].object_ids == tuple(range(1, objects + 1))
-
-
-@pytest.mark.parametrize("size", [(16, 16), (1, 1), (149, 101), (101, 149), (17, 300)])
-@pytest.mark.parametrize("frames", [1, 2, 6])
-def test_any_size_and_length(tiny_stcn: Method, size: tuple[int, int], frames: int) -> None:
-    found = run(tiny_stcn, clip_of(frames, size), {3: np.ones(size[::-1], bool)}, max_short_side=32)
-    assert len(found) == frames
-    assert all(prediction.labels.shape == size[::-1] for prediction in found)
+from rotoscope.methods.base import Method
 
 
 def test_4k_is_worked_on_at_a_bounded_size(tiny_stcn: Method) -> None:
@@ -57,64 +19,6 @@ def test_4k_is_worked_on_at_a_bounded_size(tiny_stcn: Method) -> None:
     assert session.push(frame)[0].labels.shape == (2160, 3840)
     assert session.canvas is not None  # type: ignore[attr-defined]
     assert session.canvas.padded == (464, 256)  # type: ignore[attr-defined]
-
-
-def test_frames_before_the_first_mask_have_no_object(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    session = tiny_stcn.session()
-    early = session.push(clip[0])[0]
-    assert early.object_ids == ()
-    assert not early.labels.any()
-    assert early.probabilities.shape == (1, 48, 64)
-    session.add({9: mask})
-    assert session.push(clip[1])[0].object_ids == (9,)
-
-
-def test_a_late_object_joins_and_keeps_its_mask(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    session = tiny_stcn.session()
-    session.add({1: mask})
-    for frame in clip[:3]:
-        session.push(frame)
-    session.add({300: ~mask})
-    joined = session.push(clip[3])[0]
-    assert joined.object_ids == (1, 300)
-    assert np.array_equal(joined.labels == 300, ~mask)
-    assert session.push(clip[4])[0].object_ids == (1, 300)
-
-
-def test_a_correction_replaces_and_changes_what_follows(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    plain = run(tiny_stcn, clip, {1: mask})
-    session = tiny_stcn.session()
-    session.add({1: mask})
-    found = [session.push(frame)[0] for frame in clip[:4]]
-    other = np.roll(mask, 20, axis=1)
-    session.add({1: other})
-    found += [session.push(frame)[0] for frame in clip[4:]]
-    assert torch.equal(found[3].probabilities, plain[3].probabilities)
-    assert np.array_equal(found[4].labels == 1, other)
-    assert not torch.equal(found[5].probabilities, plain[5].probabilities)
-    assert session.object_ids == (1,)
-
-
-def test_removing_an_object(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    session = tiny_stcn.session()
-    session.add({1: mask, 2: ~mask})
-    session.push(clip[0])
-    session.push(clip[1])
-    session.remove(2)
-    assert session.push(clip[2])[0].object_ids == (1,)
-    session.remove(1)
-    assert session.push(clip[3])[0].object_ids == ()
-    session.add({5: mask})
-    assert session.push(clip[4])[0].object_ids == (5,)
-
-
-def test_an_empty_and_a_one_pixel_mask(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    dot = np.zeros_like(mask)
-    dot[10, 10] = True
-    found = run(tiny_stcn, clip, {1: mask, 2: np.zeros_like(mask), 3: dot})
-    assert not (found[0].labels == 2).any()
-    assert (found[0].labels == 3).sum() == 1
-    assert found[-1].confidence[1] >= 0
 
 
 def test_soft_masks_enter_as_they_are(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
@@ -197,16 +101,3 @@ def test_bad_options(tiny_stcn: Method) -> None:
         tiny_stcn.session(mem_every=0)
     with pytest.raises(InputError, match="top_k"):
         tiny_stcn.session(top_k=0)
-
-
-def test_what_a_session_keeps_does_not_grow(tiny_stcn: Method) -> None:
-    size = (32, 32)
-    frames = clip_of(40, size)
-    session = tiny_stcn.session(memory="lfu:2")
-    session.add(stripes(2, size))
-    sizes = []
-    for number in range(400):
-        session.push(frames[number % 40])
-        kept = session.state()
-        sizes.append(sum(v.numel() * v.element_size() for v in kept.values() if isinstance(v, torch.Tensor)))
-    assert max(sizes) == max(sizes[:20])

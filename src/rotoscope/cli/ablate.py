@@ -16,9 +16,13 @@ from rotoscope.errors import InputError
 
 
 def command(
-    table: Annotated[str, typer.Argument(help="Table, such as policies, capacity, usage or regularisers.")],
+    table: Annotated[
+        str, typer.Argument(help="Table, such as policies, capacity, rvos-oneshot; a wrong name lists them.")
+    ],
     dataset: Annotated[list[str] | None, typer.Option(help="Data set to score on; any number of times.")] = None,
-    long: Annotated[int, typer.Option(help="So many long synthetic clips with occlusion, made from --data.")] = 0,
+    long: Annotated[
+        int, typer.Option(help="So many long synthetic clips (for each number of objects), from --data.")
+    ] = 0,
     long_frames: Annotated[int, typer.Option(help="Length of a long clip.")] = 300,
     long_size: Annotated[int, typer.Option(help="Side of a long clip's frames in pixels.")] = 256,
     data: Annotated[
@@ -27,6 +31,9 @@ def command(
     scale: Annotated[float, typer.Option(help="Share of the recipe's steps that a row is trained for.")] = 0.05,
     initial: Annotated[Path | None, typer.Option(help="Weights that trained rows begin with.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="New folder for masks and results.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Any option of the method's sessions, NAME=VALUE; see its page in docs.")
+    ] = None,
     size: Annotated[str | None, typer.Option(help="Short side the network works at, or native.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fast or exact.")] = "fast",
@@ -53,7 +60,8 @@ def command(
         raise InputError(f"{folder}: holds something already. Give another folder.")
     if long:
         held_out = Photographs.open(data_root(data[0] if data else None)).split()[1]
-        made = write_long_clips(held_out, folder / "long", long, long_frames, long_size)
+        for objects in dict.fromkeys(row.objects or 2 for row in chosen.rows):
+            made = write_long_clips(held_out, folder / "long", long, long_frames, long_size, objects)
         sets.append(("long", open_dataset(f"pairs:{made}")))
     if not sets:
         raise InputError("nothing to score on: give --dataset SPEC, or --long N with --data FOLDER.")
@@ -64,7 +72,7 @@ def command(
             err.print(f"  step {line.step}/{recipe.steps}: loss {line.loss:.3f}")
         return save_weights(trainer)
 
-    options = session_options(None, None, None, None, None, size)
+    options = session_options(None, None, None, None, None, size, option)
     results: list[RowResult] = []
     rows = run_ablation(
         chosen, sets, folder, train=train, scale=scale, device=device, precision=precision, jobs=jobs, **options

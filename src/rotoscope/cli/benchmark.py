@@ -22,13 +22,18 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="New folder for masks, scores and record.")
     ] = None,
-    task: Annotated[str | None, typer.Option(help="semi, unsupervised or zero-shot.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="semi, unsupervised or zero-shot; the one that fits the method unless said.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights file: ours, or one that the authors released.")] = None,
     memory: Annotated[str | None, typer.Option(help="Memory policy: lfu:M, every:K or first-latest.")] = None,
     mem_every: Annotated[int | None, typer.Option(help="Frames between entries into memory.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Memory features that each query reads from; 0 for all.")] = None,
     include_last: Annotated[bool | None, typer.Option(help="Also keep the previous frame in memory.")] = None,
     size: Annotated[str | None, typer.Option(help="Short side the network works at, or native.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Any option of the method's sessions, NAME=VALUE; see its page in docs.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="fast, or exact for the reference numbers.")] = "fast",
     threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
@@ -40,13 +45,14 @@ def command(
     from rotoscope.dataset_run import segment_dataset
     from rotoscope.datasets.spec import open_dataset
     from rotoscope.evaluation.evaluate import evaluate
-    from rotoscope.evaluation.protocol import protocol
+    from rotoscope.evaluation.protocol import default_task, protocol
     from rotoscope.evaluation.report import write_csv, write_json
 
     opened = open_dataset(dataset)
-    how = protocol(opened.kind, task)
     model = build(method, weights, device, precision, threads)
-    options = session_options(memory, None, mem_every, top_k, include_last, size)
+    task = task or default_task(opened.kind, model.task)
+    how = protocol(opened.kind, task)
+    options = session_options(memory, None, mem_every, top_k, include_last, size, option)
     folder = output or Path(f"benchmark-{method}-{opened.kind}-{datetime.now():%Y%m%d-%H%M%S}")
     with meter(opened.kind, sum(len(s.images) for s in opened)) as progress:
         run = segment_dataset(opened, how, model, folder / "masks", progress.step, **options)

@@ -43,6 +43,9 @@ def command(
         str | None,
         typer.Option(help="Short side that the network works at, in pixels; 'native' leaves frames as they are."),
     ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Any option of the method's sessions, NAME=VALUE; see its page in docs.")
+    ] = None,
     format: Annotated[
         list[str] | None,
         typer.Option(help="palette, objects, soft, npz, coco, cutout, overlay; several with commas."),
@@ -59,7 +62,7 @@ def command(
     threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> int:
-    """Segment a video, given the masks of one or more of its frames."""
+    """Segment a video, given the masks of one or more of its frames, or none for methods that find objects."""
     from rotoscope.masks.writing import formats
     from rotoscope.segmenting import DIRECTIONS, read_prompts
     from rotoscope.video import open_video
@@ -67,7 +70,7 @@ def command(
     names = formats(format or ["palette"])
     if direction not in DIRECTIONS:
         raise InputError(f"direction {direction!r} is not known; use {', '.join(DIRECTIONS)}.")
-    options = session_options(memory, memory_budget, mem_every, top_k, include_last, size)
+    options = session_options(memory, memory_budget, mem_every, top_k, include_last, size, option)
     with open_video(video, start=start, end=end) as opened:
         prompts = read_prompts(mask_arguments(mask, opened.start) if mask else None, opened, resize_masks)
         model = build(method, weights, device, precision, threads)
@@ -134,6 +137,7 @@ def session_options(
     top_k: int | None,
     include_last: bool | None,
     size: str | None,
+    others: list[str] | None = None,
 ) -> dict[str, Any]:
     """Collect what was given, in the form that sessions take it."""
     options: dict[str, Any] = {}
@@ -157,7 +161,27 @@ def session_options(
             options["short_side"] = int(size)
         else:
             raise InputError(f"size {size!r} is not possible; give a short side of at least 16 pixels, or native.")
+    for text in others or []:
+        name, found, value = text.partition("=")
+        if not found or not value:
+            raise InputError(f"--option {text}: write NAME=VALUE.")
+        options[name.strip().replace("-", "_")] = option_value(value.strip())
     return options
+
+
+def option_value(text: str) -> Any:
+    """What an option's text means: true, false, none, a number, several with commas, or the text itself."""
+    if "," in text:
+        return tuple(option_value(part.strip()) for part in text.split(","))
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def byte_count(text: str) -> int:

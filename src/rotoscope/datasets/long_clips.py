@@ -18,12 +18,15 @@ from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
 from rotoscope.masks.writing import save_png
 
-OBJECTS, EXTRAS = 2, 3
-"""Objects that are labelled, and those that only get in the way; one of these looks like an object."""
+ATTEMPTS = 256
+EXTRAS = 3
+"""Layers without a label, which only get in the way; one of them looks like an object."""
 
 
-def write_long_clips(photographs: Photographs, folder: Path, clips: int, frames: int, size: int, seed: int = 0) -> Path:
-    """Make clips and write them as ``JPEGImages/long-N`` and ``Annotations/long-N``, which ``pairs:FOLDER`` reads.
+def write_long_clips(
+    photographs: Photographs, folder: Path, clips: int, frames: int, size: int, objects: int = 2, seed: int = 0
+) -> Path:
+    """Make clips and write them as ``JPEGImages/NAME`` and ``Annotations/NAME``, which ``pairs:FOLDER`` reads.
 
     Args:
         photographs: raw material; keep apart what weights were trained on.
@@ -31,13 +34,14 @@ def write_long_clips(photographs: Photographs, folder: Path, clips: int, frames:
         clips: how many.
         frames: length of each.
         size: side of the square frames in pixels.
+        objects: labelled in each.
         seed: decides everything.
-    Returns: the folder.
+    Returns: the folder, to which further clips with other numbers of objects may be added.
     """
     for number in range(clips):
-        images, labels = long_clip(photographs, frames, size, (seed, number))
+        images, labels = long_clip(photographs, frames, size, (seed, number), objects)
         for kind, pictures in (("JPEGImages", images), ("Annotations", labels)):
-            place = folder / kind / f"long-{number}"
+            place = folder / kind / f"long-{objects}-{number}"
             place.mkdir(parents=True, exist_ok=True)
             for t, picture in enumerate(pictures):
                 name = f"{t:05d}"
@@ -50,25 +54,29 @@ def write_long_clips(photographs: Photographs, folder: Path, clips: int, frames:
 
 
 def long_clip(
-    photographs: Photographs, frames: int, size: int, seed: tuple[int, ...]
+    photographs: Photographs, frames: int, size: int, seed: tuple[int, ...], objects: int = 2
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One clip: RGB frames ``[T, size, size, 3]`` and labels ``[T, size, size]``, all objects in the first frame."""
     config = SyntheticConfig(size=size, shapes=0.0, extra=0.0)
     maker = SyntheticClips(photographs, config)
-    for attempt in range(64):
+    for attempt in range(ATTEMPTS):
         rng = np.random.default_rng((*seed, attempt))
         background = photographs.masked[rng.integers(len(photographs.masked))].read()[0]
         height, width = background.shape[:2]
         cover = 1.5 * size / min(height, width)
         camera = wandering(rng, frames, (size / 2, size / 2), 0.12 * size, cover, periods=(150, 400), turn=0.05)
-        cut_outs = [maker._cut_out(rng) for _ in range(OBJECTS + EXTRAS - 1)]
+        cut_outs = [maker._cut_out(rng) for _ in range(objects + EXTRAS - 1)]
         cut_outs.append(cut_outs[0])  # a look-alike of the first object
-        layers = [_layer(rng, rgba, size, frames, slot + 1) for slot, rgba in enumerate(cut_outs)]
+        layers = [
+            _layer(rng, rgba, size, frames, slot + 1 if slot < objects else 0) for slot, rgba in enumerate(cut_outs)
+        ]
         order = rng.permutation(len(layers))
         images, labels, _ = composite(rng, background, None, [], camera, [layers[i] for i in order], size)
-        if all((labels[0] == i).sum() > (size // 14) ** 2 for i in range(1, OBJECTS + 1)):
+        if all((labels[0] == i).sum() > (size // 14) ** 2 for i in range(1, objects + 1)):
             return images, labels
-    raise ValueError("no clip shows all objects in its first frame")  # 64 draws: does not happen with real cut-outs
+    raise ValueError(
+        "no clip shows all objects in its first frame"
+    )  # does not happen with real cut-outs and few objects
 
 
 def _layer(rng: np.random.Generator, rgba: NDArray[Any], size: int, frames: int, number: int) -> Layer:
@@ -76,7 +84,7 @@ def _layer(rng: np.random.Generator, rgba: NDArray[Any], size: int, frames: int,
     scale = size * rng.uniform(0.2, 0.38) / np.sqrt(area)
     centre = rng.uniform(0.3, 0.7, 2) * size
     path = wandering(rng, frames, (centre[0], centre[1]), 0.55 * size, scale, periods=(60, 160), turn=0.25)
-    return Layer(rgba, path, number if number <= OBJECTS else 0)
+    return Layer(rgba, path, number)
 
 
 def wandering(

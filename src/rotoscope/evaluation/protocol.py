@@ -64,6 +64,7 @@ class Protocol:
 _PROTOCOLS: dict[tuple[str, Task], Protocol] = {
     ("davis16", "semi"): Protocol("DAVIS 2016", merged=True, measures=("J", "F", "T")),
     ("davis16", "unsupervised"): Protocol("DAVIS 2016 unsupervised", merged=True, measures=("J", "F", "T")),
+    ("davis16", "zero-shot"): Protocol("RVOS zero-shot on DAVIS 2016", matching="first-frame", proposals=10),
     ("davis17", "semi"): Protocol("DAVIS 2017 semi-supervised", groups=("instances",)),
     ("davis17", "unsupervised"): Protocol(
         "DAVIS 2019 unsupervised", frames="all", matching="hungarian", void=True, groups=("instances",)
@@ -102,6 +103,13 @@ _PROTOCOLS: dict[tuple[str, Task], Protocol] = {
         "RVOS zero-shot", matching="first-frame", appearing=True, proposals=10, groups=("instances",)
     ),
 }  # fmt: skip
+
+
+def default_task(kind: str, task: str) -> str | None:
+    """The task of a data set that fits a method of ``task``; None takes the first the data set has."""
+    if task == "semi":
+        return None
+    return next((t for k, t in _PROTOCOLS if k == kind and t != "semi"), None)
 
 
 def protocol(kind: str, task: str | None = None, frames: str | None = None) -> Protocol:

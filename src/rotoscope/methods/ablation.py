@@ -15,12 +15,14 @@ class Row:
         name: as the table calls it.
         options: of the session.
         settings: of the recipe, as ``--set`` takes them; a row with any, in a table that trains, is trained.
+        objects: score only sequences with so many objects; all if 0.
         published: what the paper prints for it, in percent or frames per second, by column.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+    objects: int = 0
     published: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -34,6 +36,7 @@ class Ablation:
         weights: evaluated by rows that are not trained, and begun with by those that are.
         rows: in order.
         recipe: trained for every row; None where rows differ at inference only.
+        task: that data sets are scored for; the first each has, if None.
     """
 
     name: str
@@ -41,3 +44,4 @@ class Ablation:
     weights: str
     rows: tuple[Row, ...]
     recipe: str | None = None
+    task: str | None = None

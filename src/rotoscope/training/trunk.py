@@ -33,7 +33,11 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
     prefix = f"network.{method_module(name, 'training').TRUNK}"
     ours = method.state_dict()
     theirs = {prefix + entry: tensor for entry, tensor in _encoder(weights).items()}
-    fitting = {entry: t for entry, t in theirs.items() if entry in ours and ours[entry].shape == t.shape}
+    fitting = {
+        entry: tensor
+        for entry, tensor in theirs.items()
+        if entry in ours and ours[entry].shape == tensor.shape and tensor.is_floating_point()
+    }
     if not fitting:
         raise InputError(
             f"trunk {weights}: nothing of its image encoder fits {name}. Give other weights: --set trunk=…"

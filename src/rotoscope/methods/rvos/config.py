@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from rotoscope.errors import InputError
 from rotoscope.layers.resnet import Depth
 
+Merging = Literal["soft", "published"]
 Recurrence = Literal["spatial-temporal", "spatial", "temporal"]
 
 
@@ -38,5 +40,22 @@ class RVOSConfig:
     size: tuple[int, int] = (256, 448)
     slots: int = 10
     first_mask_again: bool = True
-    merging: Literal["soft", "published"] = "soft"
+    merging: Merging = "soft"
     objectness: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse what no session could do.
+
+        Raises:
+            InputError: an option out of its range.
+        """
+        for name, value, known in (
+            ("merging", self.merging, get_args(Merging)),
+            ("recurrence", self.recurrence, get_args(Recurrence)),
+        ):
+            if value not in known:
+                raise InputError(f"{name} {value!r} is not known; use {' or '.join(known)}.")
+        if not isinstance(self.size, tuple) or len(self.size) != 2 or min(self.size) < 32:
+            raise InputError(f"size {self.size!r} is not possible; give height and width, such as size=256,448.")
+        if self.slots < 1:
+            raise InputError(f"{self.slots} slots are not possible; give at least 1.")
