@@ -32,12 +32,14 @@ class ClipShape:
         frames: how many.
         objects: slots for objects.
         skip: most frames left out between two frames of a video.
+        pace: how fast synthetic clips move, as a share of the usual.
     """
 
     size: int
     frames: int
     objects: int
     skip: int = 5
+    pace: float = 1.0
 
 
 class ClipSource(Protocol):

@@ -33,6 +33,7 @@ class SyntheticConfig:
         extra: chance of each of two pasted objects that are not labelled: passers-by and occluders.
         twin: chance that such an extra looks like one of the labelled objects.
         smallest, largest: square root of a pasted object's area, as a share of ``size``.
+        pace: how fast everything moves, turns, grows and bends, as a share of the usual.
         weights: how often a cut-out is taken from each kind of photograph.
     """
 
@@ -45,6 +46,7 @@ class SyntheticConfig:
     twin: float = 0.3
     smallest: float = 0.08
     largest: float = 0.6
+    pace: float = 1.0
     weights: dict[str, float] = field(default_factory=lambda: {"coco": 4.0, "cocop": 1.0, "ccp": 0.5})
 
 
@@ -114,6 +116,7 @@ class SyntheticClips:
         return self.photographs.masked[rng.choice(len(self._weights), p=self._weights)]
 
     def _camera(self, rng: np.random.Generator, background: Rgb, calm: float) -> Path2D:
+        pace = self.config.pace
         size, (height, width) = self.config.size, background.shape[:2]
         scale = size / min(height, width) * rng.uniform(1.0, 2.0)
         slack = np.maximum(np.array([width, height]) * scale - size, 0) / 2
@@ -123,10 +126,10 @@ class SyntheticClips:
             self.config.frames,
             start=(centre[0], centre[1]),
             scale=scale,
-            speed=calm * rng.uniform(0.1, 1.0),
-            turn=rng.choice([0.01, 0.05, 0.15], p=[0.5, 0.35, 0.15]),
-            zoom=rng.choice([0.01, 0.04, 0.12], p=[0.4, 0.4, 0.2]),
-            elastic=rng.choice([0.0, 2.0, 5.0], p=[0.4, 0.4, 0.2]),
+            speed=pace * calm * rng.uniform(0.1, 1.0),
+            turn=pace * rng.choice([0.01, 0.05, 0.15], p=[0.5, 0.35, 0.15]),
+            zoom=pace * rng.choice([0.01, 0.04, 0.12], p=[0.4, 0.4, 0.2]),
+            elastic=pace * rng.choice([0.0, 2.0, 5.0], p=[0.4, 0.4, 0.2]),
         )
 
     def _scene_objects(self, rng: np.random.Generator, labels: NDArray[np.uint8]) -> list[int]:
@@ -154,7 +157,7 @@ class SyntheticClips:
         return self._moving(rng, rgba, calm, target=0)
 
     def _moving(self, rng: np.random.Generator, rgba: Rgb, calm: float, target: int) -> Layer:
-        config = self.config
+        config, pace = self.config, self.config.pace
         area = max(float((rgba[..., 3] > 127).sum()), 1.0)
         side = config.size * np.exp(rng.uniform(np.log(config.smallest), np.log(config.largest)))
         scale = side / np.sqrt(area)
@@ -164,10 +167,10 @@ class SyntheticClips:
             config.frames,
             start=(start[0], start[1]),
             scale=scale,
-            speed=calm * rng.uniform(0.3, 1.2),
-            turn=rng.choice([0.03, 0.12, 0.35], p=[0.4, 0.4, 0.2]),
-            zoom=rng.choice([0.02, 0.08, 0.2], p=[0.4, 0.4, 0.2]),
-            elastic=rng.choice([0.0, 0.02, 0.05], p=[0.25, 0.45, 0.3]) * max(rgba.shape[:2]),
+            speed=pace * calm * rng.uniform(0.3, 1.2),
+            turn=pace * rng.choice([0.03, 0.12, 0.35], p=[0.4, 0.4, 0.2]),
+            zoom=pace * rng.choice([0.02, 0.08, 0.2], p=[0.4, 0.4, 0.2]),
+            elastic=pace * rng.choice([0.0, 0.02, 0.05], p=[0.25, 0.45, 0.3]) * max(rgba.shape[:2]),
         )
         return Layer(rgba, path, target)
 

@@ -38,6 +38,7 @@ class Stage:
             the recipe's shares.
         skips: curriculum of the most frames left out between two of a video: from which share of the stage on, and
             how many.
+        pace: how fast synthetic clips move, as a share of the usual.
         loss: options of the clip loss that differ from the recipe's in this stage.
     """
 
@@ -51,6 +52,7 @@ class Stage:
     decay_at: tuple[int, ...] = ()
     bootstrap: tuple[int, int] | None = None
     skips: tuple[tuple[float, int], ...] = ((0.0, 5),)
+    pace: float = 1.0
     loss: Mapping[str, float] = field(default_factory=dict)
 
     def skip(self, step: int) -> int:
@@ -164,7 +166,8 @@ class Recipe:
             kinds = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
             falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}" if stage.decay_at else ""
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
-            special = "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
+            special = f"; pace {stage.pace:g}" if stage.pace != 1 else ""
+            special += "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
             lines.append(
                 f"  {stage.steps} steps on {stage.source}: {stage.batch} clips of {stage.frames} frames at "
                 f"{stage.size}x{stage.size}; 1, 2, ... objects in {kinds}; rate {peak:g}{falls}{skips}{special}"

@@ -43,7 +43,9 @@ class SyntheticSource:
 
     def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
         """Make a clip."""
-        config = SyntheticConfig(size=shape.size, frames=shape.frames, objects=shape.objects, **self.options)
+        config = SyntheticConfig(
+            size=shape.size, frames=shape.frames, objects=shape.objects, pace=shape.pace, **self.options
+        )
         return SyntheticClips(self.photographs, config, int(rng.integers(2**62))).clip(0)
 
 

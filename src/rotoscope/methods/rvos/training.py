@@ -17,8 +17,8 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, resize, run_fra
 
 TRUNK = "encoder."
 """Where the network keeps its image encoder."""
-SMALL = {"depth": 18, "hidden": 64, "size": (192, 336)}
-"""Sizes of ``rvos-small``: a ResNet-18 trunk and ConvLSTMs of half the width."""
+SMALL = {"depth": 18, "size": (192, 336)}
+"""Sizes of ``rvos-small``: a ResNet-18 trunk, and a smaller picture."""
 SLOTS = 10
 FORBIDDEN = 10.0
 """Cost of a pair that must not match."""
@@ -50,10 +50,14 @@ RECIPES: dict[str, Recipe] = {
         name="rvos-small",
         method="rvos",
         config=SMALL,
-        stages=(Stage(800, 160, 4, 4, loss=TRUE), Stage(1000, 160, 4, 4, loss=INFERRED), Stage(1400, 192, 5, 3)),
+        stages=(
+            Stage(500, 160, 4, 4, pace=0.35, loss=TRUE),
+            Stage(1200, 160, 5, 4, pace=0.35),
+            Stage(700, 192, 6, 3, pace=0.5),
+        ),
         trunk="stcn-small",
-        trunk_rate=0.3,
-        objects=(0.4, 0.4, 0.2),
+        trunk_rate=0.5,
+        objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,
         loss={"inferred": 1.0, "entropy": 0.5},
     ),
@@ -61,9 +65,9 @@ RECIPES: dict[str, Recipe] = {
         name="rvos-small-zeroshot",
         method="rvos",
         config={**SMALL, "one_shot": False},
-        stages=(Stage(1200, 160, 3, 4, "salient"), Stage(1000, 192, 4, 3, "salient")),
+        stages=(Stage(1000, 160, 3, 4, "salient", pace=0.35), Stage(600, 192, 4, 3, "salient", pace=0.35)),
         trunk="stcn-small",
-        trunk_rate=0.3,
+        trunk_rate=0.5,
         objects=(0.3, 0.3, 0.2, 0.1, 0.1),
         learning_rate=1e-3,
         loss={"slots": 6.0, "entropy": 0.5, "empty": 0.1},
