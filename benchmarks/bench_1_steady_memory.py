@@ -1,4 +1,4 @@
-"""Does memory stay flat? Streams a long clip of two objects and watches the process."""
+"""Does memory stay flat? Streams a long clip, of two objects where masks are given, and watches the process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from rotoscope.benchmarking import build, moving_frames, squares
 def main() -> None:
     chosen = options(__doc__, frames=10_000, method="stcn-small", memory="lfu:4", size=None)
     model = build(chosen.method, None, "fast")
-    extra = {"short_side": chosen.size} if chosen.size else {}
-    session = model.session(memory=chosen.memory, **extra)
+    wanted = {"memory": chosen.memory, "short_side": chosen.size or None}
+    extra = {name: value for name, value in wanted.items() if value and name in model.inference_options}
+    session = model.session(**extra)
     images = moving_frames(200, SIZE)
-    session.add(squares(2, SIZE))
+    if model.task == "semi":
+        session.add(squares(2, SIZE))
     rows: list[dict[str, Any]] = []
     marks = {500, *range(chosen.frames // 5, chosen.frames + 1, max(chosen.frames // 5, 1))}
     begun = time.perf_counter()
@@ -26,11 +28,9 @@ def main() -> None:
             rows[-1]["seconds per frame"] = (time.perf_counter() - begun) / number
     base = next(row["peak MiB"] for row in rows if row["frames"] >= min(500, chosen.frames))
     growth = 100 * (rows[-1]["peak MiB"] / base - 1)
-    where = f"short side {chosen.size}" if chosen.size else "its own working size"
-    title = (
-        f"{chosen.method}, {chosen.memory}, 2 objects, 854x480 at {where}: peak grows {growth:.2f} % after frame 500"
-    )
-    report("steady_memory", title, rows, chosen)
+    settings = ", ".join(f"{name}={value}" for name, value in extra.items()) or "its own settings"
+    title = f"{chosen.method}, {settings}, 854x480: peak grows {growth:.2f} % after frame 500"
+    report("steady_memory" if chosen.method == "stcn-small" else f"steady_memory_{chosen.method}", title, rows, chosen)
 
 
 if __name__ == "__main__":

@@ -220,3 +220,31 @@ def test_losses_under_bfloat16_autocast(one_shot: bool) -> None:
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)
+
+
+def test_the_shape_of_frames_is_kept_on_request() -> None:
+    config = RVOSConfig(size=(192, 336), keep_aspect=True)
+    assert config.working_size((854, 480)) == (192, 336)
+    assert config.working_size((480, 854)) == (336, 192)
+    assert config.working_size((256, 256)) == (256, 256)
+    assert config.working_size((4000, 10)) == (32, 5072)
+    assert RVOSConfig().working_size((480, 854)) == (256, 448)
+    model = make(keep_aspect=True)
+    session = model.session()
+    session.add({1: np.ones((60, 30), bool)})
+    assert session.push(np.zeros((60, 30, 3), np.uint8))[0].labels.shape == (60, 30)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"merging": "hard"}, "merging 'hard' is not known; use soft or published"),
+        ({"recurrence": "none"}, "recurrence 'none' is not known"),
+        ({"size": 256}, "give height and width"),
+        ({"slots": 0}, "0 slots are not possible"),
+        ({"keep_aspect": 3}, "give true or false"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make().session(**options)

@@ -23,11 +23,11 @@ FRAMES = 4
 def synthetic_j(
     network: nn.Module, clip_loss: ClipLossFunction, recipe: Recipe, photographs: Photographs, device: torch.device
 ) -> float:
-    """Mean J over synthetic clips of one and two objects, at the size of the recipe's last stage."""
-    size = recipe.stages[-1].size
+    """Mean J over synthetic clips of one and two objects, at the size and pace of the recipe's last stage."""
+    last = recipe.stages[-1]
     scores: list[Tensor] = []
     for objects in (1, 2):
-        config = SyntheticConfig(size=size, frames=FRAMES, objects=objects)
+        config = SyntheticConfig(size=last.size, frames=FRAMES, objects=objects, pace=last.pace)
         clips = SyntheticClips(photographs, config, seed=recipe.seed + 1)
         count = recipe.validation_clips // 2
         for start in range(0, count, 4):

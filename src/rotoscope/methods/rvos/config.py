@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -25,6 +26,7 @@ class RVOSConfig:
             object on the first frame, as the released code does.
         size: height and width that frames are resized to, whatever their shape: 256x448 for YouTube-VOS, 240x427 for
             DAVIS.
+        keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 16.
         slots: objects that zero-shot looks for.
         first_mask_again: one-shot gives the first frame's masks once more on the second (released code).
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` cuts at 0.5
@@ -38,6 +40,7 @@ class RVOSConfig:
     one_shot: bool = True
     recurrence: Recurrence = "spatial-temporal"
     size: tuple[int, int] = (256, 448)
+    keep_aspect: bool = False
     slots: int = 10
     first_mask_again: bool = True
     merging: Merging = "soft"
@@ -57,5 +60,15 @@ class RVOSConfig:
                 raise InputError(f"{name} {value!r} is not known; use {' or '.join(known)}.")
         if not isinstance(self.size, tuple) or len(self.size) != 2 or min(self.size) < 32:
             raise InputError(f"size {self.size!r} is not possible; give height and width, such as size=256,448.")
+        if not isinstance(self.keep_aspect, bool):
+            raise InputError(f"keep_aspect is {self.keep_aspect!r}; give true or false.")
         if self.slots < 1:
             raise InputError(f"{self.slots} slots are not possible; give at least 1.")
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width that the network works at for frames of ``size``, width and height."""
+        if not self.keep_aspect:
+            return self.size
+        scale = math.sqrt(self.size[0] * self.size[1] / (size[0] * size[1]))
+        height, width = (max(32, 16 * round(side * scale / 16)) for side in (size[1], size[0]))
+        return height, width

@@ -55,7 +55,7 @@ class RVOSSession(Session):
         if self.config.one_shot and not self._ids and not given:
             return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
         begun = not self._ids
-        self._take(given)
+        self._take(given, self.config.working_size(frame.size))
         slots = len(self._ids) if self.config.one_shot else self.config.slots
         weight = self.network.conv_out.weight
         with self.timings.part("encode"):
@@ -63,7 +63,7 @@ class RVOSSession(Session):
         with self.timings.part("decode"):
             masks = None if self._masks is None else self._masks[None].to(weight.dtype)
             logits, states = run_frame(self.network, features, slots, masks, self._hidden, self.config.recurrence)
-            found = torch.sigmoid(resize(logits.float(), torch.Size(self.config.size)))[0]
+            found = torch.sigmoid(resize(logits.float(), torch.Size(self.config.working_size(frame.size))))[0]
         self._hidden = [state.hidden for state in states]
         if self.config.one_shot:
             self._remember(found, begun)
@@ -128,21 +128,21 @@ class RVOSSession(Session):
         self._painter.cost_of = {int(i): float(c) for i, c in state["cost_of"]}
 
     def _image(self, frame: Frame) -> Tensor:
-        """The frame at the working size, ``[1, 3, H, W]``: Pillow's bilinear on 8 bits, aspect ignored."""
+        """The frame at the working size, ``[1, 3, H, W]``: Pillow's bilinear on 8 bits."""
         image = frame.image
         if image.dtype != np.uint8:
             image = np.round(image * 255).astype(np.uint8)
-        height, width = self.config.size
+        height, width = self.config.working_size(frame.size)
         resized = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
         return normalise(torch.from_numpy(resized).permute(2, 0, 1)[None])
 
-    def _take(self, given: dict[int, Tensor]) -> None:
+    def _take(self, given: dict[int, Tensor], size: tuple[int, int]) -> None:
         """Put given masks into their objects' slots, new slots behind the known ones."""
         if not given:
             return
         device = self.network.conv_out.weight.device
         for object_id, mask in given.items():
-            small = F.interpolate(mask[None, None].to(device), size=self.config.size, mode="nearest")[0]
+            small = F.interpolate(mask[None, None].to(device), size=size, mode="nearest")[0]
             if object_id in self._ids:
                 assert self._masks is not None
                 self._masks = self._masks.clone()
