@@ -67,6 +67,7 @@ def run_ablation(
     *,
     train: Callable[[Recipe, Path], Path] | None = None,
     scale: float = 1.0,
+    settings: Sequence[str] = (),
     device: str = "auto",
     precision: str = "fast",
     jobs: int | None = None,
@@ -80,6 +81,7 @@ def run_ablation(
         folder: for masks and weights of the rows; must not hold any.
         train: trains a recipe in a folder and returns its weights; needed by tables that train.
         scale: share of the recipe's steps that each row is trained for.
+        settings: of the recipe, for all rows, as ``--set`` takes them; a row's own go before them.
         device, precision: see :func:`rotoscope.load`.
         jobs: processes that score.
         options: of the session, for all rows; a row's own go before them.
@@ -94,7 +96,8 @@ def run_ablation(
         if table.recipe is not None:
             if train is None:
                 raise InputError(f"table {table.name} trains its rows: give --data.")
-            weights = train(scaled(find_recipe_of(table), scale).changed(row.settings), place / "training")
+            recipe = scaled(find_recipe_of(table), scale).changed([*settings, *row.settings])
+            weights = train(recipe, place / "training")
             result.weights = str(weights)
             model = load(weights, device=device, precision=precision)
         assert model is not None

@@ -29,6 +29,9 @@ def command(
         list[str] | None, typer.Option(help="Folder of photographs, for long clips and for rows that are trained.")
     ] = None,
     scale: Annotated[float, typer.Option(help="Share of the recipe's steps that a row is trained for.")] = 0.05,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a field of the recipe for all rows: NAME=VALUE.")
+    ] = None,
     initial: Annotated[Path | None, typer.Option(help="Weights that trained rows begin with.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="New folder for masks and results.")] = None,
     option: Annotated[
@@ -75,14 +78,29 @@ def command(
     options = session_options(None, None, None, None, None, size, option)
     results: list[RowResult] = []
     rows = run_ablation(
-        chosen, sets, folder, train=train, scale=scale, device=device, precision=precision, jobs=jobs, **options
+        chosen,
+        sets,
+        folder,
+        train=train,
+        scale=scale,
+        settings=set_ or [],
+        device=device,
+        precision=precision,
+        jobs=jobs,
+        **options,
     )
     for result in rows:
         results.append(result)
         shown = ", ".join(f"{name} J&F {scores['J&F']:.1f}" for name, scores in result.scores.items())
         err.print(f"{result.row.name}: {shown}, {result.fps:.1f} frames/s")
     out.print(as_table(chosen, results), soft_wrap=False)
-    record = {"table": table, "rows": [asdict(result) for result in results], "made_by": provenance()}
+    record = {
+        "table": table,
+        "settings": set_ or [],
+        "scale": scale,
+        "rows": [asdict(result) for result in results],
+        "made_by": provenance(),
+    }
     (folder / "results.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     out.print(f"results: {folder / 'results.json'}")
     return 0
