@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,9 +21,11 @@ from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.agame import AGAME, AGAMEConfig, appearance, network, session
 from rotoscope.methods.agame.appearance import Model
-from rotoscope.methods.agame.network import Answer, Memory, shrink, with_background
+from rotoscope.methods.agame.network import Memory, shrink, with_background
+from rotoscope.methods.agame.official import OFFICIAL
 from rotoscope.methods.agame.session import AGAMESession
-from rotoscope.methods.agame.training import FROZEN, clip_loss
+from rotoscope.methods.agame.training import RECIPES, clip_loss
+from rotoscope.training.loop import freeze, hold_norms
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -301,3 +305,76 @@ def test_losses_of_the_released_training(models: Models, golden: Golden, file: s
     assert lesson.parts["main"] == pytest.approx(float(data["loss_main"]), abs=LOGITS)
     assert lesson.parts["auxiliary"] == pytest.approx(float(data["loss_aux"]), abs=LOGITS)
     assert lesson.loss.item() == pytest.approx(sum(lesson.parts.values()), abs=1e-5)
+
+
+def ours_of(name: str) -> str:
+    """What a released name is in the network."""
+    for pattern, prefix in OFFICIAL.items():
+        match = re.match(pattern, name)
+        if match:
+            return (prefix + name[match.end() :]).removeprefix("network.")
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("norms", ["eval", "train"])
+@pytest.mark.parametrize("terms", ["both", "main"])
+def test_gradients_of_the_released_training(models: Models, golden: Golden, norms: str, terms: str) -> None:
+    """Two clips; in training the batch norms of the last stage take their batch's statistics, all others their own."""
+    data = golden("agame_train")
+    net = copy.deepcopy(models("agame_contrast").network).requires_grad_(True)
+    freeze(net, RECIPES["agame"].frozen)
+    assert sum(p.requires_grad for p in net.parameters()) == 59  # as counted in the released code
+    if norms == "train":
+        net.train()
+        hold_norms(net, RECIPES["agame"])
+    kept = net.backbone.get_submodule("layer3.0.bn1").running_mean.clone()  # type: ignore[union-attr,operator]
+    images = normalise(torch.from_numpy(data["frames"]).permute(0, 1, 4, 2, 3))
+    labels = torch.from_numpy(data["labels"].astype(np.int64))
+    lesson = clip_loss(net, images, labels, 1, auxiliary=float(terms == "both"))
+    key = f"{norms}_{terms}"
+    assert [lesson.parts["main"], lesson.parts["auxiliary"]] == pytest.approx(list(data[f"{key}_losses"]), abs=LOGITS)
+    if terms == "both":
+        p = torch.from_numpy(data[f"{norms}_logp_fg"][:, 1:].astype(np.float64)).exp()
+        ours = lesson.probabilities[:, :, 1].double()
+        torch.testing.assert_close(ours, p**2 / (p**2 + (1 - p) ** 2), atol=5e-3, rtol=0)
+    lesson.loss.backward()
+    named = dict(net.named_parameters())
+    for name, norm in zip(data["grad_names"], data[f"{key}_gradnorm"], strict=True):
+        gradient = named[ours_of(str(name))].grad
+        assert gradient is not None
+        assert gradient.norm().item() == pytest.approx(float(norm), rel=1e-2), name
+    assert torch.equal(kept, net.backbone.get_submodule("layer3.0.bn1").running_mean)  # type: ignore[arg-type]
+    assert named["backbone.layer3.0.conv1.weight"].grad is None
+
+
+def test_what_does_not_fit_is_named(tmp_path: Path, seeded: Seeded) -> None:
+    state = filled(False, seeded)
+    path = tmp_path / "checkpoint.pth.tar"
+    counters = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    released(path, counters)
+    assert rotoscope.load(path, device="cpu").config == AGAMEConfig()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match="truncated"):
+        rotoscope.load(path, device="cpu")
+    del counters["trackseg.segmod.predictor.conv.bias"]
+    counters["trackseg.head.weight"] = torch.zeros(1)
+    counters["trackseg.appmod.conv_in.bias"] = torch.zeros(7)
+    released(path, counters)
+    with pytest.raises(CheckpointError) as caught:
+        rotoscope.load(path, device="cpu")
+    assert "network.upsampling.predict.bias is missing" in str(caught.value)
+    assert "trackseg.head.weight is not expected" in str(caught.value)
+    assert "network.appearance.project.bias is [7], expected [512]" in str(caught.value)
+    del counters["trackseg.appmod.cov_reg"]
+    released(path, counters)
+    with pytest.raises(CheckpointError, match=r"does not fit agame: trackseg\.appmod\.cov_reg is missing"):
+        rotoscope.load(path, "agame", device="cpu")
+
+
+def test_the_kernel_of_the_coarse_predictor_is_read_from_the_file(tmp_path: Path, seeded: Seeded) -> None:
+    state = filled(False, seeded)
+    name = "trackseg.fusmod.predictor.layer00.conv.weight"
+    state[name] = F.pad(state[name], (1, 1, 1, 1))
+    model = rotoscope.load(released(tmp_path / "checkpoint.pth.tar", state), device="cpu", precision="exact")
+    assert model.config == AGAMEConfig(coarse_kernel=3)
