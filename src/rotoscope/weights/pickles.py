@@ -36,7 +36,7 @@ class _Harmless(_Inert):
     """The same, but calling one gives an instance."""
 
     def __call__(cls, *arguments: object, **named: object) -> Any:
-        return object.__new__(cls)
+        return type.__call__(cls)
 
 
 def open_pickle(path: Path) -> Mapping[Any, Any]:
