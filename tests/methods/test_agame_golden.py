@@ -19,7 +19,7 @@ from torch import Tensor
 import rotoscope
 from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import normalise
-from rotoscope.methods.agame import AGAME, AGAMEConfig, appearance, network, session
+from rotoscope.methods.agame import AGAME, AGAMEConfig, appearance, heads, session
 from rotoscope.methods.agame.appearance import Model
 from rotoscope.methods.agame.network import Memory, shrink, with_background
 from rotoscope.methods.agame.official import OFFICIAL
@@ -233,7 +233,7 @@ def mistaken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, AGAME],
             monkeypatch.setattr(appearance, "moments", wrong_moments)
         elif mistake == "corners":
             monkeypatch.setattr(
-                network,
+                heads,
                 "enlarge",
                 lambda x, by: F.interpolate(x, scale_factor=by, mode="bilinear", align_corners=True),
             )

@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rotoscope.methods.agame.heads import enlarge
 from rotoscope.methods.agame.network import (
     STRIDE,
     AGAMENetwork,
     FrameFeatures,
     aggregate_pairs,
-    enlarge,
     shrink,
     with_background,
 )
@@ -88,7 +88,6 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=0.0,
         average=0.0,
         frozen=FROZEN,
-        bootstrap=(1.0, 1.0),
         validate_every=ALPHA_EPOCH,
     ),
 }
