@@ -63,9 +63,9 @@ def test_the_table_of_agame_trains_its_rows_without_weights_of_the_method(
 
 def test_every_row_is_a_config_that_exists() -> None:
     for table in ablations().values():
-        config = method_class(find(table.weights).method)
+        model = method_class(find(table.weights).method)()
         for row in table.rows:
-            config().configured(row.options)
+            model.configured(row.options)
             if table.recipe:
                 find_recipe_of(table).changed(row.settings)
 

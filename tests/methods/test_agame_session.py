@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ from rotoscope.methods.agame.network import Memory, aggregate_pairs
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, SMALL, clip_loss
 from rotoscope.methods.base import Prediction
+from rotoscope.running import segment_to_folder
 from rotoscope.segmenting import segment
 from rotoscope.training.run import new_method
+from rotoscope.video import open_video
 
 TINY = {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True}
 ROWS = [pytest.param(row, id=row.name) for row in ABLATIONS["agame"].rows]
@@ -139,6 +142,31 @@ def test_a_resumed_session_goes_on_with_the_same_bits(
     again = model.session()
     again.restore(opened.state())
     assert same([*found, *(again.push(frame)[0] for frame in clip[3:])], whole)
+
+
+@pytest.mark.parametrize("config", [{"appearance": "none"}, {"propagation": False}])
+def test_variants_without_a_branch_resume_from_disk(
+    tmp_path: Path, clip: np.ndarray, masks: dict[int, np.ndarray], config: dict[str, object]
+) -> None:
+    """What they do not remember is a tensor without entries, which the file must hold too."""
+
+    class StopError(Exception):
+        pass
+
+    def stop(prediction: Prediction) -> None:
+        if prediction.index == 2:
+            raise StopError
+
+    model = make(**config)
+    with open_video(clip) as video, pytest.raises(StopError):
+        segment_to_folder(video, masks, model, tmp_path / "a", state_every=1, on_frame=stop)
+    with open_video(clip) as video:
+        report = segment_to_folder(video, masks, model, tmp_path / "a", state_every=1, resume=True)
+    assert 0 < report.resumed_at <= 2
+    with open_video(clip) as video:
+        segment_to_folder(video, masks, model, tmp_path / "b")
+    for path in (tmp_path / "b").glob("*.png"):
+        assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 
 
 def test_an_object_given_later(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
