@@ -22,6 +22,7 @@ TINY = {
         "mem_every": 2,
     },
     "rvos": {"depth": 18, "hidden": 16, "size": (32, 48)},
+    "agame": {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
 }
 """Sizes of a network of each method that runs in no time; a new method adds its line."""
 

@@ -45,11 +45,27 @@ def test_a_table_of_trained_rows(tmp_path: Path, photographs_folder: Path, monke
     assert len({Path(row["weights"]).read_bytes() for row in rows}) == 3  # each row was trained in its own way
 
 
+def test_the_table_of_agame_trains_its_rows_without_weights_of_the_method(
+    tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import rotoscope.ablating
+
+    changes = ["stages=1x64x3x1", "validation_clips=2", "config.propagation_dim=16", "config.appearance_dim=16"]
+    small = find_recipe_of(ablations()["agame"]).changed(changes)
+    monkeypatch.setattr(rotoscope.ablating, "find_recipe_of", lambda table: small)
+    arguments = ["ablate", "agame", "--long", "1", "--long-frames", "4", "--long-size", "64", "--scale", "1"]
+    data = ["--data", str(photographs_folder), "--device", "cpu", "--jobs", "1"]
+    assert main([*arguments, *data, "-o", str(tmp_path / "run")]) == 0
+    rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
+    assert len({Path(row["weights"]).read_bytes() for row in rows}) == len(rows) == 7
+    assert "softmax appearance classifier" in capsys.readouterr().out
+
+
 def test_every_row_is_a_config_that_exists() -> None:
     for table in ablations().values():
-        config = method_class(find(table.weights).method)
+        model = method_class(find(table.weights).method)()
         for row in table.rows:
-            config().configured(row.options)
+            model.configured(row.options)
             if table.recipe:
                 find_recipe_of(table).changed(row.settings)
 

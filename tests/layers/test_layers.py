@@ -48,6 +48,29 @@ def test_canvas_padding_is_zero_after_normalising() -> None:
     assert image[..., left].all()
 
 
+@pytest.mark.parametrize("size", [(854, 480), (16, 16), (101, 149), (8, 40), (1, 1)])
+def test_canvas_with_a_mirrored_border(size: tuple[int, int]) -> None:
+    width, height = size
+    canvas = Canvas.fit(size, border="mirror")
+    left, right, top, bottom = canvas.padding
+    assert (left - right) in (0, 1)
+    assert (top - bottom) in (0, 1)
+    image = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    mask = torch.from_numpy(image[..., 0] > 100).float()[None]
+    padded, masks = canvas.image(image, torch.device("cpu")), canvas.masks(mask)
+    assert padded.shape[-2:] == masks.shape[-2:] == canvas.padded[::-1]
+    assert torch.equal(canvas.restore(masks), mask)
+    expected = np.pad(image, ((0, 0), (left, right), (0, 0)), "reflect" if left < width else "edge")
+    expected = np.pad(expected, ((top, bottom), (0, 0), (0, 0)), "reflect" if top < height else "edge")
+    torch.testing.assert_close(padded[0], normalise(torch.from_numpy(expected).permute(2, 0, 1)))
+    assert torch.equal(masks[0], torch.from_numpy(expected[..., 0] > 100).float())
+
+
+def test_canvas_mirrors_854_by_five_on_both_sides() -> None:
+    assert Canvas.fit((854, 480), border="mirror").padding == (5, 5, 0, 0)
+    assert Canvas.fit((849, 479), border="mirror").padding == (8, 7, 1, 0)
+
+
 def test_canvas_resizes_up_and_down() -> None:
     assert Canvas.fit((1280, 720), short_side=480).work == (853, 480)
     assert Canvas.fit((320, 240), short_side=480).work == (640, 480)
@@ -118,6 +141,27 @@ def test_resnet_strides_and_channels() -> None:
     assert sum(p.numel() for p in network.parameters()) == 42_500_160
     features = ResNet(18, stages=3, channels_in=5, width=16).eval()(torch.randn(1, 5, 64, 64))
     assert [tuple(f.shape[1:]) for f in features] == [(16, 16, 16), (32, 8, 8), (64, 4, 4)]
+
+
+@pytest.mark.parametrize(("depth", "stride"), [(18, 16), (50, 16), (50, 8)])
+def test_dilated_stages_compute_what_strided_ones_do_between_their_cells(depth: int, stride: int) -> None:
+    """Every second cell of a stage that gave up its stride equals the strided stage's cell."""
+    torch.manual_seed(0)
+    strided = ResNet(depth, width=8).eval()  # type: ignore[arg-type]
+    dilated = ResNet(depth, width=8, output_stride=stride).eval()  # type: ignore[arg-type]
+    dilated.load_state_dict(strided.state_dict())
+    image = torch.randn(1, 3, 128, 192)
+    with torch.no_grad():
+        coarse, fine = strided(image)[-1], dilated(image)[-1]
+    step = 32 // stride
+    assert fine.shape[-1] == step * coarse.shape[-1]
+    torch.testing.assert_close(fine[:, :, ::step, ::step], coarse, atol=1e-3, rtol=1e-3)
+
+
+def test_dilation_of_the_last_stage() -> None:
+    layer = ResNet(101, output_stride=16).get_submodule("layer4")
+    found = [(m.dilation[0], m.padding[0], m.stride[0]) for n, m in layer.named_modules() if n.endswith(".conv2")]  # type: ignore[index]
+    assert found == [(1, 1, 1), (2, 2, 1), (2, 2, 1)]
 
 
 def test_prepare_bfloat16_casts_weights() -> None:

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from rotoscope.cli import main
 from rotoscope.datasets.photographs import Photographs
@@ -194,6 +198,59 @@ def test_validation_on_a_data_set_keeps_the_best(tmp_path: Path, photographs_fol
         recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}", resume=True
     )
     assert again.best == trainer.best
+
+
+def test_frozen_parts_are_not_trained(tmp_path: Path, photographs_folder: Path) -> None:
+    frozen = ("key_encoder.conv1.", "key_encoder.bn1.")
+    recipe = dataclasses.replace(RECIPE, frozen=frozen)
+    trainer = prepare(recipe, photographs_folder, tmp_path / "a", device="cpu", workers=0)
+    before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    next(iter(trainer.run(log_every=1)))
+    for name, tensor in trainer.network.state_dict().items():
+        if name.startswith(frozen):
+            assert torch.equal(before[name], tensor), name
+    assert not torch.equal(
+        before["key_encoder.layer1.0.conv1.weight"], trainer.network.key_encoder.layer1[0].conv1.weight
+    )  # type: ignore[index,union-attr]
+    assert "not trained: key_encoder.conv1." in " ".join(recipe.describe())
+    with pytest.raises(InputError, match="no such part"):
+        prepare(dataclasses.replace(RECIPE, frozen=("body.",)), photographs_folder, tmp_path / "b", device="cpu")
+
+
+def test_rates_that_fall_and_weight_decay_of_a_stage(tmp_path: Path, photographs_folder: Path) -> None:
+    first, second = RECIPE.stages
+    stages = (
+        dataclasses.replace(first, fall=(1, 0.5), learning_rate=1e-3, weight_decay=0.3),
+        dataclasses.replace(second, fall=(2, 0.1), learning_rate=1e-4),
+    )
+    recipe = dataclasses.replace(RECIPE, stages=stages, weight_decay=0.2)
+    start = first.steps
+    found = [recipe.rate(step) for step in (0, 1, start - 1, start, start + 1, start + 2)]
+    assert found == pytest.approx([1e-3, 5e-4, 1e-3 * 0.5 ** (start - 1), 1e-4, 1e-4, 1e-5])
+    assert [recipe.decay(step) for step in (0, start)] == [0.3, 0.2]
+    shown = " ".join(recipe.describe())
+    assert "times 0.5 every 1 steps, weight decay 0.3" in shown
+    assert "cosine" not in shown
+    trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
+    for line in trainer.run(log_every=1):
+        expected = {0.0, 0.3 if line.step <= start else 0.2}
+        assert {group["weight_decay"] for group in trainer.optimizer.param_groups} == expected
+
+
+def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path, photographs_folder: Path) -> None:
+    trainer = prepare(RECIPE, photographs_folder, tmp_path, device="cpu", workers=0)
+    trainer.save()
+    with safe_open(trainer.checkpoint, "pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    del facts["recipe"]["frozen"]
+    for stage in facts["recipe"]["stages"]:
+        del stage["fall"], stage["weight_decay"]
+    save_file(tensors, trainer.checkpoint, {"facts": json.dumps(facts)})
+    prepare(RECIPE, photographs_folder, tmp_path, device="cpu", workers=0, resume=True)
+    changed = dataclasses.replace(RECIPE, frozen=("key_encoder.conv1.",))
+    with pytest.raises(InputError, match=r"other settings \(frozen\)"):
+        prepare(changed, photographs_folder, tmp_path, device="cpu", workers=0, resume=True)
 
 
 def test_frozen_norms_keep_their_statistics(tmp_path: Path, photographs_folder: Path) -> None:

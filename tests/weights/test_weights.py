@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+import builtins
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +21,7 @@ from rotoscope.weights import CATALOGUE, load
 from rotoscope.weights.catalogue import find
 from rotoscope.weights.files import from_official
 from rotoscope.weights.load import find_device
+from rotoscope.weights.pickles import open_pickle
 
 WEIGHTS = [entry for entry in CATALOGUE.values() if entry.file]
 
@@ -95,17 +104,62 @@ def test_files_that_are_no_weights(tmp_path: Path, tiny_weights: Path) -> None:
         load(tmp_path / "foreign.safetensors")
 
 
-def test_a_pickle_that_runs_code_is_not_opened(tmp_path: Path) -> None:
-    import pickle
+class Calls:
+    """Asks whoever opens it to call something."""
 
-    class Evil:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return (exec, ("raise SystemExit('executed')",))
+    def __init__(self, function: Callable[..., object], *arguments: object) -> None:
+        self.asked = (function, arguments)
 
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return self.asked
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("by", ["torch", "pickle"])
+@pytest.mark.parametrize("function", [os.system, exec, subprocess.call, builtins.__import__])
+def test_a_pickle_that_runs_code_is_not_opened(
+    tmp_path: Path, function: Callable[..., object], by: str, zipped: bool
+) -> None:
     path = tmp_path / "evil.pth"
-    path.write_bytes(pickle.dumps({"a": Evil()}))
+    mark = tmp_path / "executed"
+    command = [f"open({str(mark)!r}, 'w')"] if function is exec else [f"touch {mark}"]
+    content = {"a": torch.zeros(1), "b": Calls(function, *command)}
+    if by == "pickle":
+        path.write_bytes(pickle.dumps(content, protocol=2 if zipped else None))
+    else:
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(CheckpointError, match="safely"):
         load(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_objects_of_foreign_classes_come_out_empty(tmp_path: Path, zipped: bool) -> None:
+    """As a training script of 2019 left them beside its network; nothing of that class is here to be imported."""
+    module = ModuleType("utils_of_someone")
+
+    class Meter:
+        def __init__(self) -> None:
+            self.values = [np.float64(0.5), torch.ones(2)]
+
+        def __setstate__(self, state: object) -> None:
+            raise AssertionError("was run")
+
+    Meter.__module__, Meter.__qualname__ = "utils_of_someone", "Meter"
+    module.Meter = Meter  # type: ignore[attr-defined]
+    sys.modules["utils_of_someone"] = module
+    path = tmp_path / "checkpoint.pth"
+    try:
+        content = {"net": {"w": torch.arange(3)}, "stats": {"loss": Meter()}, "best": np.float64(0.25)}
+        torch.save(content, path, _use_new_zipfile_serialization=zipped)
+        opened = open_pickle(path)
+        assert type(opened["stats"]["loss"]) is not Meter
+    finally:
+        del sys.modules["utils_of_someone"]
+    opened = open_pickle(path)
+    assert torch.equal(opened["net"]["w"], torch.arange(3))
+    assert vars(opened["stats"]["loss"]) == {}
+    assert "Meter" not in str(torch.serialization.get_safe_globals())
 
 
 def test_options_can_be_given_on_loading(tiny_weights: Path) -> None:

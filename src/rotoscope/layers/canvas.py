@@ -17,6 +17,11 @@ from rotoscope.layers.normalise import normalise
 Resizing = Literal["bicubic", "area"]
 """``bicubic``: the normalised tensor, masks by nearest neighbour, as the released codes do; ``area``: averaging."""
 
+Border = Literal["zeros", "mirror"]
+"""What fills the padding. ``zeros``: nothing, after normalising; the smaller half of it comes first (STCN).
+``mirror``: the picture and its masks, reflected; the larger half comes first (A-GAME). A side too short to be reflected
+that far repeats its edge instead."""
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -27,12 +32,14 @@ class Canvas:
         work: width and height after resizing.
         multiple: the network wants sides that are multiples of this.
         resizing: how images and masks are resized when ``work`` differs from ``size``.
+        border: what fills the padding, and on which side its larger half is.
     """
 
     size: tuple[int, int]
     work: tuple[int, int]
     multiple: int = 16
     resizing: Resizing = "bicubic"
+    border: Border = "zeros"
 
     @classmethod
     def fit(
@@ -43,6 +50,7 @@ class Canvas:
         max_short_side: int | None = None,
         multiple: int = 16,
         resizing: Resizing = "bicubic",
+        border: Border = "zeros",
     ) -> Canvas:
         """Choose the working size.
 
@@ -51,18 +59,20 @@ class Canvas:
             short_side: resize so that the shorter side has this length; None leaves it.
             max_short_side: resize only if the shorter side is longer than this.
             multiple: pad to multiples of this.
-            resizing: see :class:`Canvas`.
+            resizing, border: see :class:`Canvas`.
         """
         shortest = min(size)
         target = short_side or (max_short_side if max_short_side and shortest > max_short_side else shortest)
         work = (max(1, round(size[0] * target / shortest)), max(1, round(size[1] * target / shortest)))
-        return cls(size, work, multiple, resizing)
+        return cls(size, work, multiple, resizing, border)
 
     @property
     def padding(self) -> tuple[int, int, int, int]:
-        """Left, right, top and bottom padding; the smaller half comes first (released code of STCN)."""
-        extra = [-side % self.multiple for side in self.work]
-        return extra[0] // 2, extra[0] - extra[0] // 2, extra[1] // 2, extra[1] - extra[1] // 2
+        """Left, right, top and bottom padding; see :data:`Border` for which half is larger."""
+        wide, high = (-side % self.multiple for side in self.work)
+        if self.border == "mirror":
+            return wide - wide // 2, wide // 2, high - high // 2, high // 2
+        return wide // 2, wide - wide // 2, high // 2, high - high // 2
 
     @property
     def padded(self) -> tuple[int, int]:
@@ -79,14 +89,14 @@ class Canvas:
         tensor = normalise(tensor)
         if self.work != self.size and self.resizing == "bicubic":
             tensor = F.interpolate(tensor, size=self.work[::-1], mode="bicubic", align_corners=False)
-        return F.pad(tensor, self.padding)
+        return self._pad(tensor)
 
     def masks(self, masks: Tensor) -> Tensor:
         """Masks ``[N, H, W]`` in [0, 1] to the padded working size."""
         if self.work != self.size:
             mode = "nearest" if self.resizing == "bicubic" else "area"
             masks = F.interpolate(masks[None], size=self.work[::-1], mode=mode)[0]
-        return F.pad(masks, self.padding)
+        return self._pad(masks)
 
     def restore(self, probabilities: Tensor) -> Tensor:
         """Probabilities ``[C, H', W']`` back to ``[C, H, W]`` at the frame's own size."""
@@ -95,3 +105,12 @@ class Canvas:
         if self.work == self.size:
             return cropped.contiguous()
         return F.interpolate(cropped[None], size=self.size[::-1], mode="bilinear", align_corners=False)[0]
+
+    def _pad(self, tensor: Tensor) -> Tensor:
+        """``[C, H, W]`` or ``[B, C, H, W]`` at the working size with its border."""
+        if self.border == "zeros":
+            return F.pad(tensor, self.padding)
+        left, right, top, bottom = self.padding
+        for margins, side in (((left, right, 0, 0), self.work[0]), ((0, 0, top, bottom), self.work[1])):
+            tensor = F.pad(tensor, margins, mode="reflect" if max(margins) < side else "replicate")
+        return tensor

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Depth = Literal[18, 50, 101]
+OutputStride = Literal[8, 16, 32]
 BLOCKS: dict[int, tuple[int, ...]] = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
@@ -20,11 +21,12 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, channels_in: int, planes: int, stride: int, bias: bool) -> None:
+    def __init__(self, channels_in: int, planes: int, stride: int, bias: bool, dilation: tuple[int, int]) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, planes, 3, stride, 1, bias=bias)
+        first, second = dilation
+        self.conv1 = nn.Conv2d(channels_in, planes, 3, stride, first, first, bias=bias)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=bias)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, second, second, bias=bias)
         self.bn2 = nn.BatchNorm2d(planes)
         self.downsample = make_shortcut(channels_in, planes, stride, bias)
 
@@ -40,11 +42,12 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, channels_in: int, planes: int, stride: int, bias: bool) -> None:
+    def __init__(self, channels_in: int, planes: int, stride: int, bias: bool, dilation: tuple[int, int]) -> None:
         super().__init__()
+        spread = dilation[0]
         self.conv1 = nn.Conv2d(channels_in, planes, 1, bias=bias)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = nn.Conv2d(planes, planes, 3, stride, 1, bias=bias)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride, spread, spread, bias=bias)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, planes * 4, 1, bias=bias)
         self.bn3 = nn.BatchNorm2d(planes * 4)
@@ -74,10 +77,20 @@ class ResNet(nn.Module):
         channels_in: channels of the input, 3 for RGB.
         width: channels of the first convolution, 64 as published.
         bias: whether the convolutions have a bias (STCN's value encoder does).
+        output_stride: no stage goes beyond it. A stage that would halve the picture once more keeps its size and
+            dilates instead: the 3x3 convolution that gives up its stride keeps the dilation that came before it, all
+            after it get twice that. So every weight still sees the cells that it was trained for.
     """
 
     def __init__(
-        self, depth: Depth = 50, *, stages: int = 4, channels_in: int = 3, width: int = 64, bias: bool = False
+        self,
+        depth: Depth = 50,
+        *,
+        stages: int = 4,
+        channels_in: int = 3,
+        width: int = 64,
+        bias: bool = False,
+        output_stride: OutputStride = 32,
     ) -> None:
         super().__init__()
         block = BasicBlock if depth == 18 else Bottleneck
@@ -85,12 +98,17 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.channels: list[int] = []
         self.stages = stages
-        channels = width
+        channels, dilation = width, 1
         for stage in range(stages):
             planes = width * 2**stage
+            stride, before = (2 if stage else 1), dilation
+            if 2 ** (2 + stage) > output_stride:
+                stride, dilation = 1, 2 * dilation
             layers = []
             for index in range(BLOCKS[depth][stage]):
-                layers.append(block(channels, planes, 2 if stage and not index else 1, bias))
+                first = index == 0
+                spread = (before if first else dilation, dilation)
+                layers.append(block(channels, planes, stride if first else 1, bias, spread))
                 channels = planes * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
             self.channels.append(channels)
@@ -103,7 +121,8 @@ class ResNet(nn.Module):
 
         Args:
             x: normalised image, ``[B, channels_in, H, W]``.
-        Returns: ``[B, channels[i], H / 2**(2 + i), W / 2**(2 + i)]`` for each stage ``i``, after its last ReLU.
+        Returns: ``[B, channels[i], H / s, W / s]`` for each stage ``i``, after its last ReLU; ``s`` is ``2**(2 + i)``,
+            at most ``output_stride``.
         """
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = F.max_pool2d(x, 3, 2, 1)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_type_hints
 from rotoscope.errors import InputError
 from rotoscope.layers.losses import hardest_share
 
-FIXED = ("name", "method", "config", "inference", "loss")
+FIXED = ("name", "method", "config", "inference", "loss", "frozen")
 """Fields that ``--set`` does not change."""
 
 
@@ -34,6 +34,8 @@ class Stage:
         objects: chance of a step with 1, 2, 3 … objects; the recipe's if empty.
         learning_rate: the recipe's if None.
         decay_at: steps of the stage at which the rate falls to a tenth; with any, there is no cosine.
+        fall: every so many steps of the stage the rate is multiplied by this factor; with it, there is no cosine.
+        weight_decay: the recipe's if None.
         bootstrap: steps of the stage at which the loss begins, and ends, to narrow to the hardest pixels; None takes
             the recipe's shares.
         skips: curriculum of the most frames left out between two of a video: from which share of the stage on, and
@@ -50,6 +52,8 @@ class Stage:
     objects: tuple[float, ...] = ()
     learning_rate: float | None = None
     decay_at: tuple[int, ...] = ()
+    fall: tuple[int, float] | None = None
+    weight_decay: float | None = None
     bootstrap: tuple[int, int] | None = None
     skips: tuple[tuple[float, int], ...] = ((0.0, 5),)
     pace: float = 1.0
@@ -84,6 +88,7 @@ class Recipe:
         average: decay of the exponential moving average of the weights, which is what is validated and saved; 0 takes
             the weights themselves.
         frozen_norms: batch norms keep their statistics, as the released STCN trains.
+        frozen: beginnings of the names of parameters that are not trained; batch norms there keep their statistics.
         bootstrap: share of all steps at which the loss begins, and ends, to narrow to the hardest pixels.
         correspondence: weight of the loss on where keys look (see the method's clip loss); 0 leaves it out.
         loss: further options of the method's clip loss, such as ``dice`` or an ablation.
@@ -109,6 +114,7 @@ class Recipe:
     accumulate: int = 1
     average: float = 0.998
     frozen_norms: bool = False
+    frozen: tuple[str, ...] = ()
     bootstrap: tuple[float, float] = (0.15, 0.5)
     correspondence: float = 0.0
     loss: Mapping[str, float] = field(default_factory=dict)
@@ -139,11 +145,19 @@ class Recipe:
         peak = self.learning_rate if stage.learning_rate is None else stage.learning_rate
         if stage.decay_at:
             return peak * 0.1 ** sum(within >= at for at in stage.decay_at)
+        if stage.fall is not None:
+            every, factor = stage.fall
+            return peak * factor ** (within // every)
         if step < self.warm_up:
             return peak * (step + 1) / self.warm_up
         progress = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
         share = self.final_rate + (1 - self.final_rate) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
         return peak * share
+
+    def decay(self, step: int) -> float:
+        """Weight decay of a step."""
+        own = self.stage(step).weight_decay
+        return self.weight_decay if own is None else own
 
     def loss_options(self, step: int) -> dict[str, float]:
         """Options of the clip loss at a step."""
@@ -165,6 +179,10 @@ class Recipe:
             shares = stage.objects or self.objects
             kinds = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
             falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}" if stage.decay_at else ""
+            if stage.fall is not None:
+                falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
+            if stage.weight_decay is not None:
+                falls += f", weight decay {stage.weight_decay:g}"
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
             special = f"; pace {stage.pace:g}" if stage.pace != 1 else ""
             special += "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
@@ -174,13 +192,15 @@ class Recipe:
             )
         cosine = (
             ""
-            if all(stage.decay_at for stage in self.stages)
+            if all(stage.decay_at or stage.fall for stage in self.stages)
             else (f"rate rises over {self.warm_up} steps, then falls by half a cosine to {self.final_rate:g} of it; ")
         )
         clipped = f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "gradients not clipped"
         averaged = f"weights averaged at {self.average:g}" if self.average else "weights not averaged"
         norms = "batch norms frozen" if self.frozen_norms else "batch norms trained"
         lines.append(f"  {self.optimiser}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
+        if self.frozen:
+            lines.append(f"  not trained: {', '.join(self.frozen)}")
         if self.trunk or self.trunk_rate != 1:
             lines.append(f"  trunk begins as {self.trunk or 'random'}, rate {self.trunk_rate:g} of the rest's")
         if self.loss or self.correspondence:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods import method_module
-from rotoscope.methods.recipe import Recipe
+from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.training.checkpoint import load_run, save_run
 from rotoscope.training.clips import Batch, StepBatches, step_loader
 from rotoscope.training.data import TrainingData
@@ -108,6 +108,7 @@ class Trainer:
         self.fabric = fabric or Fabric(accelerator="cpu", devices=1)
         self.data, self.validation_part = data.split()
         self.network = network
+        freeze(network, recipe.frozen)
         optimiser = _optimiser(network, recipe)
         self.teacher, self.optimizer = self.fabric.setup(Teacher(network, clip_loss), optimiser)
         self.device = self.fabric.device
@@ -136,7 +137,8 @@ class Trainer:
             return False
         facts = load_run(self.checkpoint, self.network, self.average, self.optimizer)
         ours = _plain(self.recipe)
-        differing = sorted(key for key in ours if key != "inference" and facts["recipe"].get(key) != ours[key])
+        theirs = _with_defaults(facts["recipe"])
+        differing = sorted(key for key in ours if key != "inference" and theirs.get(key) != ours[key])
         if differing:
             raise InputError(
                 f"{self.checkpoint}: was made with other settings ({', '.join(differing)}). "
@@ -209,10 +211,11 @@ class Trainer:
         recipe, fabric = self.recipe, self.fabric
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.step) * group["share"]
+            if group["weight_decay"]:
+                group["weight_decay"] = recipe.decay(self.step)
         torch.manual_seed((recipe.seed * 1_000_003 + self.step) * fabric.world_size + fabric.global_rank)
         self.network.train()
-        if recipe.frozen_norms:
-            freeze_norms(self.network)
+        hold_norms(self.network, recipe)
         self.optimizer.zero_grad(set_to_none=True)
         parts = batch.parts(recipe.accumulate)
         values: dict[str, float] = {}
@@ -290,10 +293,25 @@ def _mean(fabric: Fabric, value: float) -> float:
     return float(total)
 
 
-def freeze_norms(network: nn.Module) -> None:
-    """Put batch norms into evaluation, so that they neither use nor change the batch's statistics."""
-    for module in network.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+def freeze(network: nn.Module, frozen: tuple[str, ...]) -> None:
+    """Leave parameters whose names begin so out of training.
+
+    Raises:
+        InputError: no parameter's name begins so.
+    """
+    for beginning in frozen:
+        found = [parameter for name, parameter in network.named_parameters() if name.startswith(beginning)]
+        if not found:
+            raise InputError(f"frozen {beginning!r}: the network has no such part.")
+        for parameter in found:
+            parameter.requires_grad_(False)
+
+
+def hold_norms(network: nn.Module, recipe: Recipe) -> None:
+    """Put the recipe's frozen batch norms into evaluation: they neither use nor change the batch's statistics."""
+    for name, module in network.named_modules():
+        held = recipe.frozen_norms or f"{name}.".startswith(recipe.frozen)
+        if held and isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
 
 
@@ -302,6 +320,8 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     trunk: str = method_module(recipe.method, "training").TRUNK
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         share = recipe.trunk_rate if name.startswith(trunk) else 1.0
         decayed = recipe.optimiser == "adam" or parameter.ndim > 1
         groups.setdefault((share, recipe.weight_decay if decayed else 0.0), []).append(parameter)
@@ -312,13 +332,26 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return kind(listed, lr=recipe.learning_rate)
 
 
+def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint's recipe, with what it does not name, because it is older, as that was then: the defaults."""
+    whole = {**_defaults(Recipe), **saved}
+    whole["stages"] = [{**_defaults(Stage), **stage} for stage in whole["stages"]]
+    return whole
+
+
+def _defaults(kind: type[Recipe] | type[Stage]) -> dict[str, Any]:
+    given = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    made = {f.name: f.default_factory() for f in dataclasses.fields(kind) if callable(f.default_factory)}
+    return {name: _listed(value) for name, value in (given | made).items()}
+
+
 def _plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON would give it back."""
-
-    def listed(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: listed(item) for key, item in value.items()}
-        return [listed(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-    plain: dict[str, Any] = listed(dataclasses.asdict(recipe))
+    plain: dict[str, Any] = _listed(dataclasses.asdict(recipe))
     return plain
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _listed(item) for key, item in value.items()}
+    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -13,7 +13,7 @@ from rotoscope.methods import method_module
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.running import peak_memory
 from rotoscope.training.clips import Batch
-from rotoscope.training.loop import Teacher, freeze_norms
+from rotoscope.training.loop import Teacher, freeze, hold_norms
 from rotoscope.training.run import new_method
 
 STEPS = 10
@@ -54,6 +54,7 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
     """
     training: Any = method_module(recipe.method, "training")
     method: Any = new_method(recipe)
+    freeze(method.network, recipe.frozen)
     teacher = Teacher(method.network, training.clip_loss).to(device)
     optimiser = torch.optim.Adam(method.network.parameters(), lr=1e-6)
     costs = []
@@ -66,8 +67,7 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
         for _ in range(STEPS):
             begun = time.perf_counter()
             method.network.train()
-            if recipe.frozen_norms:
-                freeze_norms(method.network)
+            hold_norms(method.network, recipe)
             found = teacher(
                 normalise(batch.frames.to(device)),
                 batch.labels.to(device),

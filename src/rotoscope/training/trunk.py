@@ -11,8 +11,8 @@ from rotoscope.errors import InputError
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.catalogue import find, verified
-from rotoscope.weights.files import open_pickle
 from rotoscope.weights.load import open_file
+from rotoscope.weights.pickles import open_pickle
 
 IMAGENET = ("conv1.weight", "layer1.0.conv1.weight")
 """Entries that tell a bare residual network, in the names of torchvision, as ImageNet weights are released."""

@@ -96,6 +96,17 @@ CATALOGUE: dict[str, Entry] = {
             speed=3.1,
             config={"one_shot": False},
         ),
+        Entry(
+            name="agame",
+            method="agame",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=63.5,
+            summary="A-GAME as published (ResNet-101); give its authors' main_runfile_beta_best.pth.tar with --weights",
+            limits="objects that stay hidden long; look-alikes; time of the full-size network",
+            speed=0.27,
+        ),
     )
 }
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,6 +17,7 @@ from rotoscope.errors import CheckpointError
 from rotoscope.masks.atomic import atomic_write
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
+from rotoscope.weights.pickles import open_pickle
 
 FORMAT = "rotoscope-1"
 
@@ -96,18 +94,6 @@ def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]
     raise CheckpointError(
         f"{path}: is a folder without the files of a released checkpoint. Give the weights file itself."
     )
-
-
-def open_pickle(path: Path) -> Mapping[Any, Any]:
-    """A file of PyTorch's own format, opened without running anything in it."""
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: truncated, or not a checkpoint that can be opened safely ({reason}).") from None
-    if not isinstance(loaded, Mapping):
-        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a table of named tensors.")
-    return loaded
 
 
 def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:

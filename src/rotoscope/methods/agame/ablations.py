@@ -1,0 +1,26 @@
+"""The ablation table of the A-GAME paper."""
+
+from __future__ import annotations
+
+from rotoscope.methods.ablation import Ablation, Row
+
+ABLATIONS: dict[str, Ablation] = {
+    "agame": Ablation(
+        "agame",
+        "what each part of A-GAME gives (paper, ablation study), small network",
+        "agame",
+        (
+            Row("A-GAME"),
+            Row("no appearance module", settings=("config.appearance=none",)),
+            Row("no mask propagation", settings=("config.propagation=false",)),
+            Row("unimodal appearance", settings=("config.appearance=unimodal",)),
+            Row("no update", settings=("config.update_rate=0.0",)),
+            Row("softmax appearance classifier", settings=("config.appearance=softmax",)),
+            Row("no end-to-end", settings=("config.end_to_end=false",)),
+        ),
+        recipe="agame-small",
+    )
+}
+"""Tables by name. The last two rows are not in the released code; see :class:`Appearance
+<rotoscope.methods.agame.appearance.Appearance>` and :class:`~rotoscope.methods.agame.config.AGAMEConfig`. The paper's
+figures are not printed beside them: the facts sheet does not have them."""

@@ -1,0 +1,59 @@
+"""Sizes and choices of an A-GAME network; every ablation of the paper is a field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rotoscope.layers.resnet import Depth
+
+Appearance = Literal["mixture", "unimodal", "softmax", "none"]
+Recurrence = Literal["aggregated", "own", "coarse"]
+
+
+@dataclass(frozen=True)
+class AGAMEConfig:
+    """A-GAME (Johnander et al., CVPR 2019); the defaults are the released network.
+
+    Attributes:
+        depth: residual network of the encoder.
+        stages: of it; the fourth is dilated and stays at stride 16.
+        appearance_dim: channels of the features whose distribution is modelled.
+        propagation_dim: channels of the mask propagation, and of the first layer of the fusion.
+        decoder_dim: channels behind the fusion and of the upsampling.
+        coarse_kernel: side of the coarse predictor's kernel.
+        appearance: ``mixture``: two Gaussians each for background and target; ``unimodal``: one each; ``softmax``: a
+            linear softmax classifier instead; ``none``: nothing is modelled. See the appearance module.
+        mean_scores: scores are divided by ``appearance_dim``, so that they begin at the size of what they are fused
+            with; not in the released code, whose scores are hundreds below 0.
+        propagation: whether masks are propagated.
+        end_to_end: whether gradients flow through the fit of the appearance model, and with it through time; else the
+            features and masks that it is fitted to count as constants, and only scoring teaches.
+        update_rate: share of the newest frame in the appearance model; 0 keeps that of the given frame.
+        freeze_hidden: leave an object's appearance model as it is on frames where no pixel of it is seen. The released
+            code goes on, and forgets an object that stays hidden (facts, section 6).
+        recurrence: which mask the next frame takes: ``aggregated``: of all objects together, at full size (released
+            code for several objects); ``own``: of each object for itself, at full size (released code for DAVIS-2016);
+            ``coarse``: that of the coarse predictor, as in training.
+        predict_given: an object given after the first frame is also run on the frame it is given on, and the answer is
+            the prediction (released code); else the answer there is the given mask.
+        short_side: the network works on frames resized to this short side in pixels; None works at native size.
+        max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
+    """
+
+    depth: Depth = 101
+    stages: Literal[3, 4] = 4
+    appearance_dim: int = 512
+    propagation_dim: int = 512
+    decoder_dim: int = 128
+    coarse_kernel: int = 1
+    appearance: Appearance = "mixture"
+    mean_scores: bool = False
+    propagation: bool = True
+    end_to_end: bool = True
+    update_rate: float = 0.1
+    freeze_hidden: bool = False
+    recurrence: Recurrence = "aggregated"
+    predict_given: bool = False
+    short_side: int | None = None
+    max_short_side: int | None = 1088

@@ -1,0 +1,175 @@
+"""Losses of one training clip of A-GAME, and its recipes (Johnander et al., CVPR 2019; released code: facts, 13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotoscope.methods.agame.heads import enlarge
+from rotoscope.methods.agame.network import (
+    STRIDE,
+    AGAMENetwork,
+    FrameFeatures,
+    aggregate_pairs,
+    shrink,
+    with_background,
+)
+from rotoscope.methods.recipe import Recipe, Stage
+
+TRUNK = "backbone."
+"""Where the network keeps its image encoder."""
+
+SMALL = {
+    "depth": 18,
+    "stages": 3,
+    "appearance_dim": 128,
+    "propagation_dim": 128,
+    "decoder_dim": 64,
+    "mean_scores": True,
+}
+"""Sizes of ``agame-small``: heads of a quarter and half the width on a ResNet-18 up to its third stage, all of which
+``stcn-small`` has learnt; a fourth would be two thirds of the network, and begin at random."""
+
+FROZEN = tuple(f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3"))
+"""What the released code does not train: of the backbone, all but its last stage."""
+
+ALPHA_EPOCH, BETA_EPOCH = 800, 59
+"""Steps of an epoch: every training sequence of DAVIS-2017 and of YouTube-VOS's 720x1280 ones once, about 3,200 by four
+clips; 118 draws by two."""
+
+RECIPES: dict[str, Recipe] = {
+    "agame-small": Recipe(
+        name="agame-small",
+        method="agame",
+        config=SMALL,
+        stages=(Stage(1000, 160, 4, 4), Stage(1400, 192, 5, 3)),
+        trunk="stcn-small",
+        trunk_rate=0.3,
+        objects=(0.4, 0.4, 0.2),
+        learning_rate=1e-3,
+        inference={"max_short_side": 320},
+    ),
+    "agame": Recipe(
+        name="agame",
+        method="agame",
+        config={},
+        stages=(
+            Stage(
+                160 * ALPHA_EPOCH,
+                320,
+                8,
+                4,
+                "videos",
+                (1.0,),
+                1e-4,
+                fall=(ALPHA_EPOCH, 0.975),
+                weight_decay=1e-5,
+                skips=((0.0, 0),),
+            ),
+            Stage(
+                100 * BETA_EPOCH,
+                640,
+                14,
+                2,
+                "videos",
+                (1.0,),
+                1e-5,
+                fall=(BETA_EPOCH, 0.985),
+                weight_decay=1e-6,
+                skips=((0.0, 0),),
+                loss={"auxiliary": 0.0},
+            ),
+        ),
+        optimiser="adam",
+        weight_decay=1e-5,
+        clip_norm=0.0,
+        average=0.0,
+        frozen=FROZEN,
+        validate_every=ALPHA_EPOCH,
+    ),
+}
+"""Recipes by name. ``agame`` is the published one: half and full resolution, 240x432 and 480x864, as squares of about
+their area; begin its trunk with ImageNet weights: ``--set trunk=FILE``. SynthVOS clips, which its authors say made no
+difference, are ``--set stages=…:synthvos``. ``agame-small`` begins with the trunk of ``stcn-small`` and
+trains on synthetic clips of up to three objects."""
+
+
+@dataclass(frozen=True)
+class ClipLoss:
+    """What a training clip gives.
+
+    Attributes:
+        loss: scalar to minimise.
+        parts: named scalars for the log.
+        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
+    """
+
+    loss: Tensor
+    parts: dict[str, float]
+    probabilities: Tensor
+
+
+def clip_loss(
+    network: AGAMENetwork,
+    images: Tensor,
+    labels: Tensor,
+    objects: int,
+    *,
+    hardest: float = 1.0,
+    places: Tensor | None = None,
+    correspondence: float = 0.0,
+    auxiliary: float = 1.0,
+) -> ClipLoss:
+    """Follow the objects of the first frame through clips; gradients flow through masks and appearance models.
+
+    Each object is a sample of its own against its background; an object that is not in the first frame is left out. The
+    next frame takes the coarse mask, as the released training does.
+
+    Args:
+        network: what is trained.
+        images: normalised RGB, ``[B, T, 3, H, W]``; H and W multiples of 16.
+        labels: int64 ``[B, T, H, W]`` in [0, objects].
+        objects: slots ``N``.
+        hardest, places, correspondence: not used by A-GAME.
+        auxiliary: weight of the loss on the coarse mask; 0 in the released second stage.
+    Returns: the mean over all frames, the first included: its answer is its given mask and costs nothing, so that the
+        others weigh ``(T - 1) / T``.
+    """
+    batch, frames = labels.shape[:2]
+    targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].float()  # [B, T, N, H, W]
+    there = targets[:, 0].sum(dim=(2, 3)) > 0
+    there = there | ~there.any()  # with no object at all, nothing is to stay nothing
+    clips, slots = there.nonzero(as_tuple=True)
+    memory = network.begin(_of(network, images[:, 0], clips), shrink(with_background(targets[clips, 0, slots])))
+    rate = memory.previous.new_full((len(clips),), network.update_rate)
+    main, coarse, answers = [], [], []
+    for t in range(1, frames):
+        features = _of(network, images[:, t], clips)
+        answer = network.segment(features, memory)
+        truth = targets[clips, t, slots].long()
+        main.append(F.cross_entropy(answer.final, truth))
+        coarse.append(F.nll_loss(enlarge(torch.log_softmax(answer.coarse, dim=1), STRIDE), truth))
+        answers.append(_joined(answer.final.detach(), clips, slots, (batch, objects)))
+        if t < frames - 1:
+            memory = network.update(features, memory, torch.softmax(answer.coarse, dim=1), rate)
+    losses = {"main": torch.stack(main).sum() / frames, "auxiliary": torch.stack(coarse).sum() / frames}
+    loss = losses["main"] + auxiliary * losses["auxiliary"] if auxiliary else losses["main"]
+    return ClipLoss(loss, {name: value.item() for name, value in losses.items()}, torch.stack(answers, dim=1))
+
+
+def _of(network: AGAMENetwork, image: Tensor, clips: Tensor) -> FrameFeatures:
+    """Features of a frame of each clip, for each object of it; batch norms see the frames, not the objects."""
+    features = network.encode(image)
+    one_each = torch.equal(clips, torch.arange(len(image), device=clips.device))
+    return features if one_each else features.select(clips)
+
+
+def _joined(logits: Tensor, clips: Tensor, slots: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Aggregated probabilities ``[B, 1 + N, H, W]``; slots without an object are background."""
+    pairs = logits.new_zeros(*shape, *logits.shape[1:])
+    pairs[:, :, 0] = 1
+    pairs[clips, slots] = torch.softmax(logits, dim=1)
+    return aggregate_pairs(pairs)
