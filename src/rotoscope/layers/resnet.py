@@ -76,6 +76,7 @@ class ResNet(nn.Module):
         stages: how many of the four stages to build; 3 ends at stride 16, 4 at stride 32.
         channels_in: channels of the input, 3 for RGB.
         width: channels of the first convolution, 64 as published.
+        last_width: planes of the fourth stage, where two thirds of a small network are; 8 times ``width`` if None.
         bias: whether the convolutions have a bias (STCN's value encoder does).
         output_stride: no stage goes beyond it. A stage that would halve the picture once more keeps its size and
             dilates instead: the 3x3 convolution that gives up its stride keeps the dilation that came before it, all
@@ -89,6 +90,7 @@ class ResNet(nn.Module):
         stages: int = 4,
         channels_in: int = 3,
         width: int = 64,
+        last_width: int | None = None,
         bias: bool = False,
         output_stride: OutputStride = 32,
     ) -> None:
@@ -100,7 +102,7 @@ class ResNet(nn.Module):
         self.stages = stages
         channels, dilation = width, 1
         for stage in range(stages):
-            planes = width * 2**stage
+            planes = last_width if last_width is not None and stage == 3 else width * 2**stage
             stride, before = (2 if stage else 1), dilation
             if 2 ** (2 + stage) > output_stride:
                 stride, dilation = 1, 2 * dilation

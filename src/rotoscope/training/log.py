@@ -36,9 +36,10 @@ class TrainingLog:
             path = self.folder / LOG
             _truncate(path, self.step)
             self._file = path.open("a", newline="")
-            self._csv = csv.writer(self._file)
+            self._columns = _header(path) or COLUMNS  # a run begun by an older version keeps its columns
+            self._csv = csv.DictWriter(self._file, self._columns, extrasaction="ignore", lineterminator="\n")
             if self._file.tell() == 0:
-                self._csv.writerow(COLUMNS)
+                self._csv.writeheader()
             self._board: Any = SummaryWriter(str(self.folder / "events"), purge_step=self.step)
         return self
 
@@ -51,9 +52,17 @@ class TrainingLog:
         """Write a line."""
         if not self.writes:
             return
-        scores = ["" if score is None else f"{score:.4f}" for score in (line.validation_j, line.dataset_j)]
-        parts = [f"{line.parts.get(name, float('nan')):.5f}" for name in PARTS]
-        self._csv.writerow([line.step, f"{line.loss:.5f}", *parts, f"{line.rate:.3g}", f"{line.seconds:.3f}", *scores])
+        scores = {"validation_j": line.validation_j, "dataset_j": line.dataset_j}
+        self._csv.writerow(
+            {
+                "step": line.step,
+                "loss": f"{line.loss:.5f}",
+                **{name: f"{line.parts.get(name, float('nan')):.5f}" for name in PARTS},
+                "rate": f"{line.rate:.3g}",
+                "seconds": f"{line.seconds:.3f}",
+                **{name: "" if score is None else f"{score:.4f}" for name, score in scores.items()},
+            }
+        )
         self._file.flush()
         self._board.add_scalar("train/loss", line.loss, line.step)
         for name, value in line.parts.items():
@@ -62,6 +71,14 @@ class TrainingLog:
         for name, score in (("validation/J", line.validation_j), ("validation/data set", line.dataset_j)):
             if score is not None:
                 self._board.add_scalar(name, score, line.step)
+
+
+def _header(path: Path) -> list[str]:
+    """Columns of a log that is there."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as handle:
+        return next(csv.reader(handle), [])
 
 
 def _truncate(path: Path, step: int) -> None:

@@ -19,6 +19,7 @@ class RVOSConfig:
 
     Attributes:
         depth: residual network of the encoder.
+        last_width: planes of the encoder's fourth stage; the depth's own if None.
         hidden: channels of the coarsest ConvLSTM; the next have 1/2, 1/4, 1/8 of it.
         kernel: side of the ConvLSTMs' kernels.
         one_shot: the decoder takes each object's previous mask; else objects are found without any (zero-shot).
@@ -35,6 +36,7 @@ class RVOSConfig:
     """
 
     depth: Depth = 101
+    last_width: int | None = None
     hidden: int = 128
     kernel: int = 3
     one_shot: bool = True

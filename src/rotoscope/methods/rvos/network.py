@@ -56,7 +56,7 @@ class RVOSNetwork(nn.Module):
         super().__init__()
         self.one_shot = config.one_shot
         self.recurrence = config.recurrence  # that it is trained with
-        self.encoder = ResNet(config.depth, stages=4)
+        self.encoder = ResNet(config.depth, stages=4, last_width=config.last_width)
         width = config.hidden
         shown = (width, width, width // 2, width // 4)  # channels of the four projected skips, coarsest first
         self.skips = nn.ModuleList(

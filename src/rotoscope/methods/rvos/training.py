@@ -17,8 +17,8 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, resize, run_fra
 
 TRUNK = "encoder."
 """Where the network keeps its image encoder."""
-SMALL = {"depth": 18, "size": (192, 336)}
-"""Sizes of ``rvos-small``: a ResNet-18 trunk, and a smaller picture."""
+SMALL = {"depth": 18, "last_width": 256, "size": (192, 336)}
+"""Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
 FORBIDDEN = 10.0
 """Cost of a pair that must not match."""
