@@ -16,7 +16,16 @@ class RVOS(Method):
     """RVOS (Ventura et al., CVPR 2019), one-shot or zero-shot by its config."""
 
     config_class = RVOSConfig
-    inference_options = ("size", "keep_aspect", "first_mask_again", "merging", "objectness", "recurrence", "slots")
+    inference_options = (
+        "size",
+        "keep_aspect",
+        "first_mask_again",
+        "carry",
+        "merging",
+        "objectness",
+        "recurrence",
+        "slots",
+    )
     config: RVOSConfig
 
     def __init__(self, config: RVOSConfig | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from rotoscope.errors import InputError
 from rotoscope.layers.resnet import Depth
 
+Carry = Literal["soft", "hard"]
 Merging = Literal["soft", "published"]
 Recurrence = Literal["spatial-temporal", "spatial", "temporal"]
 
@@ -30,6 +31,8 @@ class RVOSConfig:
         keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 16.
         slots: objects that zero-shot looks for.
         first_mask_again: one-shot gives the first frame's masks once more on the second (released code).
+        carry: the mask that one-shot hands to the next frame: ``soft`` probabilities (released code), or ``hard``, cut
+            at 0.5, which cannot fade from frame to frame.
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` cuts at 0.5
             and paints, the best match of the first frame on top.
         objectness: zero-shot slots less sure of themselves than this are no objects; see the session.
@@ -45,6 +48,7 @@ class RVOSConfig:
     keep_aspect: bool = False
     slots: int = 10
     first_mask_again: bool = True
+    carry: Carry = "soft"
     merging: Merging = "soft"
     objectness: float = 0.5
 
@@ -55,6 +59,7 @@ class RVOSConfig:
             InputError: an option out of its range.
         """
         for name, value, known in (
+            ("carry", self.carry, get_args(Carry)),
             ("merging", self.merging, get_args(Merging)),
             ("recurrence", self.recurrence, get_args(Recurrence)),
         ):

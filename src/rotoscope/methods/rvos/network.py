@@ -55,7 +55,7 @@ class RVOSNetwork(nn.Module):
     def __init__(self, config: RVOSConfig) -> None:
         super().__init__()
         self.one_shot = config.one_shot
-        self.recurrence = config.recurrence  # that it is trained with
+        self.recurrence, self.carry = config.recurrence, config.carry  # that it is trained with
         self.encoder = ResNet(config.depth, stages=4, last_width=config.last_width)
         width = config.hidden
         shown = (width, width, width // 2, width // 4)  # channels of the four projected skips, coarsest first
@@ -131,6 +131,11 @@ def mask_pyramid(masks: Tensor) -> Pyramid:
         masks = F.max_pool2d(masks, 2, 2, ceil_mode=True)
         halved.append(masks)
     return halved[:0:-1]
+
+
+def carried(masks: Tensor, carry: str) -> Tensor:
+    """What the next frame is told of masks ``[..., H, W]`` in [0, 1]; see ``carry`` of the config."""
+    return (masks > 0.5).to(masks.dtype) if carry == "hard" else masks
 
 
 def run_frame(

@@ -18,7 +18,7 @@ from rotoscope.layers.assignment import FirstFrameAssignment
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.base import Prediction, Session
 from rotoscope.methods.rvos.config import RVOSConfig
-from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, resize, run_frame
+from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 from rotoscope.video.frame import Frame
 
 LEAST_SHARE = 1e-3
@@ -157,7 +157,7 @@ class RVOSSession(Session):
         """The masks for the next frame: what was predicted, but once more those of the first frame."""
         self._repeat = begun and self.config.first_mask_again
         if not self._repeat:
-            self._masks = found
+            self._masks = carried(found, self.config.carry)
 
     def _answer(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
         size = (frame.size[1], frame.size[0])

@@ -13,7 +13,7 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
 from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, resize, run_frame
+from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 
 TRUNK = "encoder."
 """Where the network keeps its image encoder."""
@@ -52,8 +52,8 @@ RECIPES: dict[str, Recipe] = {
         config=SMALL,
         stages=(
             Stage(500, 160, 4, 4, pace=0.35, loss=TRUE),
-            Stage(1200, 160, 5, 4, pace=0.35),
-            Stage(700, 192, 6, 3, pace=0.5),
+            Stage(1100, 160, 5, 4, pace=0.35),
+            Stage(900, 160, 10, 2, learning_rate=6e-4, pace=0.35),
         ),
         inference={"keep_aspect": True},
         trunk="stcn-small",
@@ -66,9 +66,9 @@ RECIPES: dict[str, Recipe] = {
         name="rvos-small-zeroshot",
         method="rvos",
         config={**SMALL, "one_shot": False},
-        stages=(Stage(1000, 160, 3, 4, "salient", pace=0.35), Stage(600, 192, 4, 3, "salient", pace=0.35)),
+        stages=(Stage(700, 160, 3, 4, "salient", pace=0.35), Stage(400, 192, 4, 3, "salient", pace=0.35)),
         inference={"keep_aspect": True},
-        trunk="stcn-small",
+        trunk="rvos-small",
         trunk_rate=0.5,
         objects=(0.3, 0.3, 0.2, 0.1, 0.1),
         learning_rate=1e-3,
@@ -155,7 +155,7 @@ def run_clip(
         before = [state.hidden for state in states]
         full = resize(logits.float(), images.shape[-2:])  # the losses and the matching want full precision
         if inferred:
-            masks = torch.sigmoid(full).detach()
+            masks = carried(torch.sigmoid(full).detach(), network.carry)
         if not network.one_shot and truth_of is None:
             cost = matching_cost(full.detach(), truth[:, 0], weight, any_slot)
             truth_of = assign(cost)
