@@ -78,6 +78,7 @@ class Recipe:
             networks do not share begins at random.
         trunk_rate: the image encoder's learning rate, as a share of the rest's.
         objects: chance of a step with 1, 2, 3 … objects.
+        pace: multiplies the stages' pace.
         optimiser: ``adamw``, or ``adam`` (whose weight decay is part of the gradient).
         learning_rate: its peak, after the warm-up.
         warm_up: steps of the linear warm-up.
@@ -105,6 +106,7 @@ class Recipe:
     trunk: str = ""
     trunk_rate: float = 1.0
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
+    pace: float = 1.0
     optimiser: Literal["adamw", "adam"] = "adamw"
     learning_rate: float = 4e-4
     warm_up: int = 200
@@ -184,7 +186,7 @@ class Recipe:
             if stage.weight_decay is not None:
                 falls += f", weight decay {stage.weight_decay:g}"
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
-            special = f"; pace {stage.pace:g}" if stage.pace != 1 else ""
+            special = f"; pace {stage.pace * self.pace:g}" if stage.pace * self.pace != 1 else ""
             special += "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
             lines.append(
                 f"  {stage.steps} steps on {stage.source}: {stage.batch} clips of {stage.frames} frames at "

@@ -61,7 +61,7 @@ class StepBatches(Dataset[Batch]):
         rng = np.random.default_rng((self.recipe.seed, step))
         chances = np.array(stage.objects or self.recipe.objects)
         objects = int(rng.choice(len(chances), p=chances / chances.sum())) + 1
-        shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within), stage.pace)
+        shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within), stage.pace * self.recipe.pace)
         source = self.sources[stage.source]
         slots = range(self.process * stage.batch, (self.process + 1) * stage.batch)
         return stacked(

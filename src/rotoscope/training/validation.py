@@ -27,7 +27,7 @@ def synthetic_j(
     last = recipe.stages[-1]
     scores: list[Tensor] = []
     for objects in (1, 2):
-        config = SyntheticConfig(size=last.size, frames=FRAMES, objects=objects, pace=last.pace)
+        config = SyntheticConfig(size=last.size, frames=FRAMES, objects=objects, pace=last.pace * recipe.pace)
         clips = SyntheticClips(photographs, config, seed=recipe.seed + 1)
         count = recipe.validation_clips // 2
         for start in range(0, count, 4):
