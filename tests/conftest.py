@@ -22,6 +22,14 @@ TINY = {
         "mem_every": 2,
     },
     "rvos": {"depth": 18, "hidden": 16, "size": (32, 48)},
+    "capsulevos": {
+        "width": 2,
+        "video_types": 3,
+        "frame_types": 2,
+        "types": 4,
+        "size": (64, 96),
+        "crop": (32, 32),
+    },
 }
 """Sizes of a network of each method that runs in no time; a new method adds its line."""
 

@@ -13,6 +13,7 @@ from rotoscope.methods.base import Method
 METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
     "rvos": "rotoscope.methods.rvos:RVOS",
+    "capsulevos": "rotoscope.methods.capsulevos:CapsuleVOS",
 }
 """Name of a method and where its class is."""
 

@@ -75,6 +75,7 @@ class Recipe:
         trunk_rate: the image encoder's learning rate, as a share of the rest's.
         objects: chance of a step with 1, 2, 3 … objects.
         optimiser: ``adamw``, or ``adam`` (whose weight decay is part of the gradient).
+        betas, epsilon: of the optimiser; PyTorch's own unless a paper says otherwise.
         learning_rate: its peak, after the warm-up.
         warm_up: steps of the linear warm-up.
         final_rate: share of the peak that the cosine ends at.
@@ -101,6 +102,8 @@ class Recipe:
     trunk_rate: float = 1.0
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
     optimiser: Literal["adamw", "adam"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
     learning_rate: float = 4e-4
     warm_up: int = 200
     final_rate: float = 0.01
@@ -180,7 +183,10 @@ class Recipe:
         clipped = f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "gradients not clipped"
         averaged = f"weights averaged at {self.average:g}" if self.average else "weights not averaged"
         norms = "batch norms frozen" if self.frozen_norms else "batch norms trained"
-        lines.append(f"  {self.optimiser}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
+        kind = str(self.optimiser)
+        if self.betas != (0.9, 0.999) or self.epsilon != 1e-8:
+            kind += f" (betas {self.betas[0]:g} and {self.betas[1]:g}, epsilon {self.epsilon:g})"
+        lines.append(f"  {kind}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
         if self.trunk or self.trunk_rate != 1:
             lines.append(f"  trunk begins as {self.trunk or 'random'}, rate {self.trunk_rate:g} of the rest's")
         if self.loss or self.correspondence:

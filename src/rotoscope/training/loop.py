@@ -25,6 +25,8 @@ from rotoscope.training.validation import synthetic_j
 
 CHECKPOINT = "checkpoint.safetensors"
 SCORES = ("validation_j", "dataset_j")
+OLDER = {"betas": [0.9, 0.999], "epsilon": 1e-8}
+"""What recipes meant before they named it: runs that are older go on."""
 
 
 class Lesson(Protocol):
@@ -136,7 +138,8 @@ class Trainer:
             return False
         facts = load_run(self.checkpoint, self.network, self.average, self.optimizer)
         ours = _plain(self.recipe)
-        differing = sorted(key for key in ours if key != "inference" and facts["recipe"].get(key) != ours[key])
+        theirs = OLDER | facts["recipe"]
+        differing = sorted(key for key in ours if key != "inference" and theirs.get(key) != ours[key])
         if differing:
             raise InputError(
                 f"{self.checkpoint}: was made with other settings ({', '.join(differing)}). "
@@ -309,7 +312,7 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": parameters, "weight_decay": decay, "share": share} for (share, decay), parameters in groups.items()
     ]
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return kind(listed, lr=recipe.learning_rate)
+    return kind(listed, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.epsilon)
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
