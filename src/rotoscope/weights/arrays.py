@@ -52,7 +52,7 @@ def read_tensorflow(prefix: Path) -> dict[str, Tensor]:
     except ModuleNotFoundError:
         raise InputError(
             f"{prefix}: is a TensorFlow checkpoint, and TensorFlow is not installed. Install rotoscope[tensorflow], or "
-            "convert the file once where it is: rotoscope convert."
+            "run rotoscope convert where it is and bring the result."
         ) from None
     try:
         reader = tensorflow.train.load_checkpoint(str(prefix))
