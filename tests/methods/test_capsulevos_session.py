@@ -14,7 +14,7 @@ from rotoscope.methods.base import Prediction, Session
 from rotoscope.methods.capsulevos import CapsuleVOS, CapsuleVOSConfig
 from rotoscope.methods.capsulevos.network import run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste, resize
-from rotoscope.methods.capsulevos.session import shrunk, winners
+from rotoscope.methods.capsulevos.tracks import shrunk, winners
 from rotoscope.methods.capsulevos.training import clip_loss, true_region
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of
 from rotoscope.segmenting import segment
