@@ -23,6 +23,14 @@ TINY = {
     },
     "rvos": {"depth": 18, "hidden": 16, "size": (32, 48)},
     "agame": {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
+    "capsulevos": {
+        "width": 2,
+        "video_types": 3,
+        "frame_types": 2,
+        "types": 4,
+        "size": (64, 96),
+        "crop": (32, 32),
+    },
 }
 """Sizes of a network of each method that runs in no time; a new method adds its line."""
 

@@ -33,29 +33,27 @@ def test_frames_before_the_first_mask_have_no_object(any_method: Method, clip: n
     assert not early.labels.any()
     assert early.probabilities.shape == (1, 48, 64)
     session.add({9: mask})
-    assert session.push(clip[1])[0].object_ids == (9,)
+    assert (session.push(clip[1]) + session.finish())[0].object_ids == (9,)
 
 
 def test_a_late_object_joins_and_keeps_its_mask(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     session = any_method.session()
     session.add({1: mask})
-    for frame in clip[:3]:
-        session.push(frame)
+    found = [prediction for frame in clip[:3] for prediction in session.push(frame)]
     session.add({300: ~mask})
-    joined = session.push(clip[3])[0]
-    assert joined.object_ids == (1, 300)
-    assert np.array_equal(joined.labels == 300, ~mask)
-    assert session.push(clip[4])[0].object_ids == (1, 300)
+    found += session.push(clip[3]) + session.push(clip[4]) + session.finish()
+    assert [prediction.object_ids for prediction in found] == [(1,)] * 3 + [(1, 300)] * 2
+    assert np.array_equal(found[3].labels == 300, ~mask)
 
 
 def test_a_correction_replaces_and_changes_what_follows(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     plain = run(any_method, clip, {1: mask})
     session = any_method.session()
     session.add({1: mask})
-    found = [session.push(frame)[0] for frame in clip[:4]]
+    found = [prediction for frame in clip[:4] for prediction in session.push(frame)]
     other = np.roll(mask, 20, axis=1)
     session.add({1: other})
-    found += [session.push(frame)[0] for frame in clip[4:]]
+    found += [prediction for frame in clip[4:] for prediction in session.push(frame)] + session.finish()
     assert torch.equal(found[3].probabilities, plain[3].probabilities)
     assert np.array_equal(found[4].labels == 1, other)
     assert not torch.equal(found[5].probabilities, plain[5].probabilities)
@@ -65,14 +63,14 @@ def test_a_correction_replaces_and_changes_what_follows(any_method: Method, clip
 def test_removing_an_object(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     session = any_method.session()
     session.add({1: mask, 2: ~mask})
-    session.push(clip[0])
-    session.push(clip[1])
+    found = session.push(clip[0]) + session.push(clip[1])
     session.remove(2)
-    assert session.push(clip[2])[0].object_ids == (1,)
+    found += session.push(clip[2])
     session.remove(1)
-    assert session.push(clip[3])[0].object_ids == ()
+    found += session.push(clip[3])
     session.add({5: mask})
-    assert session.push(clip[4])[0].object_ids == (5,)
+    found += session.push(clip[4]) + session.finish()
+    assert [prediction.object_ids for prediction in found] == [(1, 2), (1, 2), (1,), (), (5,)]
 
 
 def test_an_empty_and_a_one_pixel_mask(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:

@@ -15,3 +15,10 @@ def normalise(image: Tensor) -> Tensor:
     mean = torch.tensor(MEAN, device=image.device)[:, None, None]
     std = torch.tensor(STD, device=image.device)[:, None, None]
     return (scaled - mean) / std
+
+
+def denormalise(image: Tensor) -> Tensor:
+    """Back to RGB in [0, 1], for networks that take images as they are: the inverse of :func:`normalise`."""
+    mean = torch.tensor(MEAN, device=image.device)[:, None, None]
+    std = torch.tensor(STD, device=image.device)[:, None, None]
+    return image * std + mean

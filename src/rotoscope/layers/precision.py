@@ -49,6 +49,9 @@ def prepare(model: nn.Module, precision: str, *, bfloat16: bool) -> None:
     if precision == "exact":
         return
     fold_batch_norms(model)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in model.parameters():  # those of 3-D convolutions have a layout of their own
+        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(parameter.ndim)
+        if layout is not None:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
     if bfloat16:
         model.to(torch.bfloat16)

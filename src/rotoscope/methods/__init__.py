@@ -14,6 +14,7 @@ METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
     "rvos": "rotoscope.methods.rvos:RVOS",
     "agame": "rotoscope.methods.agame:AGAME",
+    "capsulevos": "rotoscope.methods.capsulevos:CapsuleVOS",
 }
 """Name of a method and where its class is."""
 

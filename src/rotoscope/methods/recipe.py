@@ -80,6 +80,7 @@ class Recipe:
         objects: chance of a step with 1, 2, 3 … objects.
         pace: multiplies the stages' pace.
         optimiser: ``adamw``, or ``adam`` (whose weight decay is part of the gradient).
+        betas, epsilon: of the optimiser; PyTorch's own unless a paper says otherwise.
         learning_rate: its peak, after the warm-up.
         warm_up: steps of the linear warm-up.
         final_rate: share of the peak that the cosine ends at.
@@ -108,6 +109,8 @@ class Recipe:
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
     pace: float = 1.0
     optimiser: Literal["adamw", "adam"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
     learning_rate: float = 4e-4
     warm_up: int = 200
     final_rate: float = 0.01
@@ -200,7 +203,10 @@ class Recipe:
         clipped = f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "gradients not clipped"
         averaged = f"weights averaged at {self.average:g}" if self.average else "weights not averaged"
         norms = "batch norms frozen" if self.frozen_norms else "batch norms trained"
-        lines.append(f"  {self.optimiser}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
+        kind = str(self.optimiser)
+        if self.betas != (0.9, 0.999) or self.epsilon != 1e-8:
+            kind += f" (betas {self.betas[0]:g} and {self.betas[1]:g}, epsilon {self.epsilon:g})"
+        lines.append(f"  {kind}, {cosine}weight decay {self.weight_decay:g}, {clipped}, {averaged}, {norms}")
         if self.frozen:
             lines.append(f"  not trained: {', '.join(self.frozen)}")
         if self.trunk or self.trunk_rate != 1:

@@ -329,7 +329,7 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": parameters, "weight_decay": decay, "share": share} for (share, decay), parameters in groups.items()
     ]
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return kind(listed, lr=recipe.learning_rate)
+    return kind(listed, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.epsilon)
 
 
 def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:

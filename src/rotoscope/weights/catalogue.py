@@ -107,6 +107,17 @@ CATALOGUE: dict[str, Entry] = {
             limits="objects that stay hidden long; look-alikes; time of the full-size network",
             speed=0.27,
         ),
+        Entry(
+            name="capsulevos",
+            method="capsulevos",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=23.2,
+            summary="CapsuleVOS as published, eight frames at once; give its authors' checkpoint with --weights",
+            limits="answers up to seven frames late; objects run one after another; time of the full-size network",
+            speed=1.8,
+        ),
     )
 }
 

@@ -17,6 +17,7 @@ from rotoscope.errors import CheckpointError
 from rotoscope.masks.atomic import atomic_write
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
+from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
 from rotoscope.weights.pickles import open_pickle
 
 FORMAT = "rotoscope-1"
@@ -61,14 +62,20 @@ def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
 
 
 def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]]:
-    """Read a PyTorch checkpoint, unwrapped; find out whose it is by its names unless told.
+    """Read a checkpoint of PyTorch, NumPy or TensorFlow, unwrapped; find out whose it is by its names unless told.
 
     Raises:
         CheckpointError: truncated, unsafe, or of no known network.
+        InputError: of TensorFlow, which is not installed.
     """
+    prefix = tensorflow_prefix(path)
     if path.is_dir():
         return _read_folder(path, method)
-    loaded = open_pickle(path)
+    loaded: Mapping[Any, Any]
+    if prefix is not None:
+        loaded = read_tensorflow(prefix)
+    else:
+        loaded = read_npz(path) if path.suffix == ".npz" else open_pickle(path)
     for name in [method] if method else METHODS:
         official = method_module(name, "official")
         state = official.unwrap(loaded)

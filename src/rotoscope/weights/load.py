@@ -12,6 +12,7 @@ from rotoscope.errors import CheckpointError, InputError
 from rotoscope.layers.precision import has_native_bfloat16, prepare
 from rotoscope.methods import method_class
 from rotoscope.methods.base import Method
+from rotoscope.weights.arrays import tensorflow_prefix
 from rotoscope.weights.catalogue import find, verified
 from rotoscope.weights.files import fill, from_official, read_official, read_own
 
@@ -29,7 +30,8 @@ def load(
 
     Args:
         name_or_path: a name that ``rotoscope methods`` lists, a file of ours (safetensors), or a checkpoint that a
-            method's authors released: a file, or a folder of files (RVOS).
+            method's authors released: a file, a folder of files (RVOS), or a TensorFlow checkpoint by the part of its
+            name before ``.index`` (CapsuleVOS; needs TensorFlow).
         method: which method a released checkpoint is of; found out by its names if left out.
         device: ``auto`` (CUDA, then MPS, then CPU), or a device of PyTorch such as ``cuda:1``.
         precision: ``exact`` is float32 and gives the reference numbers; ``fast`` folds batch norms, uses the
@@ -44,8 +46,8 @@ def load(
         raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
     target = find_device(device)
     path = Path(name_or_path)
-    if not path.exists():
-        if path.suffix in (".pth", ".pt", ".safetensors", ".ckpt"):
+    if not path.exists() and tensorflow_prefix(path) is None:
+        if path.suffix in (".pth", ".pt", ".safetensors", ".ckpt", ".npz", ".index"):
             raise InputError(f"{path}: no such weights file.")
         path = verified(find(str(name_or_path)))
     model = open_file(path, method)

@@ -1,0 +1,121 @@
+"""What describes a clip (the video branch), what describes the object in its first frame (the frame branch), and what
+turns capsules back into masks (the decoder)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotoscope.methods.capsulevos.capsules import Capsules, PrimaryCapsules
+from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
+from rotoscope.methods.capsulevos.convolution import (
+    ConvLSTMCell,
+    LSTMState,
+    SameConv2d,
+    SameConv3d,
+    SameConvTranspose3d,
+)
+
+VIDEO = ((1, 2, 1), (2, 4, 2), (8, 8, 1), (8, 8, 2), (16, 16, 1), (16, 16, 1))
+"""Of each (2+1)-D convolution: channels in space and in time as multiples of the width, stride in space."""
+FRAME = ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1))
+"""Of each convolution of the frame branch: channels as a multiple of the width, stride."""
+DECODER = (4, 4, 8, 8, 4)
+"""Channels of the five transposed convolutions, as multiples of the width."""
+
+
+class FactorisedConv(nn.Module):
+    """A (2+1)-D convolution: 3x3 in space, then 3 in time, a ReLU after each."""
+
+    def __init__(self, channels_in: int, inside: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.space = SameConv3d(channels_in, inside, (1, 3, 3), (1, stride, stride))
+        self.time = SameConv3d(inside, channels, (3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels_in, T, H, W]`` to ``[B, channels, T, H / stride, W / stride]``."""
+        return F.relu(self.time(F.relu(self.space(x))))
+
+
+class VideoBranch(nn.Module):
+    """Six (2+1)-D convolutions and the clip's primary capsules."""
+
+    def __init__(self, config: CapsuleVOSConfig) -> None:
+        super().__init__()
+        layers, before = [], 3
+        for inside, channels, stride in VIDEO:
+            layers.append(FactorisedConv(before, inside * config.width, channels * config.width, stride))
+            before = channels * config.width
+        self.convs = nn.Sequential(*layers)
+        self.capsules = PrimaryCapsules(before, config.video_types, config.capsules)
+
+    def forward(self, clip: Tensor) -> Capsules:
+        """RGB in [0, 1], ``[B, 3, T, H, W]``, to capsules of ``[T, H / 8, W / 8]``."""
+        out: Capsules = self.capsules(self.convs(clip))
+        return out
+
+
+class FrameBranch(nn.Module):
+    """The first frame with its mask, what was seen of the object in the clips before, and the frame's capsules."""
+
+    def __init__(self, config: CapsuleVOSConfig) -> None:
+        super().__init__()
+        layers, before = [], 4
+        for channels, stride in FRAME:
+            layers += [SameConv2d(before, channels * config.width, 3, stride), nn.ReLU()]
+            before = channels * config.width
+        self.convs = nn.Sequential(*layers)
+        self.lstm = ConvLSTMCell(before, 3)
+        self.capsules = PrimaryCapsules(before, config.frame_types, config.capsules)
+
+    def forward(self, frame: Tensor, mask: Tensor, state: LSTMState | None) -> tuple[Capsules, LSTMState]:
+        """One frame.
+
+        Args:
+            frame: RGB in [0, 1], ``[B, 3, H, W]``.
+            mask: in [0, 1], ``[B, 1, H, W]``.
+            state: of the clip before; zeros if None.
+        Returns: capsules of ``[1, H / 8, W / 8]``, and the state.
+        """
+        features = self.convs(torch.cat([frame, mask], dim=1))
+        state = self.lstm(features, state)
+        return self.capsules(state.hidden.to(features.dtype)[:, :, None]), state
+
+
+class Decoder(nn.Module):
+    """Transposed convolutions from the last layer's poses to masks, with skips from the layers before."""
+
+    def __init__(self, config: CapsuleVOSConfig, coarse: int, middle: int, fine: int) -> None:
+        super().__init__()
+        first, second, third, fourth, fifth = (channels * config.width for channels in DECODER)
+        both, flat = (2, 2, 2), (1, 2, 2)
+        self.deconv1 = SameConvTranspose3d(coarse, first, (3, 3, 3), both)
+        self.skip1 = SameConvTranspose3d(middle, first, (3, 3, 3))
+        self.deconv2 = SameConvTranspose3d(2 * first, second, (3, 3, 3), both)
+        self.skip2 = SameConvTranspose3d(fine, second, (1, 3, 3))
+        self.deconv3 = SameConvTranspose3d(2 * second, third, (1, 3, 3), flat)
+        self.deconv4 = SameConvTranspose3d(third, fourth, (1, 3, 3), flat)
+        self.deconv5 = SameConvTranspose3d(fourth, fifth, (1, 3, 3), flat)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n)) for n in (second, third, fourth, fifth))
+        self.segment = SameConv3d(fifth, 1, (1, 1, 1), linear=True)
+
+    def forward(self, coarse: Tensor, middle: Tensor, fine: Tensor) -> Tensor:
+        """Poses as channels.
+
+        Args:
+            coarse: of the last layer, ``[B, …, T / 4, H / 32, W / 32]``.
+            middle: of the layer before, ``[B, …, T / 2, H / 16, W / 16]``.
+            fine: of the clip's primary capsules, ``[B, …, T, H / 8, W / 8]``.
+        Returns: logits ``[B, T, H, W]``, float32.
+        """
+        x = torch.cat([F.relu(self.deconv1(coarse)), F.relu(self.skip1(middle))], dim=1)
+        x = torch.cat([self._raise(x, 0), F.relu(self.skip2(fine))], dim=1)
+        for number in (1, 2, 3):
+            x = self._raise(x, number)
+        return self.segment(x)[:, 0].float()
+
+    def _raise(self, x: Tensor, number: int) -> Tensor:
+        """A transposed convolution whose bias comes between two ReLUs (released code)."""
+        deconv = (self.deconv2, self.deconv3, self.deconv4, self.deconv5)[number]
+        return F.relu(F.relu(deconv(x)) + self.biases[number][:, None, None, None])

@@ -1,0 +1,234 @@
+"""One video's state under CapsuleVOS: the frames of the clip that is not full yet, and what each object left behind
+(facts, "Inference")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from rotoscope.layers.aggregation import aggregate
+from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.capsulevos.capsules import Capsules
+from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
+from rotoscope.methods.capsulevos.convolution import LSTMState
+from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, ClipAnswer, ClipState, run_clip
+from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste
+from rotoscope.methods.capsulevos.tracks import Held, Track, shrunk, winners
+from rotoscope.methods.capsulevos.zoom import bounds, centre_of, whole
+from rotoscope.video.frame import Frame
+
+
+class CapsuleVOSSession(Session):
+    """Segments one video, a clip at a time.
+
+    Frames are held back until there are ``clip`` of them, then answered together; the next clip begins ``overlap``
+    frames before the end of this one, with the answer of its first frame as its mask. Frames of the overlap keep the
+    answer that they have. Masks given on a frame begin a clip on that frame: the clip before it is still filled with
+    the frames that follow, so that what is given later changes nothing before it, but answers only up to that frame.
+    At the end of the video the last frame is repeated until the clip is full.
+
+    Between frames it holds up to ``clip`` frames at the working size, and for each object a mask of that size, a centre
+    and the states of one or two ConvLSTMs. Objects run one after another: each has crops, and so video features, of its
+    own. Without zooming all crops are the whole frame, and the clip's capsules are computed once.
+    """
+
+    def __init__(self, network: CapsuleVOSNetwork, config: CapsuleVOSConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.latency = config.clip - 1
+        self._position = 0
+        self._held: list[Held] = []
+        self._tracks: list[Track] = []
+
+    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+        """Take a frame; answer a clip if it is full."""
+        position, self._position = self._position, self._position + 1
+        for object_id in given:
+            if object_id not in self._ids:
+                self._ids.append(object_id)
+                self._tracks.append(Track(object_id, position))
+        waiting = any(not held.answered for held in self._held)
+        if not waiting:  # an object that was removed is needed no more
+            self._tracks = [track for track in self._tracks if track.until is None]
+            if all(track.born == position for track in self._tracks):
+                self._held = []
+        if not self._ids and not waiting:
+            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
+        with self.timings.part("prepare"):
+            held = Held(position, frame.index, frame.name, self._image(frame), tuple(self._ids), given)
+        self._held.append(held)
+        found = []
+        if not waiting and set(given) == set(self._ids):  # nothing to wait for: the answer is what was given
+            found.append(self._answer(held, {}, 0))
+        if len(self._held) == 1:
+            self._seed(held, {}, 0)
+        return found + (self._run() if len(self._held) == self.config.clip else [])
+
+    def flush(self) -> list[Prediction]:
+        """Answer the frames held back, their clips filled with the last frame."""
+        found: list[Prediction] = []
+        while any(not held.answered for held in self._held):
+            found += self._run()
+        self._held = []
+        return found
+
+    def forget(self, object_id: int) -> None:
+        """The object ends before the next frame; frames held back are still answered with it."""
+        for track in self._tracks:
+            if track.object_id == object_id and track.until is None:
+                track.until = self._position
+
+    def state(self) -> dict[str, Any]:
+        """Held frames, objects, what is due, as tensors and plain values."""
+        tensors: dict[str, Any] = {f"pending.{i}": mask for i, mask in self._pending.items()}
+        for n, held in enumerate(self._held):
+            tensors[f"held.{n}.image"] = held.image
+            tensors |= {f"held.{n}.given.{i}": mask for i, mask in held.given.items()}
+        for n, track in enumerate(self._tracks):
+            if track.seed is not None:
+                tensors[f"track.{n}.seed"] = track.seed
+            for part, lstm in (
+                ("zoom", track.state and track.state.zoom),
+                ("frame", track.state and track.state.frame),
+            ):
+                if lstm is not None:
+                    tensors[f"track.{n}.{part}.cell"], tensors[f"track.{n}.{part}.hidden"] = lstm
+        return tensors | {
+            "ids": list(self._ids),
+            "size": list(self._size) if self._size else None,
+            "next_index": self._next_index,
+            "position": self._position,
+            "held": [[h.position, h.index, h.name, list(h.ids), list(h.given), h.answered] for h in self._held],
+            "tracks": [[t.object_id, t.born, t.until, list(t.centre)] for t in self._tracks],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where :meth:`state` was taken."""
+        device = self.network.decoder.segment.weight.device
+        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
+        self._ids = [int(i) for i in state["ids"]]
+        self._size = tuple(state["size"]) if state["size"] else None
+        self._next_index, self._position = int(state["next_index"]), int(state["position"])
+        self._held = []
+        for n, (position, index, name, ids, given, answered) in enumerate(state["held"]):
+            masks = {int(i): state[f"held.{n}.given.{i}"].cpu() for i in given}
+            image = state[f"held.{n}.image"].cpu()
+            self._held.append(Held(position, index, name, image, tuple(ids), masks, answered))
+        self._tracks = []
+        for n, (object_id, born, until, centre) in enumerate(state["tracks"]):
+            track = Track(object_id, born, until, centre=(centre[0], centre[1]))
+            if f"track.{n}.seed" in state:
+                track.seed = state[f"track.{n}.seed"].to(device)
+            lstms = {
+                part: LSTMState(*(state[f"track.{n}.{part}.{of}"].to(device) for of in ("cell", "hidden")))
+                for part in ("zoom", "frame")
+                if f"track.{n}.{part}.cell" in state
+            }
+            if lstms:
+                track.state = ClipState(lstms.get("zoom"), lstms["frame"])
+            self._tracks.append(track)
+
+    def _image(self, frame: Frame) -> Tensor:
+        """The frame at the working size, uint8 ``[3, H, W]``: bilinear on 8 bits."""
+        image = frame.image
+        if image.dtype != np.uint8:
+            image = np.round(image * 255).astype(np.uint8)
+        height, width = self.config.size
+        resized = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+        return torch.from_numpy(resized).permute(2, 0, 1)
+
+    def _run(self) -> list[Prediction]:
+        """Segment the clip that the first held frame begins; answer what it answers, and begin the next clip."""
+        held = self._held
+        event = next((n for n, frame in enumerate(held) if n and frame.given), None)
+        full = len(held) == self.config.clip
+        answers = self._segment(held, [track for track in self._tracks if track.there(held[0].position)])
+        last = len(held) - 1 if event is None else event
+        start = last if event is not None or not full else len(held) - self.config.overlap
+        with self.timings.part("restore"):
+            waiting = [(place, frame) for place, frame in enumerate(held[: last + 1]) if not frame.answered]
+            found = [self._answer(frame, answers, place) for place, frame in waiting]
+            self._tracks = [t for t in self._tracks if t.until is None or t.until > held[start].position]
+            self._held = held[start:] if self._tracks else []
+            if self._tracks:
+                self._seed(held[start], answers, start)
+        return found
+
+    def _segment(self, held: list[Held], tracks: list[Track]) -> dict[int, ClipAnswer]:
+        """A clip, filled with its last frame, for each track: answers by object, at the size of crops."""
+        config, device = self.config, self.network.decoder.segment.weight.device
+        images = [frame.image for frame in held]
+        images += images[-1:] * (config.clip - len(images))
+        clip = torch.stack(images)[None].to(device).float() / 255
+        video: Capsules | None = None
+        if config.zoom == "none":
+            with self.timings.part("video"):
+                crops = crop_and_resize(clip.flatten(1, 2), whole(1, device), config.crop)
+                video = self.network.see(crops.unflatten(1, (-1, 3)))
+        answers = {}
+        for track in tracks:
+            assert track.seed is not None
+            with self.timings.part("segment"):
+                centre = torch.tensor([track.centre], device=device)
+                before = track.state if config.memory else None
+                answer = run_clip(self.network, clip, track.seed[None, None], centre=centre, state=before, video=video)
+            track.state = answer.state
+            answers[track.object_id] = answer
+        return answers
+
+    def _probabilities(self, answer: ClipAnswer, place: int) -> Tensor:
+        """An object on one frame of a clip, ``[H, W]`` at the working size; 0 outside its box."""
+        return torch.sigmoid(paste(answer.logits[:, place : place + 1], answer.boxes, self.config.size))[0, 0]
+
+    def _answer(self, held: Held, answers: Mapping[int, ClipAnswer], place: int) -> Prediction:
+        """A frame's answer: what was given on it, and what the clip says of the other objects."""
+        assert self._size is not None
+        held.answered = True
+        width, height = self._size
+        frame = Frame(held.index, np.empty((height, width, 0), np.uint8), name=held.name)
+        if not held.ids:
+            return Prediction.from_probabilities(frame, (), torch.ones(1, height, width))
+        device = self.network.decoder.segment.weight.device
+        full = torch.zeros(len(held.ids), height, width, device=device)
+        for slot, object_id in enumerate(held.ids):
+            if object_id not in held.given:
+                found = self._probabilities(answers[object_id], place)[None, None]
+                full[slot] = F.interpolate(found, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
+        if held.given:
+            covered = torch.stack(list(held.given.values())).to(device).gt(0.5).any(dim=0)
+            full = full.masked_fill(covered, 0)
+            for object_id, mask in held.given.items():
+                full[held.ids.index(object_id)] = mask.to(device)
+        return Prediction.from_probabilities(frame, held.ids, self._merged(full), bool(held.given))
+
+    def _merged(self, objects: Tensor) -> Tensor:
+        """Probabilities of objects ``[N, H, W]`` to those of background and objects."""
+        if self.config.merging == "soft":
+            return aggregate(objects)
+        return F.one_hot(winners(objects), len(objects) + 1).permute(2, 0, 1).float()
+
+    def _seed(self, first: Held, answers: Mapping[int, ClipAnswer], place: int) -> None:
+        """The masks that a clip begins with, each object's where no other wins; and the centres of their boxes."""
+        tracks = [track for track in self._tracks if track.there(first.position)]
+        device = self.network.decoder.segment.weight.device
+        masks = [
+            shrunk(first.given[track.object_id].to(device), self.config.size)
+            if track.object_id in first.given
+            else self._probabilities(answers[track.object_id], place)
+            for track in tracks
+        ]
+        labels = winners(torch.stack(masks))
+        for number, (track, mask) in enumerate(zip(tracks, masks, strict=True), 1):
+            own = track.object_id in first.given
+            track.seed = mask if own else mask.masked_fill((labels != number) & (labels != 0), 0)
+            edges, there = bounds(track.seed[None] > 0.5)
+            if there:
+                y, x = centre_of(edges)[0].tolist()
+                track.centre = (y, x)

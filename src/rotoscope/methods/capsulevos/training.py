@@ -1,0 +1,197 @@
+"""Losses of one training clip of CapsuleVOS, and its recipes (Duarte et al., ICCV 2019; released code: facts)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotoscope.layers.aggregation import aggregate
+from rotoscope.layers.losses import two_sided_dice_loss
+from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
+from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
+from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
+from rotoscope.methods.recipe import Recipe, Stage
+
+TRUNK = "trunk."
+"""Nothing: the network has no image encoder that another method's weights could begin."""
+
+SMALL = {"width": 8, "video_types": 8, "frame_types": 8, "types": 8, "size": (192, 320), "crop": (96, 160)}
+"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320."""
+
+LEEWAY = (0.15, 0.25)
+"""What true boxes have beyond the object's extent, as a share of the frame; drawn anew for each."""
+
+PUBLISHED_STEPS = 347_000
+"""400 epochs of the 3,471 training videos of YouTube-VOS, by four."""
+
+RECIPES: dict[str, Recipe] = {
+    "capsulevos-small": Recipe(
+        name="capsulevos-small",
+        method="capsulevos",
+        config=SMALL,
+        stages=(Stage(1200, 192, 8, 4, pace=0.5), Stage(600, 192, 15, 2, pace=0.5)),
+        objects=(0.6, 0.4),
+        learning_rate=1e-3,
+    ),
+    "capsulevos": Recipe(
+        name="capsulevos",
+        method="capsulevos",
+        config={},
+        stages=(Stage(PUBLISHED_STEPS, 672, 15, 4, "videos", decay_at=(PUBLISHED_STEPS,), skips=((0.0, 0),)),),
+        objects=(1.0,),
+        optimiser="adam",
+        betas=(0.5, 0.999),
+        epsilon=1e-6,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        average=0.0,
+        validate_every=868,
+    ),
+}
+"""Recipes by name. ``capsulevos`` is the published one for YouTube-VOS: one object, drawn by the data set, in each
+clip. ``capsulevos-small`` has clips of one or two objects, each of them a sample of its own, so that a network that
+follows whatever moves is wrong half of the time. Clips are square and frames are not: they are stretched to the working
+size."""
+
+
+@dataclass(frozen=True)
+class ClipLoss:
+    """What a training clip gives.
+
+    Attributes:
+        loss: scalar to minimise.
+        parts: named scalars for the log.
+        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
+    """
+
+    loss: Tensor
+    parts: dict[str, float]
+    probabilities: Tensor
+
+
+def true_region(masks: Tensor, leeway: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the zoom branch should say: the square around the object's extent in a clip (released code).
+
+    Args:
+        masks: bool, ``[P, T, H, W]``.
+        leeway: to add to the side, ``[P]``.
+    Returns: corner and side, ``[P, 3]``; the centre, ``[P, 2]``, which is that of the first mask (or of the first that
+        is not empty); and which clips show the object at all, ``[P]``: the others get the whole frame.
+    """
+    count = masks.shape[1]
+    looked = [bounds(masks[:, t]) for t in (0, count // 2, count - 1)]
+    centre = torch.full_like(looked[0][0][:, :2], 0.5)
+    for edges, there in reversed(looked):
+        centre = torch.where(there[:, None], centre_of(edges), centre)
+    half = torch.zeros_like(leeway)
+    for edges, there in looked:
+        reach = torch.maximum(centre - edges[:, :2], edges[:, 2:] - centre).amax(dim=1)
+        half = torch.where(there, torch.maximum(half, reach), half)
+    shown = torch.stack([there for _, there in looked]).any(dim=0)
+    side = torch.where(shown, (2 * half + leeway).clamp(LEAST_SIDE, 1), 1.0)
+    corner = torch.minimum((centre - side[:, None] / 2).clamp(min=0), 1 - side[:, None])
+    return torch.cat([corner, (side + 0.01).clamp(max=1)[:, None]], dim=1), centre, shown
+
+
+@dataclass
+class Terms:
+    """Losses of the passes over a clip, and the samples' probabilities by frame, ``[P, H, W]``, detached."""
+
+    bce: list[Tensor]
+    dice: list[Tensor]
+    zoom: list[Tensor]
+    answers: list[Tensor]
+
+
+def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_seeds: bool) -> Terms:
+    """Samples of one object each through their clips.
+
+    A pass takes as many frames as the network does, and shares one with the pass before, whose answer on it is its
+    mask; states go on. The last pass is filled with the last frame, which does not count again.
+
+    Args:
+        network: what is trained. In training, boxes are true ones; in evaluation, its own.
+        frames: RGB in [0, 1] at the working size, ``[P, T, 3, H, W]``.
+        truth: masks, ``[P, T, H, W]``, 0 or 1.
+        true_seeds: later passes begin with true masks.
+    """
+    config, total = network.config, frames.shape[1]
+    terms = Terms([], [], [], [])
+    seed, state = truth[:, 0], None
+    low, high = LEEWAY
+    for start in range(0, max(total - 1, 1), config.clip - 1):
+        stop = min(start + config.clip, total)
+        clip, masks = frames[:, start:stop], truth[:, start:stop]
+        real = stop - start
+        if real < config.clip:
+            clip = torch.cat([clip, clip[:, -1:].expand(-1, config.clip - real, -1, -1, -1)], dim=1)
+        drawn = torch.rand(len(clip), device=clip.device) if network.training else torch.full((len(clip),), 0.5)
+        region, centre, shown = true_region(masks > 0.5, low + (high - low) * drawn.to(clip.device))
+        boxes = widened(region[:, :2], region[:, 2]) if network.training and config.zoom == "learnt" else None
+        answer = run_clip(network, clip, seed[:, None], centre=centre, boxes=boxes, state=state)
+        state = answer.state if config.memory else None
+        logits = paste(answer.logits[:, :real], answer.boxes, config.size)
+        inside = logits > OUTSIDE / 2
+        # Outside the box the logit is a constant: what it costs there teaches nothing, and is left out.
+        terms.bce.append(F.binary_cross_entropy_with_logits(logits, masks * inside))
+        probabilities = torch.sigmoid(logits)
+        terms.dice.append(two_sided_dice_loss(probabilities, masks))
+        if answer.region is not None:
+            apart = (answer.region - region).square().sum(dim=1)
+            terms.zoom.append((apart * shown).sum() / shown.sum().clamp(min=1))
+        found = probabilities.detach()
+        seed = masks[:, -1] if true_seeds else found[:, -1]
+        terms.answers += list(found[:, 1 if start else 0 :].unbind(dim=1))
+    return terms
+
+
+def clip_loss(
+    network: CapsuleVOSNetwork,
+    images: Tensor,
+    labels: Tensor,
+    objects: int,
+    *,
+    hardest: float = 1.0,
+    places: Tensor | None = None,
+    correspondence: float = 0.0,
+    zoom: float = 1.0,
+    true_seeds: float = 0.0,
+) -> ClipLoss:
+    """The loss of a clip of labels, as the training loop asks for it.
+
+    Args:
+        network: what is trained.
+        images: normalised RGB, ``[B, T, 3, H, W]``; they are stretched to the working size.
+        labels: int64 ``[B, T, H, W]``; slot = id - 1.
+        objects: highest id. Each object of a clip's first frame is a sample; without any, the clips themselves are,
+            with empty masks.
+        hardest, places, correspondence: not used by CapsuleVOS.
+        zoom: weight of the zoom branch's squared error, summed over corner and side.
+        true_seeds: other than 0: passes after the first begin with true masks.
+    """
+    config = network.config
+    frames = F.interpolate(denormalise(images).flatten(0, 1), size=config.size, mode="bilinear", align_corners=False)
+    frames = frames.unflatten(0, images.shape[:2])
+    sized = F.interpolate(labels.float(), size=config.size, mode="nearest").long()
+    truth = F.one_hot(sized, objects + 1).permute(0, 4, 1, 2, 3)[:, 1:].to(frames.dtype)  # [B, N, T, H, W]
+    there = truth[:, :, 0].flatten(2).any(dim=2)
+    if not there.any():
+        there = there.clone()
+        there[:, 0] = True
+    clip_of, slot_of = there.nonzero(as_tuple=True)
+    terms = run_passes(network, frames[clip_of], truth[clip_of, slot_of], bool(true_seeds))
+    sums = {"bce": torch.stack(terms.bce).sum(), "dice": torch.stack(terms.dice).sum()}
+    if terms.zoom:
+        sums["zoom"] = zoom * torch.stack(terms.zoom).sum()
+    answers = []
+    for found in terms.answers[1:]:
+        each = found.new_zeros(*there.shape, *config.size).index_put((clip_of, slot_of), found)
+        each = F.interpolate(each, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        answers.append(aggregate(each, dim=1))
+    parts = {name: value.item() / len(terms.bce) for name, value in sums.items()}
+    return ClipLoss(torch.stack(list(sums.values())).sum(), parts, torch.stack(answers, dim=1))
