@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
+from rotoscope.datasets.demo import demo_clip
+from rotoscope.evaluation import region_similarity
 from rotoscope.methods.rvos import RVOS, RVOSConfig, RVOSNetwork
 from rotoscope.methods.rvos.training import clip_loss
+from rotoscope.segmenting import segment
+from rotoscope.weights import load
 
 
 def moving_square(frames: int, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,3 +79,36 @@ def test_a_small_network_learns_a_clip_by_heart(one_shot: bool) -> None:
         if best > 0.9:
             break
     assert best > 0.9
+
+
+@pytest.mark.parametrize("name", ["rvos-small", "rvos-small-zeroshot"])
+def test_fast_masks_agree_with_exact_ones(name: str) -> None:
+    clip = demo_clip(8)
+    given = {0: {i: clip.labels[0] == i for i in (1, 2)}} if name == "rvos-small" else None
+    exact, fast = (
+        list(segment(clip.frames, given, load(name, device="cpu", precision=precision)))
+        for precision in ("exact", "fast")
+    )
+    ids = sorted({i for p in exact for i in p.object_ids})
+    assert ids
+    scores = [region_similarity(a.labels == i, b.labels == i) for a, b in zip(exact, fast, strict=True) for i in ids]
+    assert np.mean(scores) >= 0.95
+
+
+def test_the_built_in_weights_follow_the_built_in_clip() -> None:
+    clip = demo_clip()
+    frames, truth = clip.frames[:12], clip.labels[:12]
+    found = list(segment(frames, {0: {i: truth[0] == i for i in (1, 2)}}, "rvos-small", device="cpu"))
+    scores = [region_similarity(p.labels == 1, t == 1) for p, t in zip(found, truth, strict=True)]
+    assert np.mean(scores[1:]) > 0.7
+
+
+def test_the_built_in_weights_find_objects() -> None:
+    """Without a mask, what is found covers the clip's objects better than the whole picture would."""
+    clip = demo_clip(8)
+    found = list(segment(clip.frames, None, "rvos-small-zeroshot", device="cpu"))
+    union = [region_similarity(p.labels > 0, t > 0) for p, t in zip(found, clip.labels, strict=True)]
+    whole = [region_similarity(np.ones_like(t, bool), t > 0) for t in clip.labels]
+    assert np.mean(union) > np.mean(whole)
+    for before, after in itertools.pairwise(found):
+        assert set(before.object_ids) <= set(after.object_ids)  # ids stay

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rotoscope.cli import main
+from rotoscope.datasets.clip_sources import ClipShape
 from rotoscope.errors import InputError
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.training.clips import StepBatches
-from rotoscope.training.data import TrainingData, needed
+from rotoscope.training.data import SyntheticSource, TrainingData, needed
 
 
 def test_folders_and_specs_with_weights(photographs_folder: Path) -> None:
@@ -77,3 +80,19 @@ def test_plan_of_the_full_recipe_needs_no_data(
 def test_wrong_settings(setting: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "stcn-small", "--plan", "--set", setting]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_salient_clips_leave_nothing_unlabelled(photographs_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photographs"
+    shutil.copytree(photographs_folder, folder)
+    for kind, suffix in (("images", "jpg"), ("masks", "png")):
+        (folder / kind / f"coco_1.{suffix}").rename(folder / kind / f"cocop_1.{suffix}")
+    source = TrainingData.open([folder]).source("salient")
+    assert isinstance(source, SyntheticSource)
+    assert {p.kind for p in source.photographs.masked} == {"coco"}
+    counts = set()
+    for seed in range(12):
+        clip = source.clip(np.random.default_rng(seed), ClipShape(64, 2, 6))
+        counts.add(int(clip.labels[0].max()))
+        assert 1 <= clip.labels[0].max() <= 6
+    assert len(counts) > 2  # as many as there are, not as many as could be

@@ -33,6 +33,8 @@ class SyntheticConfig:
         extra: chance of each of two pasted objects that are not labelled: passers-by and occluders.
         twin: chance that such an extra looks like one of the labelled objects.
         smallest, largest: square root of a pasted object's area, as a share of ``size``.
+        complete: label everything: all objects of a background photograph, and one to three that are pasted on it, as
+            far as ``objects`` goes, which is then the most and not what is asked for. For methods that find objects.
         pace: how fast everything moves, turns, grows and bends, as a share of the usual.
         weights: how often a cut-out is taken from each kind of photograph.
     """
@@ -46,6 +48,7 @@ class SyntheticConfig:
     twin: float = 0.3
     smallest: float = 0.08
     largest: float = 0.6
+    complete: bool = False
     pace: float = 1.0
     weights: dict[str, float] = field(default_factory=lambda: {"coco": 4.0, "cocop": 1.0, "ccp": 0.5})
 
@@ -84,7 +87,7 @@ class SyntheticClips:
             clip = self._attempt(np.random.default_rng((self.seed, index, attempt)))
             if clip is not None and (best is None or clip.labels[0].max() > best.labels[0].max()):
                 best = clip
-            if best is not None and best.labels[0].max() >= self.config.objects:
+            if best is not None and (self.config.complete or best.labels[0].max() >= self.config.objects):
                 break
         return best if best is not None else self.clip(index + 1_000_003)
 
@@ -96,6 +99,8 @@ class SyntheticClips:
         scene_ids = [] if scene_labels is None else self._scene_objects(rng, scene_labels)
         layers: list[Layer] = []
         wanted = config.objects - len(scene_ids)
+        if config.complete:
+            wanted = min(wanted, int(rng.integers(0 if scene_ids else 1, 4)))
         for slot in range(max(wanted, 0)):
             layers.append(self._pasted(rng, calm, target=len(scene_ids) + slot + 1))
         for _ in range(2):
@@ -140,6 +145,8 @@ class SyntheticClips:
         ids = np.flatnonzero((share > 0.004) & (share < 0.7))
         if not len(ids):
             return []
+        if self.config.complete:
+            return [int(i) for i in ids[np.argsort(-share[ids])][: self.config.objects]]
         chance = np.sqrt(share[ids]) / np.sqrt(share[ids]).sum()
         most = min(len(ids), self.config.objects)
         return [int(i) for i in rng.choice(ids, int(rng.integers(1, most + 1)), replace=False, p=chance)]

@@ -39,7 +39,7 @@ class SyntheticSource:
         if salient:
             kept = tuple(p for p in photographs.masked if p.kind != PARTLY_LABELLED)
             self.photographs = Photographs(kept, photographs.textures)
-            self.options = {"extra": 0.0}
+            self.options = {"extra": 0.0, "complete": True}
 
     def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
         """Make a clip."""

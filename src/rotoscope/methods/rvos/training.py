@@ -17,7 +17,7 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize
 
 TRUNK = "encoder."
 """Where the network keeps its image encoder."""
-SMALL = {"depth": 18, "last_width": 256, "size": (192, 336)}
+SMALL = {"depth": 18, "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
 FORBIDDEN = 10.0
@@ -49,11 +49,12 @@ RECIPES: dict[str, Recipe] = {
     "rvos-small": Recipe(
         name="rvos-small",
         method="rvos",
-        config=SMALL,
+        config={**SMALL, "carry": "hard"},
         stages=(
             Stage(500, 160, 4, 4, pace=0.35, loss=TRUE),
             Stage(1100, 160, 5, 4, pace=0.35),
             Stage(900, 160, 10, 2, learning_rate=6e-4, pace=0.35),
+            Stage(900, 160, 6, 3, learning_rate=6e-4, pace=0.77),
         ),
         inference={"keep_aspect": True},
         trunk="stcn-small",
@@ -66,13 +67,17 @@ RECIPES: dict[str, Recipe] = {
         name="rvos-small-zeroshot",
         method="rvos",
         config={**SMALL, "one_shot": False},
-        stages=(Stage(700, 160, 3, 4, "salient", pace=0.35), Stage(400, 192, 4, 3, "salient", pace=0.35)),
+        stages=(
+            Stage(400, 160, 2, 6, "salient", pace=0.35, loss={"merged": 1.0, "slots": 1.0, "empty": 0.0}),
+            Stage(500, 160, 3, 4, "salient", pace=0.77),
+        ),
         inference={"keep_aspect": True},
         trunk="rvos-small",
         trunk_rate=0.5,
-        objects=(0.3, 0.3, 0.2, 0.1, 0.1),
+        objects=(0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+        warm_up=50,
         learning_rate=1e-3,
-        loss={"slots": 6.0, "entropy": 0.5, "empty": 0.1},
+        loss={"slots": 6.0, "entropy": 0.3, "empty": 0.05},
     ),
     "rvos": _published("rvos", True, (_video(86_000, TRUE), _video(86_000, INFERRED))),
     "rvos-zeroshot": _published("rvos-zeroshot", False, (_video(215_000, {}),)),
@@ -210,6 +215,7 @@ def clip_loss(
     entropy: float = 0.0,
     empty: float = 0.0,
     slots: float = SLOTS,
+    merged: float = 0.0,
 ) -> ClipLoss:
     """The loss of a clip of labels, as the training loop asks for it.
 
@@ -224,7 +230,10 @@ def clip_loss(
         empty: weight of a cross-entropy against nothing for zero-shot slots that no object was matched with (not in
             the released recipe); what makes a slot's objectness mean something.
         slots: of zero-shot; ten as published.
+        merged: other than 0: all objects are one, with which zero-shot begins to tell objects from the rest.
     """
+    if merged:
+        labels, objects = (labels > 0).long(), 1
     count = objects if network.one_shot else max(int(slots), objects)
     truth = F.one_hot(labels, count + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
     weight = (truth[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)
