@@ -107,8 +107,8 @@ def test_frames_can_be_chosen(tmp_path: Path) -> None:
     assert counts == {"inner": 4, "all": 6, "after-first": 5}
     with pytest.raises(InputError, match="frames 'some' is not known"):
         protocol("davis17", frames="some")
-    with pytest.raises(InputError, match="no protocol for task 'zero-shot'; it has semi, unsupervised"):
-        protocol("davis16", "zero-shot")
+    with pytest.raises(InputError, match="no protocol for task 'zero-shot'; it has unsupervised"):
+        protocol("fbms", "zero-shot")
 
 
 def damaged(tmp_path: Path) -> Evaluation:
