@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,6 +15,7 @@ from rotoscope.methods.agame.network import (
     shrink,
     with_background,
 )
+from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 
 TRUNK = "backbone."
@@ -95,21 +94,6 @@ RECIPES: dict[str, Recipe] = {
 their area; begin its trunk with ImageNet weights: ``--set trunk=FILE``. SynthVOS clips, which its authors say made no
 difference, are ``--set stages=…:synthvos``. ``agame-small`` begins with the trunk of ``stcn-small`` and
 trains on synthetic clips of up to three objects."""
-
-
-@dataclass(frozen=True)
-class ClipLoss:
-    """What a training clip gives.
-
-    Attributes:
-        loss: scalar to minimise.
-        parts: named scalars for the log.
-        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
-    """
-
-    loss: Tensor
-    parts: dict[str, float]
-    probabilities: Tensor
 
 
 def clip_loss(

@@ -14,6 +14,7 @@ from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
 from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
 from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
+from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 
 TRUNK = "trunk."
@@ -57,21 +58,6 @@ RECIPES: dict[str, Recipe] = {
 clip. ``capsulevos-small`` has clips of one or two objects, each of them a sample of its own, so that a network that
 follows whatever moves is wrong half of the time. Clips are square and frames are not: they are stretched to the working
 size."""
-
-
-@dataclass(frozen=True)
-class ClipLoss:
-    """What a training clip gives.
-
-    Attributes:
-        loss: scalar to minimise.
-        parts: named scalars for the log.
-        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
-    """
-
-    loss: Tensor
-    parts: dict[str, float]
-    probabilities: Tensor
 
 
 def true_region(masks: Tensor, leeway: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
+from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 
@@ -86,21 +87,6 @@ RECIPES: dict[str, Recipe] = {
 epoch of its training videos is about 4,300 steps of four clips), on squares of the area of 256x448; begin their trunk
 with ImageNet weights: ``--set trunk=FILE``. The small ones add a cross-entropy to the soft IoU, which alone lets an
 object that has left the picture go on for free."""
-
-
-@dataclass(frozen=True)
-class ClipLoss:
-    """What a training clip gives.
-
-    Attributes:
-        loss: scalar to minimise: the frames' losses, summed.
-        parts: named scalars for the log.
-        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
-    """
-
-    loss: Tensor
-    parts: dict[str, float]
-    probabilities: Tensor
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
@@ -63,21 +62,6 @@ RECIPES = {
 }
 """Recipes by name. ``stcn`` is the published one (facts, section 6, stages 0 and 3; batches of all its GPUs together,
 as the thesis has them too); ``stcn-small`` trains from scratch on synthetic clips."""
-
-
-@dataclass(frozen=True)
-class ClipLoss:
-    """What a training clip gives.
-
-    Attributes:
-        loss: scalar to minimise.
-        parts: named scalars for the log.
-        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
-    """
-
-    loss: Tensor
-    parts: dict[str, float]
-    probabilities: Tensor
 
 
 def clip_loss(
