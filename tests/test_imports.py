@@ -53,7 +53,7 @@ def test_a_method_imports_no_other_method_and_nothing_above(method: str) -> None
         for name in imported(path):
             assert name.split(".")[0] not in ABOVE, (path, name)
             if name.startswith("methods."):
-                assert name.split(".")[1] in {method, "base", "recipe", "ablation"}, (path, name)
+                assert name.split(".")[1] in {method, "base", "recipe", "lesson", "ablation"}, (path, name)
 
 
 def test_only_the_command_line_prints() -> None:
