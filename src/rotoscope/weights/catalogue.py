@@ -128,7 +128,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=63.5,
             summary="A-GAME as published (ResNet-101); give its authors' main_runfile_beta_best.pth.tar with --weights",
             limits="objects that stay hidden long; look-alikes; time of the full-size network",
-            speed=0.27,
+            speed=1.6,
         ),
         Entry(
             name="capsulevos",
@@ -139,7 +139,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=23.2,
             summary="CapsuleVOS as published, eight frames at once; give its authors' checkpoint with --weights",
             limits="answers up to seven frames late; objects run one after another; time of the full-size network",
-            speed=1.8,
+            speed=4.5,
         ),
     )
 }
