@@ -55,7 +55,7 @@ def interrupted(arguments: list[str], out: Path, after: int, sign: signal.Signal
     """Start a run in a process of its own, and cut it off once so many masks are there."""
     process = subprocess.Popen([sys.executable, "-c", SLOW, *arguments], stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 90
-    while len(list(out.glob("*.png"))) < after:
+    while len(list(out.glob("[!.]*.png"))) < after:  # files half written begin with a dot
         assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < limit
         time.sleep(0.01)
