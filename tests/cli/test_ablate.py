@@ -95,6 +95,29 @@ def test_long_clips_are_a_function_of_their_seed(photographs_folder: Path) -> No
     assert set(np.unique(labels)) <= {0, 1, 2}
 
 
+def test_hidden_objects_go_whole_and_come_back(photographs_folder: Path) -> None:
+    _, labels = long_clip(Photographs.open(photographs_folder), 40, 64, (3,), 2, "hidden")
+    for number in (1, 2):
+        counts = (labels == number).sum(axis=(1, 2))
+        gone = np.flatnonzero(counts == 0)
+        assert len(gone) >= 5
+        assert counts[0] > 16
+        assert counts[-4:].max() > 16
+        assert np.all(np.diff(gone) == 1)  # once, and not in pieces
+
+
+def test_small_objects_are_small(photographs_folder: Path) -> None:
+    _, labels = long_clip(Photographs.open(photographs_folder), 10, 128, (3,), 2, "small")
+    for number in (1, 2):
+        assert 9 < (labels[0] == number).sum() < (0.12 * 128) ** 2
+
+
+def test_a_kind_of_clips_that_there_is_not(photographs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["ablate", "policies", "--long", "1", "--long-kind", "hiden", "--data", str(photographs_folder)]
+    assert main(arguments) == 2
+    assert "kind of long clips 'hiden' is not known" in capsys.readouterr().err
+
+
 def test_wandering_paths_do_not_leave_for_good() -> None:
     path = wandering(np.random.default_rng(0), 2000, (50, 50), 30, 1.0, periods=(60, 160), turn=0.2)
     assert np.abs(path.centre - 50).max() <= 30

@@ -25,6 +25,10 @@ def command(
     ] = 0,
     long_frames: Annotated[int, typer.Option(help="Length of a long clip.")] = 300,
     long_size: Annotated[int, typer.Option(help="Side of a long clip's frames in pixels.")] = 256,
+    long_kind: Annotated[
+        list[str] | None,
+        typer.Option(help="What long clips show: wandering (default), small or hidden objects; any number of times."),
+    ] = None,
     data: Annotated[
         list[str] | None, typer.Option(help="Folder of photographs, for long clips and for rows that are trained.")
     ] = None,
@@ -47,9 +51,10 @@ def command(
     import torch
 
     from rotoscope.ablating import RowResult, as_table, find_ablation, run_ablation
-    from rotoscope.datasets.long_clips import write_long_clips
+    from rotoscope.datasets.long_clips import KINDS, write_long_clips
     from rotoscope.datasets.photographs import Photographs, data_root
     from rotoscope.datasets.spec import open_dataset
+    from rotoscope.methods import look_up
     from rotoscope.methods.recipe import Recipe
     from rotoscope.provenance import provenance
     from rotoscope.training.run import prepare, save_weights
@@ -63,9 +68,12 @@ def command(
         raise InputError(f"{folder}: holds something already. Give another folder.")
     if long:
         held_out = Photographs.open(data_root(data[0] if data else None)).split()[1]
-        for objects in dict.fromkeys(row.objects or 2 for row in chosen.rows):
-            made = write_long_clips(held_out, folder / "long", long, long_frames, long_size, objects)
-        sets.append(("long", open_dataset(f"pairs:{made}")))
+        for kind in long_kind or ["wandering"]:
+            found_kind = look_up("kind of long clips", kind, {known: known for known in KINDS})
+            name = "long" if found_kind == "wandering" else found_kind
+            for objects in dict.fromkeys(row.objects or 2 for row in chosen.rows):
+                write_long_clips(held_out, folder / name, long, long_frames, long_size, objects, kind=found_kind)
+            sets.append((name, open_dataset(f"pairs:{folder / name}")))
     if not sets:
         raise InputError("nothing to score on: give --dataset SPEC, or --long N with --data FOLDER.")
 

@@ -1,12 +1,13 @@
-"""Long synthetic clips with occlusion: objects that wander, pass behind others, leave and come back.
+"""Long synthetic clips, each kind of which asks for one thing that real clips of a few seconds hardly show.
 
-What a memory must keep over hundreds of frames shows on such clips, and hardly on clips of a few seconds.
+``wandering``: objects wander, pass behind others, leave and come back. ``small``: the same, but tiny. ``hidden``: each
+object is covered whole, again and again, by something that glides over it and away.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -16,15 +17,31 @@ from rotoscope.datasets.layers import Layer, composite
 from rotoscope.datasets.motion import Path2D
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.errors import InputError
 from rotoscope.masks.writing import save_png
 
+Kind = Literal["wandering", "small", "hidden"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 ATTEMPTS = 256
 EXTRAS = 3
 """Layers without a label, which only get in the way; one of them looks like an object."""
+SIDES: dict[Kind, tuple[float, float]] = {"wandering": (0.2, 0.38), "small": (0.05, 0.09), "hidden": (0.15, 0.25)}
+"""Square root of an object's area, as a share of the frame's side."""
+PERIOD, COVERED = 40, 0.25
+"""Frames from one hiding to the next, and the share of them in which the cover lies on the object."""
+LEAST_HIDDEN = 5
+"""Frames without a pixel of the object, for every hiding."""
 
 
 def write_long_clips(
-    photographs: Photographs, folder: Path, clips: int, frames: int, size: int, objects: int = 2, seed: int = 0
+    photographs: Photographs,
+    folder: Path,
+    clips: int,
+    frames: int,
+    size: int,
+    objects: int = 2,
+    seed: int = 0,
+    kind: Kind = "wandering",
 ) -> Path:
     """Make clips and write them as ``JPEGImages/NAME`` and ``Annotations/NAME``, which ``pairs:FOLDER`` reads.
 
@@ -36,16 +53,17 @@ def write_long_clips(
         size: side of the square frames in pixels.
         objects: labelled in each.
         seed: decides everything.
+        kind: what the clips ask for; see above.
     Returns: the folder, to which further clips with other numbers of objects may be added.
     """
     for number in range(clips):
-        images, labels = long_clip(photographs, frames, size, (seed, number), objects)
-        for kind, pictures in (("JPEGImages", images), ("Annotations", labels)):
-            place = folder / kind / f"long-{objects}-{number}"
+        images, labels = long_clip(photographs, frames, size, (seed, number), objects, kind)
+        for part, pictures in (("JPEGImages", images), ("Annotations", labels)):
+            place = folder / part / f"{'long' if kind == 'wandering' else kind}-{objects}-{number}"
             place.mkdir(parents=True, exist_ok=True)
             for t, picture in enumerate(pictures):
                 name = f"{t:05d}"
-                if kind == "JPEGImages":
+                if part == "JPEGImages":
                     written = np.ascontiguousarray(picture[..., ::-1])
                     cv2.imwrite(str(place / f"{name}.jpg"), written, [cv2.IMWRITE_JPEG_QUALITY, 95])
                 else:
@@ -54,11 +72,21 @@ def write_long_clips(
 
 
 def long_clip(
-    photographs: Photographs, frames: int, size: int, seed: tuple[int, ...], objects: int = 2
+    photographs: Photographs,
+    frames: int,
+    size: int,
+    seed: tuple[int, ...],
+    objects: int = 2,
+    kind: Kind = "wandering",
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One clip: RGB frames ``[T, size, size, 3]`` and labels ``[T, size, size]``, all objects in the first frame."""
+    """One clip: RGB frames ``[T, size, size, 3]`` and labels ``[T, size, size]``, all objects in the first frame.
+
+    Raises:
+        InputError: nothing that was drawn shows what the kind asks for, which takes photographs of unusual objects.
+    """
     config = SyntheticConfig(size=size, shapes=0.0, extra=0.0)
     maker = SyntheticClips(photographs, config)
+    least = (size // (40 if kind == "small" else 14)) ** 2
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng((*seed, attempt))
         background = photographs.masked[rng.integers(len(photographs.masked))].read()[0]
@@ -68,23 +96,60 @@ def long_clip(
         cut_outs = [maker._cut_out(rng) for _ in range(objects + EXTRAS - 1)]
         cut_outs.append(cut_outs[0])  # a look-alike of the first object
         layers = [
-            _layer(rng, rgba, size, frames, slot + 1 if slot < objects else 0) for slot, rgba in enumerate(cut_outs)
+            _layer(rng, rgba, size, frames, slot + 1 if slot < objects else 0, kind)
+            for slot, rgba in enumerate(cut_outs)
         ]
-        order = rng.permutation(len(layers))
-        images, labels, _ = composite(rng, background, None, [], camera, [layers[i] for i in order], size)
-        if all((labels[0] == i).sum() > (size // 14) ** 2 for i in range(1, objects + 1)):
+        layers = [layers[i] for i in rng.permutation(len(layers))]
+        if kind == "hidden":  # no passers-by: what comes back is the object and nothing else
+            layers = [layer for layer in layers if layer.target]
+            layers += [_cover(rng, maker, layer, size) for layer in layers]
+        images, labels, _ = composite(rng, background, None, [], camera, layers, size)
+        seen = [(labels == i).sum(axis=(1, 2)) for i in range(1, objects + 1)]
+        if all(counts[0] > least for counts in seen) and (
+            kind != "hidden" or all(_hides(counts, least) for counts in seen)
+        ):
             return images, labels
-    raise ValueError(
-        "no clip shows all objects in its first frame"
-    )  # does not happen with real cut-outs and few objects
+    raise InputError(
+        f"no {kind} clip of {size}x{size} and {frames} frames shows all {objects} objects in its first frame; "
+        "ask for fewer objects or give other photographs."
+    )
 
 
-def _layer(rng: np.random.Generator, rgba: NDArray[Any], size: int, frames: int, number: int) -> Layer:
+def _layer(
+    rng: np.random.Generator, rgba: NDArray[Any], size: int, frames: int, number: int, kind: Kind = "wandering"
+) -> Layer:
     area = max(float((rgba[..., 3] > 127).sum()), 1.0)
-    scale = size * rng.uniform(0.2, 0.38) / np.sqrt(area)
+    scale = size * rng.uniform(*SIDES[kind]) / np.sqrt(area)
     centre = rng.uniform(0.3, 0.7, 2) * size
-    path = wandering(rng, frames, (centre[0], centre[1]), 0.55 * size, scale, periods=(60, 160), turn=0.25)
+    reach, turn = (0.2, 0.1) if kind == "hidden" else (0.55, 0.25)
+    path = wandering(rng, frames, (centre[0], centre[1]), reach * size, scale, periods=(60, 160), turn=turn)
     return Layer(rgba, path, number)
+
+
+def _cover(rng: np.random.Generator, maker: SyntheticClips, hidden: Layer, size: int) -> Layer:
+    """Something larger than an object that glides onto it, lies there, and glides off on the other side."""
+    frames = len(hidden.path.centre)
+    height, width = hidden.rgba.shape[:2]
+    texture = maker._photograph(rng).read()[0]
+    side = 128
+    rgba = np.dstack([cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA), np.full((side, side), 255)])
+    reach = float(np.hypot(width, height) * hidden.path.scale.max())  # its shape turned by any angle
+    away = rng.choice([-1, 1]) * (reach + 0.75 * size)
+    phase = (np.arange(frames) % PERIOD) / PERIOD  # 0 and 1: away; 0.5: on it
+    slide = np.clip((np.abs(phase - 0.5) - COVERED / 2) / (0.5 - COVERED / 2), 0, 1) * np.sign(phase - 0.5)
+    centre = hidden.path.centre.copy()
+    centre[:, 0] += away * slide
+    scale = np.full((frames, 2), 1.1 * reach / side)
+    still = np.zeros(frames)
+    path = Path2D(centre=centre, angle=still, scale=scale, shear=still, bend=np.zeros((frames, 4, 4, 2)))
+    return Layer(rgba.astype(np.uint8), path, 0)
+
+
+def _hides(counts: NDArray[np.int64], least: int) -> bool:
+    """Whether an object of so many visible pixels in each frame is gone for a while in every period, and comes back."""
+    periods = [counts[start : start + PERIOD] for start in range(0, len(counts) - PERIOD + 1, PERIOD)]
+    gone = all((part == 0).sum() >= LEAST_HIDDEN for part in periods)
+    return bool(periods) and gone and all(part[-4:].max() > least for part in periods)
 
 
 def wandering(
