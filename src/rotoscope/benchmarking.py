@@ -58,11 +58,20 @@ def squares(objects: int, size: tuple[int, int]) -> dict[int, np.ndarray[Any, An
     return masks
 
 
-def measure(model: Method, size: tuple[int, int], objects: int, frames: int, warm: int = 6, **options: Any) -> Speed:
-    """Time ``frames`` frames of a session after ``warm`` untimed ones."""
+def measure(
+    model: Method,
+    size: tuple[int, int],
+    objects: int,
+    frames: int,
+    warm: int = 6,
+    only: int | None = None,
+    **options: Any,
+) -> Speed:
+    """Time ``frames`` frames of a session after ``warm`` untimed ones; ``only`` follows one of the objects alone."""
     session = model.session(**options)
     if model.task == "semi":
-        session.add(squares(objects, size))
+        masks = squares(objects, size)
+        session.add(masks if only is None else {only: masks[only]})
     images = moving_frames(warm + frames, size)
     for image in images[:warm]:
         session.push(image)
@@ -98,17 +107,28 @@ def speed_table(method: str, weights: str | None, frames: int, threads: int | No
     if threads is not None:
         torch.set_num_threads(threads)
     table = Table(title=f"{method}, 854x480, {torch.get_num_threads()} threads, seconds per frame", box=None)
-    rows = []
+    rows, size, most = [], (854, 480), 5
+    by: dict[str, list[Speed]] = {}
+    apart: dict[str, float] = {}
     for precision in ("exact", "fast"):
         model = build(method, weights, precision)
-        for objects in (1, 2, 5):
-            rows.append((precision, objects, measure(model, (854, 480), objects, frames)))
-    further = {
-        precision: (rows[index + 2][2].seconds - rows[index][2].seconds) / 4
-        for index, precision in ((0, "exact"), (3, "fast"))
-    }
-    if model.task == "semi":  # else the number of slots is the same in all rows
-        table.caption = "each further object: " + ", ".join(f"{1e3 * s:.1f} ms {name}" for name, s in further.items())
+        for objects in (1, 2, most):
+            speed = measure(model, size, objects, frames)
+            by.setdefault(precision, []).append(speed)
+            rows.append((precision, objects, speed))
+        if model.task == "semi":
+            alone = [measure(model, size, most, frames, only=number + 1).seconds for number in range(most)]
+            apart[precision] = sum(alone)
+    if apart:  # else the number of slots is the same in all rows
+        further = {p: (five.seconds - one.seconds) / 4 for p, one, five in ((p, s[0], s[-1]) for p, s in by.items())}
+        together = {p: apart[p] / speeds[-1].seconds for p, speeds in by.items()}
+        table.caption = "; ".join(
+            (
+                "each further object: " + ", ".join(f"{1e3 * s:.1f} ms {name}" for name, s in further.items()),
+                "five objects together against each in a session of its own, one after another: "
+                + ", ".join(f"{ratio:.2f} times as fast {name}" for name, ratio in together.items()),
+            )
+        )
     parts = list(rows[0][2].parts)
     for title in ("precision", "objects", "frames/s", "in all", *parts, "peak memory"):
         table.add_column(title, justify="right")

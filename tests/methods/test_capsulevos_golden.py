@@ -20,6 +20,7 @@ from rotoscope.methods.capsulevos import (
     CapsuleVOS,
     CapsuleVOSConfig,
     CapsuleVOSNetwork,
+    branches,
     convolution,
     network,
     routing,
@@ -27,7 +28,6 @@ from rotoscope.methods.capsulevos import (
     zoom,
 )
 from rotoscope.methods.capsulevos import capsules as layers
-from rotoscope.methods.capsulevos.branches import Decoder
 from rotoscope.methods.capsulevos.capsules import Capsules, over_time
 from rotoscope.methods.capsulevos.convolution import ConvLSTMCell, LSTMState
 from rotoscope.methods.capsulevos.network import ClipAnswer, run_clip
@@ -346,10 +346,7 @@ def test_single_mistakes_of_the_decoder_are_seen(
 ) -> None:
     found = passes[0].found
     if mistake == "bias before the first ReLU":
-        biased = lambda self, x, n: F.relu(  # noqa: E731
-            (self.deconv2, self.deconv3, self.deconv4, self.deconv5)[n](x) + self.biases[n][:, None, None, None]
-        )
-        monkeypatch.setattr(Decoder, "_raise", biased)
+        monkeypatch.setattr(branches, "_biased", lambda x, bias: F.relu(x + bias.view(-1, *[1] * (x.ndim - 2))))
     else:
 
         def cut(self: convolution.SameConvTranspose3d, x: Tensor, output_size: list[int] | None = None) -> Tensor:
@@ -357,7 +354,11 @@ def test_single_mistakes_of_the_decoder_are_seen(
             sides = [side * stride for side, stride in zip(x.shape[2:], self.stride, strict=True)]
             return whole[:, :, -sides[0] :, -sides[1] :, -sides[2] :]
 
+        def cut_flat(self: convolution.SameConvTranspose3d, x: Tensor) -> Tensor:
+            return cut(self, x[:, :, None])[:, :, 0]
+
         monkeypatch.setattr(convolution.SameConvTranspose3d, "forward", cut)
+        monkeypatch.setattr(convolution.SameConvTranspose3d, "flat", cut_flat)
     third, second, video = (found[name].flat for name in ("third", "second", "video"))
     logits = model.network.decoder(third, second, video)[0][:, ::2, ::2]
     apart = np.abs(logits.numpy() - golden("capsulevos")["clip0_decoder_logits"].astype(np.float32)).max()

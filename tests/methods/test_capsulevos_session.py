@@ -338,3 +338,20 @@ def test_frames_are_held_at_the_working_size(masks: dict[int, np.ndarray]) -> No
         session.push(np.zeros((300, 400, 3), np.uint8))
         assert len(session._held) < 8
         assert all(held.image.shape == (3, 64, 96) for held in session._held)
+
+
+def test_a_trunk_sees_frames_one_by_one(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
+    """What it makes of a frame does not depend on the frames about it; the network behind it does."""
+    model = make(trunk=18)
+    frames = torch.from_numpy(clip[:8]).permute(0, 3, 1, 2)[None, :, :, :32, :64].float() / 255
+    seen, first = model.network.see(frames), model.network.see(frames[:, :1].expand(-1, 8, -1, -1, -1))
+    assert seen.first is not None
+    torch.testing.assert_close(seen.first, first.first)
+    assert seen.capsules.pose.shape == make().network.see(frames).capsules.pose.shape
+    assert not torch.allclose(seen.capsules.pose, first.capsules.pose)
+    assert len(list(segment(clip[:10], masks, model))) == 10
+
+
+def test_an_unknown_trunk() -> None:
+    with pytest.raises(InputError, match="trunk 34 is not known; use 18, 50, 101 or none"):
+        make(trunk=34)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotoscope.layers.resnet import ResNet
 from rotoscope.methods.capsulevos.capsules import Capsules, PrimaryCapsules
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import (
@@ -19,6 +20,8 @@ from rotoscope.methods.capsulevos.convolution import (
 
 VIDEO = ((1, 2, 1), (2, 4, 2), (8, 8, 1), (8, 8, 2), (16, 16, 1), (16, 16, 1))
 """Of each (2+1)-D convolution: channels in space and in time as multiples of the width, stride in space."""
+BEFORE_TRUNK = 4
+"""How many of them a trunk stands for; both end at stride 4."""
 FRAME = ((1, 1), (2, 2), (2, 1), (4, 2), (4, 1))
 """Of each convolution of the frame branch: channels as a multiple of the width, stride."""
 DECODER = (4, 4, 8, 8, 4)
@@ -38,20 +41,42 @@ class FactorisedConv(nn.Module):
         return F.relu(self.time(F.relu(self.space(x))))
 
 
+class FrameFeatures(nn.Module):
+    """Features of single frames by a residual network, in place of the video branch's first convolutions.
+
+    Three stages of it are brought to the channels and the stride that those convolutions end with, and added.
+    """
+
+    def __init__(self, config: CapsuleVOSConfig, trunk: ResNet) -> None:
+        super().__init__()
+        channels = VIDEO[BEFORE_TRUNK - 1][1] * config.width
+        self.project = nn.ModuleList(nn.Conv2d(before, channels, 1) for before in trunk.channels)
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        """Stages at strides 4, 8 and 16 to ``[B, channels, H / 4, W / 4]``."""
+        finest, *others = (project(stage) for project, stage in zip(self.project, stages, strict=True))
+        size = finest.shape[-2:]
+        raised = (F.interpolate(other, size=size, mode="bilinear", align_corners=False) for other in others)
+        return F.relu(sum(raised, finest))
+
+
 class VideoBranch(nn.Module):
-    """Six (2+1)-D convolutions and the clip's primary capsules."""
+    """Six (2+1)-D convolutions and the clip's primary capsules; behind a trunk, the last two of them."""
 
     def __init__(self, config: CapsuleVOSConfig) -> None:
         super().__init__()
         layers, before = [], 3
-        for inside, channels, stride in VIDEO:
+        skipped = BEFORE_TRUNK if config.trunk else 0
+        if skipped:
+            before = VIDEO[skipped - 1][1] * config.width
+        for inside, channels, stride in VIDEO[skipped:]:
             layers.append(FactorisedConv(before, inside * config.width, channels * config.width, stride))
             before = channels * config.width
         self.convs = nn.Sequential(*layers)
         self.capsules = PrimaryCapsules(before, config.video_types, config.capsules)
 
     def forward(self, clip: Tensor) -> Capsules:
-        """RGB in [0, 1], ``[B, 3, T, H, W]``, to capsules of ``[T, H / 8, W / 8]``."""
+        """RGB in [0, 1], ``[B, 3, T, H, W]``, or a trunk's features of it, to capsules of ``[T, H / 8, W / 8]``."""
         out: Capsules = self.capsules(self.convs(clip))
         return out
 
@@ -66,21 +91,28 @@ class FrameBranch(nn.Module):
             layers += [SameConv2d(before, channels * config.width, 3, stride), nn.ReLU()]
             before = channels * config.width
         self.convs = nn.Sequential(*layers)
+        if config.trunk:
+            before += VIDEO[BEFORE_TRUNK - 1][1] * config.width
         self.lstm = ConvLSTMCell(before, 3)
         self.capsules = PrimaryCapsules(before, config.frame_types, config.capsules)
 
-    def forward(self, frame: Tensor, mask: Tensor, state: LSTMState | None) -> tuple[Capsules, LSTMState]:
+    def forward(
+        self, frame: Tensor, mask: Tensor, state: LSTMState | None, features: Tensor | None = None
+    ) -> tuple[Capsules, LSTMState]:
         """One frame.
 
         Args:
             frame: RGB in [0, 1], ``[B, 3, H, W]``.
             mask: in [0, 1], ``[B, 1, H, W]``.
             state: of the clip before; zeros if None.
+            features: of the frame by the trunk, if there is one, ``[B or 1, …, H / 4, W / 4]``.
         Returns: capsules of ``[1, H / 8, W / 8]``, and the state.
         """
-        features = self.convs(torch.cat([frame, mask], dim=1))
-        state = self.lstm(features, state)
-        return self.capsules(state.hidden.to(features.dtype)[:, :, None]), state
+        found = self.convs(torch.cat([frame, mask], dim=1))
+        if features is not None:
+            found = torch.cat([found, features.expand(len(found), -1, -1, -1)], dim=1)
+        state = self.lstm(found, state)
+        return self.capsules(state.hidden.to(found.dtype)[:, :, None]), state
 
 
 class Decoder(nn.Module):
@@ -110,12 +142,15 @@ class Decoder(nn.Module):
         Returns: logits ``[B, T, H, W]``, float32.
         """
         x = torch.cat([F.relu(self.deconv1(coarse)), F.relu(self.skip1(middle))], dim=1)
-        x = torch.cat([self._raise(x, 0), F.relu(self.skip2(fine))], dim=1)
-        for number in (1, 2, 3):
-            x = self._raise(x, number)
-        return self.segment(x)[:, 0].float()
+        x = torch.cat([_biased(self.deconv2(x), self.biases[0]), F.relu(self.skip2(fine))], dim=1)
+        batch, frames = x.shape[0], x.shape[2]
+        x = x.transpose(1, 2).flatten(0, 1)  # from here on, frames do not meet
+        for number, deconv in enumerate((self.deconv3, self.deconv4, self.deconv5), 1):
+            x = _biased(deconv.flat(x), self.biases[number])
+        logits = F.conv2d(x, self.segment.weight[:, :, 0], self.segment.bias)
+        return logits.unflatten(0, (batch, frames))[:, :, 0].float()
 
-    def _raise(self, x: Tensor, number: int) -> Tensor:
-        """A transposed convolution whose bias comes between two ReLUs (released code)."""
-        deconv = (self.deconv2, self.deconv3, self.deconv4, self.deconv5)[number]
-        return F.relu(F.relu(deconv(x)) + self.biases[number][:, None, None, None])
+
+def _biased(x: Tensor, bias: Tensor) -> Tensor:
+    """The bias of the released code's transposed convolutions, which comes between two ReLUs."""
+    return F.relu(F.relu(x) + bias.view(-1, *[1] * (x.ndim - 2)))

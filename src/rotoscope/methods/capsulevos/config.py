@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.errors import InputError
+from rotoscope.layers.resnet import BLOCKS, Depth
 
 Zoom = Literal["learnt", "crafted", "none"]
 Routing = Literal["attention", "concatenation"]
@@ -33,6 +34,9 @@ class CapsuleVOSConfig:
         capsules: False replaces the routed layers by convolutions of like parameter count.
         memory: the ConvLSTMs' states go on from clip to clip; False begins each clip with zeros.
         overlap: frames that a clip shares with the one before.
+        trunk: None: the video branch's own convolutions see the clip, as published. Else the depth of a residual
+            network that sees each frame in place of the first four of them, and can begin with what another method
+            has learnt; the last two and all that follows are the same.
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` takes the
             most probable object, or the background where none reaches one half.
     """
@@ -49,6 +53,7 @@ class CapsuleVOSConfig:
     capsules: bool = True
     memory: bool = True
     overlap: int = 3
+    trunk: Depth | None = None
     merging: Merging = "soft"
 
     def __post_init__(self) -> None:
@@ -64,6 +69,8 @@ class CapsuleVOSConfig:
         ):
             if value not in known:
                 raise InputError(f"{name} {value!r} is not known; use {' or '.join(known)}.")
+        if self.trunk is not None and self.trunk not in BLOCKS:
+            raise InputError(f"trunk {self.trunk!r} is not known; use {', '.join(map(str, BLOCKS))} or none.")
         for name, truth in (("capsules", self.capsules), ("memory", self.memory)):
             if not isinstance(truth, bool):
                 raise InputError(f"{name} is {truth!r}; give true or false.")

@@ -78,6 +78,15 @@ class SameConvTranspose3d(nn.ConvTranspose3d):
         depth, height, width = (side * stride for side, stride in zip(x.shape[2:], self.stride, strict=True))
         return super().forward(x)[:, :, :depth, :height, :width]
 
+    def flat(self, x: Tensor) -> Tensor:
+        """The same for a kernel that sees one frame at a time, on ``[B * T, channels_in, H, W]``.
+
+        A 2-D convolution takes a fraction of the time of a 3-D one with a flat kernel.
+        """
+        padding = (self.kernel_size[1] // 2 if self.stride[1] == 1 else 0,) * 2
+        found = F.conv_transpose2d(x, self.weight[:, :, 0], stride=self.stride[1:], padding=padding)
+        return found[..., : x.shape[-2] * self.stride[1], : x.shape[-1] * self.stride[2]]
+
 
 def begin(weight: Tensor, bias: Tensor | None, fan_in: float, linear: bool) -> None:
     """Draw weights that keep the variance, before a ReLU or (``linear``) without: there is no batch norm to do it."""

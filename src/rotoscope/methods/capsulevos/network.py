@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotoscope.layers.normalise import normalise
+from rotoscope.layers.resnet import ResNet
 from rotoscope.methods.capsulevos import zoom
-from rotoscope.methods.capsulevos.branches import Decoder, FrameBranch, VideoBranch
+from rotoscope.methods.capsulevos.branches import Decoder, FrameBranch, FrameFeatures, VideoBranch
 from rotoscope.methods.capsulevos.capsules import (
     POSE,
     CapsuleLayer,
@@ -26,6 +28,21 @@ from rotoscope.methods.capsulevos.capsules import (
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import LSTMState
 from rotoscope.methods.capsulevos.sampling import crop_and_resize
+
+TRUNK_STAGES = 3
+"""Of a trunk; the finest has the stride that the video branch's first convolutions end with."""
+
+
+class Seen(NamedTuple):
+    """What a clip shows, whatever the mask.
+
+    Attributes:
+        capsules: of all frames.
+        first: the trunk's features of the first frame, ``[B, C, h / 4, w / 4]``; None without a trunk.
+    """
+
+    capsules: Capsules
+    first: Tensor | None
 
 
 class ClipState(NamedTuple):
@@ -64,6 +81,8 @@ class CapsuleVOSNetwork(nn.Module):
         self.config = config
         video, frame, types = config.video_types, config.frame_types, config.types
         self.zoom = zoom.ZoomBranch(config) if config.zoom == "learnt" else None
+        self.trunk = ResNet(config.trunk, stages=TRUNK_STAGES) if config.trunk else None
+        self.features = FrameFeatures(config, self.trunk) if self.trunk is not None else None
         self.video = VideoBranch(config)
         self.frame = FrameBranch(config)
         self.second: nn.Module
@@ -82,28 +101,30 @@ class CapsuleVOSNetwork(nn.Module):
         """Of the convolutions; routing and states are in float32 whatever it is."""
         return self.decoder.segment.weight.dtype
 
-    def see(self, clip: Tensor) -> Capsules:
+    def see(self, clip: Tensor) -> Seen:
         """The clip's capsules; the part that does not depend on the mask.
 
         Args:
             clip: crops, RGB in [0, 1], ``[B, T, 3, h, w]``.
         """
-        out: Capsules = self.video(clip.to(self.dtype).transpose(1, 2))
-        return out
+        if self.trunk is None or self.features is None:
+            return Seen(self.video(clip.to(self.dtype).transpose(1, 2)), None)
+        frames = normalise(clip.flatten(0, 1)).to(self.dtype)
+        features = self.features(self.trunk(frames)).unflatten(0, clip.shape[:2])
+        return Seen(self.video(features.transpose(1, 2)), features[:, 0])
 
-    def segment(
-        self, video: Capsules, frame: Tensor, mask: Tensor, state: LSTMState | None
-    ) -> tuple[Tensor, LSTMState]:
+    def segment(self, seen: Seen, frame: Tensor, mask: Tensor, state: LSTMState | None) -> tuple[Tensor, LSTMState]:
         """Masks of a clip of crops.
 
         Args:
-            video: the clip's capsules; of one clip, they may stand for all B.
+            seen: the clip's capsules; of one clip, they may stand for all B.
             frame: the first crop, RGB in [0, 1], ``[B, 3, h, w]``.
             mask: its mask, ``[B, 1, h, w]``.
             state: of the frame branch after the clip before; zeros if None.
         Returns: logits ``[B, T, h, w]``, and the state.
         """
-        asked, state = self.frame(frame.to(self.dtype), mask.to(self.dtype), state)
+        video = seen.capsules
+        asked, state = self.frame(frame.to(self.dtype), mask.to(self.dtype), state, seen.first)
         asked = over_time(asked, video.pose.shape[3])
         if self.config.capsules:
             second = self.second(video, asked)
@@ -123,7 +144,7 @@ def run_clip(
     centre: Tensor,
     boxes: Tensor | None = None,
     state: ClipState | None = None,
-    video: Capsules | None = None,
+    seen: Seen | None = None,
 ) -> ClipAnswer:
     """One object through one clip.
 
@@ -134,7 +155,7 @@ def run_clip(
         centre: of the box in testing, y and x as shares of the frame, ``[B, 2]``.
         boxes: use these instead (training), ``[B, 4]``.
         state: after the clip before; zeros if None.
-        video: the clip's capsules, if they are known already; only without zooming.
+        seen: the clip's capsules, if they are known already; only without zooming.
     """
     config, region, zoom_state = network.config, None, None
     first = frames[:, 0]
@@ -145,9 +166,9 @@ def run_clip(
         boxes = choose_box(config, region, mask[:, 0], centre)
     crops = crop_and_resize(torch.cat([frames.flatten(1, 2), mask], dim=1), boxes, config.crop)
     clip = crops[:, :-1].unflatten(1, (-1, 3))
-    if video is None:
-        video = network.see(clip)
-    logits, frame_state = network.segment(video, clip[:, 0], crops[:, -1:], None if state is None else state.frame)
+    if seen is None:
+        seen = network.see(clip)
+    logits, frame_state = network.segment(seen, clip[:, 0], crops[:, -1:], None if state is None else state.frame)
     return ClipAnswer(logits, boxes, region, ClipState(zoom_state, frame_state))
 
 

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.methods.base import Prediction, Session
-from rotoscope.methods.capsulevos.capsules import Capsules
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import LSTMState
-from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, ClipAnswer, ClipState, run_clip
+from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, ClipAnswer, ClipState, Seen, run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste
 from rotoscope.methods.capsulevos.tracks import Held, Track, shrunk, winners
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of, whole
@@ -167,18 +166,18 @@ class CapsuleVOSSession(Session):
         images = [frame.image for frame in held]
         images += images[-1:] * (config.clip - len(images))
         clip = torch.stack(images)[None].to(device).float() / 255
-        video: Capsules | None = None
+        seen: Seen | None = None
         if config.zoom == "none":
             with self.timings.part("video"):
                 crops = crop_and_resize(clip.flatten(1, 2), whole(1, device), config.crop)
-                video = self.network.see(crops.unflatten(1, (-1, 3)))
+                seen = self.network.see(crops.unflatten(1, (-1, 3)))
         answers = {}
         for track in tracks:
             assert track.seed is not None
             with self.timings.part("segment"):
                 centre = torch.tensor([track.centre], device=device)
                 before = track.state if config.memory else None
-                answer = run_clip(self.network, clip, track.seed[None, None], centre=centre, state=before, video=video)
+                answer = run_clip(self.network, clip, track.seed[None, None], centre=centre, state=before, seen=seen)
             track.state = answer.state
             answers[track.object_id] = answer
         return answers

@@ -18,10 +18,19 @@ from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 
 TRUNK = "trunk."
-"""Nothing: the network has no image encoder that another method's weights could begin."""
+"""Where the network keeps its image encoder, if its config asks for one."""
 
-SMALL = {"width": 8, "video_types": 8, "frame_types": 8, "types": 8, "size": (192, 320), "crop": (96, 160)}
-"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320."""
+SMALL = {
+    "width": 8,
+    "video_types": 8,
+    "frame_types": 8,
+    "types": 8,
+    "size": (192, 320),
+    "crop": (96, 160),
+    "trunk": 18,
+}
+"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320; a ResNet-18 in
+place of the first convolutions, which from nothing would take far more training than two cores can give."""
 
 LEEWAY = (0.15, 0.25)
 """What true boxes have beyond the object's extent, as a share of the frame; drawn anew for each."""
@@ -34,6 +43,8 @@ RECIPES: dict[str, Recipe] = {
         name="capsulevos-small",
         method="capsulevos",
         config=SMALL,
+        trunk="stcn-small",
+        trunk_rate=0.3,
         stages=(Stage(1200, 192, 8, 4, pace=0.5), Stage(600, 192, 15, 2, pace=0.5)),
         objects=(0.6, 0.4),
         learning_rate=1e-3,
