@@ -355,3 +355,28 @@ def test_a_trunk_sees_frames_one_by_one(clip: np.ndarray, masks: dict[int, np.nd
 def test_an_unknown_trunk() -> None:
     with pytest.raises(InputError, match="trunk 34 is not known; use 18, 50, 101 or none"):
         make(trunk=34)
+
+
+def test_the_network_learns_a_clip_by_heart() -> None:
+    """As it is trained, boxes true, from weights drawn at random."""
+    torch.manual_seed(0)
+    size = (32, 64)
+    config = {**find_recipe_of(find_ablation("capsulevos")).config, "width": 4, "size": size, "crop": size}
+    network = CapsuleVOS(CapsuleVOSConfig(**config)).network
+    labels = torch.zeros(1, 8, *size, dtype=torch.long)
+    for t in range(8):
+        labels[:, t, 4 + t : 20 + t, 6 + 3 * t : 30 + 3 * t] = 1
+    images = torch.randn(1, 8, 3, *size) * 0.3 + labels[:, :, None]
+    optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
+    best = 0.0
+    for _ in range(120):
+        lesson = clip_loss(network, images, labels, 1)
+        optimiser.zero_grad()
+        lesson.loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 3.0)
+        optimiser.step()
+        ours, truth = lesson.probabilities[:, :, 1] > 0.5, labels[:, 1:] == 1
+        best = max(best, float((ours & truth).sum() / (ours | truth).sum()))
+        if best > 0.9:
+            break
+    assert best > 0.9
