@@ -28,7 +28,8 @@ class Entry:
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
         speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores.
-        config: fields of the method's config, for an entry without a file.
+        config: fields of the method's config: all that matter for an entry without a file; of one with a file,
+            those that concern inference go before what the file says.
     """
 
     name: str
