@@ -43,6 +43,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "latest": {"memory": "latest"},
     "similarity, binary, product": {"temporal_attention": "similarity", "binary_support": True, "product": True},
 }
+FEW = pytest.mark.parametrize("variant", ["paper", "as stcn", "no global", "each object", "stm"])
 ALL = pytest.mark.parametrize("variant", VARIANTS)
 
 
@@ -76,7 +77,7 @@ def close(ours: list[Prediction], theirs: list[Prediction], tolerance: float = 1
         torch.testing.assert_close(a.probabilities, b.probabilities, atol=tolerance, rtol=0)
 
 
-@ALL
+@FEW
 def test_slots_only_say_how_many_go_in_one_pass(clip: np.ndarray, variant: str) -> None:
     model = make(**VARIANTS[variant])
     many = stripes(8, (48, 32))
@@ -147,7 +148,7 @@ def test_resuming_from_disk(tmp_path: Path, clip: np.ndarray, masks: dict[int, n
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 
 
-@ALL
+@FEW
 def test_objects_come_are_corrected_and_go(clip: np.ndarray, masks: dict[int, np.ndarray], variant: str) -> None:
     model = make(**VARIANTS[variant])
     opened = model.session()

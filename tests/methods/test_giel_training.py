@@ -181,7 +181,7 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     begin_trunk(model, "giel", recipe.trunk)
     images, labels = scene(3)
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=6e-4)  # type: ignore[union-attr,arg-type]
-    for _ in range(25):
+    for _ in range(20):
         lesson = clip_loss(model.network, images, labels, 2, dice=1.0)  # type: ignore[arg-type]
         optimiser.zero_grad()
         lesson.loss.backward()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ import rotoscope
 from rotoscope.cli import main
 from rotoscope.methods.giel import GIEL
 from rotoscope.training.run import find_recipe, prepare, save_weights
-from rotoscope.weights import load as load_room
 from rotoscope.weights.catalogue import Entry
 
 
@@ -39,6 +39,7 @@ def test_the_small_recipe_trains_and_its_weights_load(
     assert [prediction.object_ids for prediction in found] == [(3,)] * 3
     # A second name for the same file says how it is used.
     entry = Entry("twin", "giel", "", path.name, None, 0.0, "", "", 0.0, {"output": "fast"})
+    load_room = importlib.import_module("rotoscope.weights.load")
     monkeypatch.setattr(load_room, "find", lambda name: entry)
     monkeypatch.setattr(load_room, "verified", lambda entry: path)
     twin = rotoscope.load("twin", device="cpu")

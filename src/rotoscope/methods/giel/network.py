@@ -66,22 +66,22 @@ class GIELNetwork(nn.Module):
         self.decoder = Decoder(config, c8, c4) if config.global_embedding or not instances else None
         self.refine = Decoder(config, c8, c4) if instances and config.refine else None
 
-    def encode_query(self, image: Tensor, *, fine: bool = True) -> FrameFeatures:
+    def encode_query(self, image: Tensor, *, common: bool = True, fine: bool = True) -> FrameFeatures:
         """Encode frames.
 
         Args:
             image: normalised RGB, ``[B, 3, H, W]``; H and W multiples of 16.
-            fine: whether the instances' decoder will run.
+            common, fine: whether the global decoder will run, and that of instances.
         """
         f4, f8, f16 = self.query_encoder(image)
         key, value = self.query_key(f16), self.query_value(f16)
-        common = detail = (key[:, :0], key[:, :0], key[:, :0])
-        if self.decoder is not None:
-            common = self.decoder.of_frame(value, f8, f4)
+        of_all = of_each = (key[:, :0], key[:, :0], key[:, :0])
+        if self.decoder is not None and common:
+            of_all = self.decoder.of_frame(value, f8, f4)
         if self.refine is not None and fine:
-            detail = self.refine.of_frame(value, f8, f4)
+            of_each = self.refine.of_frame(value, f8, f4)
         coarse = key[:, :0] if self.coarse is None else self.coarse.of_frame(value)
-        return FrameFeatures(key, *common, *detail, coarse)
+        return FrameFeatures(key, *of_all, *of_each, coarse)
 
     def encode_support(self, image: Tensor, masks: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Encode frames whose masks are known, or were predicted.

@@ -68,7 +68,8 @@ class GIELSession(Session):
         weight = self.network.query_key.weight
         with self.timings.part("encode"):
             image = canvas.image(frame.image, weight.device).to(weight.dtype)
-            features = self.network.encode_query(image, fine=self.config.output == "full")
+            follows = bool(self._ids)  # else nothing is decoded
+            features = self.network.encode_query(image, common=follows, fine=follows and self.config.output == "full")
         probabilities, union = self._follow(features, canvas)
         if given:
             probabilities = self._put_in(probabilities, given, canvas)
