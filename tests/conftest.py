@@ -31,6 +31,16 @@ TINY = {
         "size": (64, 96),
         "crop": (32, 32),
     },
+    "giel": {
+        "depth": 18,
+        "support_width": 8,
+        "shared": False,
+        "key_dim": 16,
+        "value_dim": 16,
+        "decoder_dims": (16, 16, 8),
+        "label_dim": 8,
+        "coarse_dim": 8,
+    },
 }
 """Sizes of a network of each method that runs in no time; a new method adds its line."""
 

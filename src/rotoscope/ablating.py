@@ -66,6 +66,7 @@ def run_ablation(
     folder: Path,
     *,
     train: Callable[[Recipe, Path], Path] | None = None,
+    initial: Path | None = None,
     scale: float = 1.0,
     settings: Sequence[str] = (),
     device: str = "auto",
@@ -80,6 +81,7 @@ def run_ablation(
         datasets: names and data sets to score on.
         folder: for masks and weights of the rows; must not hold any.
         train: trains a recipe in a folder and returns its weights; needed by tables that train.
+        initial: weights of rows that are not trained, instead of the table's.
         scale: share of the recipe's steps that each row is trained for.
         settings: of the recipe, for all rows, as ``--set`` takes them; a row's own go before them.
         device, precision: see :func:`rotoscope.load`.
@@ -89,7 +91,7 @@ def run_ablation(
     Raises:
         InputError: a table that trains without a way to train.
     """
-    model = load(table.weights, device=device, precision=precision) if table.recipe is None else None
+    model = load(initial or table.weights, device=device, precision=precision) if table.recipe is None else None
     for number, row in enumerate(table.rows):
         place = folder / f"row-{number}"
         result = RowResult(row)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import tiny
 from rotoscope.ablating import ablations, find_recipe_of, scaled
 from rotoscope.cli import main
 from rotoscope.datasets.long_clips import long_clip, wandering
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.methods import method_class
-from rotoscope.weights import find
+from rotoscope.weights import find, save_method
 
 
 def test_a_table_of_inference_rows(
@@ -59,6 +60,34 @@ def test_the_table_of_agame_trains_its_rows_without_weights_of_the_method(
     rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
     assert len({Path(row["weights"]).read_bytes() for row in rows}) == len(rows) == 7
     assert "softmax appearance classifier" in capsys.readouterr().out
+
+
+def test_a_table_without_training_takes_weights_that_are_given(
+    tmp_path: Path, photographs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny("giel")
+    save_method(tmp_path / "tiny.safetensors", "giel", model.config, model.state_dict())
+    arguments = ["ablate", "giel-support", "--long", "1", "--long-frames", "7", "--long-size", "48", "--jobs", "1"]
+    arguments += ["--data", str(photographs_folder), "--device", "cpu"]
+    assert main([*arguments, "-o", str(tmp_path / "none")]) == 2
+    assert "comes without weights" in capsys.readouterr().err
+    assert (
+        main(
+            [
+                *arguments,
+                "-o",
+                str(tmp_path / "run"),
+                "--initial",
+                str(tmp_path / "tiny.safetensors"),
+                "--precision",
+                "exact",
+            ]
+        )
+        == 0
+    )
+    rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
+    kept = {row["row"]["name"]: row["remembered"] for row in rows}
+    assert (kept["first"], kept["previous"], kept["2"], kept["3"], kept["6"]) == (1, 1, 4, 6, 7)
 
 
 def test_every_row_is_a_config_that_exists() -> None:

@@ -16,6 +16,9 @@ GROWTH_WARNING = 1_000_000
 """Stored features at which a bank without a capacity warns (about 600 frames at 480p)."""
 
 
+Similarity = Literal["l2", "dot"]
+
+
 class MemoryBank:
     """Keys shared by all objects and one value tensor per object.
 
@@ -27,11 +30,15 @@ class MemoryBank:
     Args:
         policy: what enters and what leaves.
         usage: whether use is counted by presence in the top-k or by softmax weight (thesis, table 4).
+        similarity: of keys: negative squared distance (STCN), or the product (STM, GIEL); both over sqrt(Ck).
     """
 
-    def __init__(self, policy: Policy, usage: Literal["topk", "softmax"] = "topk") -> None:
+    def __init__(
+        self, policy: Policy, usage: Literal["topk", "softmax"] = "topk", similarity: Similarity = "l2"
+    ) -> None:
         self.policy = policy
         self.usage = usage
+        self.similarity = similarity
         self.capacity: int | None = None
         self._size = 0
         self._temporary = 0
@@ -53,6 +60,11 @@ class MemoryBank:
     def serials(self) -> Tensor:
         """Number in the order of storing of each stored feature, ``[N]``, ascending."""
         return self._serial[: self._size].clone()
+
+    @property
+    def temporary(self) -> int:
+        """Features of the temporary frame, which stand behind the stored ones; 0 without one."""
+        return self._temporary
 
     @property
     def pinned(self) -> Tensor:
@@ -96,7 +108,7 @@ class MemoryBank:
         stop = self._size + count
         span = slice(self._size, stop)
         self._keys[:, span] = key
-        self._norms[span] = key.square().sum(dim=0)
+        self._norms[span] = key.square().sum(dim=0) if self.similarity == "l2" else 0
         for object_id, value in values.items():
             self._values[object_id][span] = value.transpose(0, 1)
             self._start.setdefault(object_id, self._size)
@@ -117,28 +129,55 @@ class MemoryBank:
                 stacklevel=2,
             )
 
-    def read(self, query: Tensor, top_k: int | None) -> dict[int, Tensor]:
+    def read(
+        self,
+        query: Tensor,
+        top_k: int | None,
+        *,
+        among: Tensor | None = None,
+        gain: Tensor | None = None,
+        bias: Tensor | None = None,
+    ) -> dict[int, Tensor]:
         """Read for every object, and count which features were of use.
 
         Args:
             query: key of the query frame, ``[Ck, Q]``.
             top_k: features that each query feature reads from; None for all.
+            among: positions of the features that may be read from, ascending, ``[N]``; the temporary ones stand behind
+                the stored ones. All without it. Every object must have a value in one of them.
+            gain: multiplies the similarity to each of those (only where it is a product), ``[N]``.
+            bias: is added to the similarity to each of those, ``[N]``.
         Returns: ``{object_id: [Cv, Q]}``.
         """
         total = self._size + self._temporary
+        every_key, every_norm = self._keys[:, :total], self._norms[:total]
+        if among is not None:
+            every_key, every_norm = every_key[:, among], every_norm[among]
+        if self.similarity == "dot":
+            query = query / 2  # similarity() takes the product twice
+        if gain is not None:
+            every_key = every_key * gain
+        if bias is not None:
+            every_norm = every_norm - bias * float(query.shape[0]) ** 0.5
         readouts: dict[int, Tensor] = {}
         for start in sorted(set(self._start.values())):
-            ids = [object_id for object_id, first in self._start.items() if first == start]
-            keys, norms = self._keys[:, start:total], self._norms[start:total]
-            values = [self._values[object_id][start:total] for object_id in ids]
+            ids = [object_id for object_id, own in self._start.items() if own == start]
+            first = start if among is None else int((among < start).sum())
+            keys, norms = every_key[:, first:], every_norm[first:]
+            place = slice(start, total) if among is None else among[first:]
+            values = [self._values[object_id][place] for object_id in ids]
             if top_k is None:
                 found, used = dense_read(keys, norms, query, values)
             else:
                 indices, weights = top_features(keys, norms, query, top_k)
                 found = [weighted_sum(value, indices, weights) for value in values]
                 share = weights.flatten() if self.usage == "softmax" else None
-                used = torch.bincount(indices.flatten(), share, minlength=total - start)
-            self._hits[start : self._size] += used[: self._size - start]
+                used = torch.bincount(indices.flatten(), share, minlength=keys.shape[1])
+            if among is None:
+                self._hits[start : self._size] += used[: self._size - start]
+            else:
+                stored = among[first:] < self._size
+                self._hits[among[first:][stored]] += used[stored]
             readouts.update((object_id, readout.transpose(0, 1)) for object_id, readout in zip(ids, found, strict=True))
         self._age[: self._size] += 1
         return {object_id: readouts[object_id] for object_id in self._values}

@@ -5,9 +5,11 @@ A policy answers two questions: does this frame enter, and which features leave.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from rotoscope.errors import InputError
@@ -72,6 +74,40 @@ class FirstLatest:
 
 
 @dataclass(frozen=True)
+class SupportSet:
+    """Frames spread over all that has gone by, for whoever reads a few of them at a time (GIEL, section 3.5).
+
+    Temporal segment networks take a frame from each of several equal segments of what has gone by. The ends of those
+    move with every frame, and a frame that has left cannot come back; so twice as many are held as are read. Those
+    leave first whose number, counted from the first frame, the smallest power of two divides; so what is held thins
+    out evenly.
+
+    Attributes:
+        read: frames that are read at a time.
+        keeps_first: not needed: the oldest frame leaves last.
+    """
+
+    read: int = 5
+    keeps_first: bool = False
+
+    @property
+    def frames(self) -> int:
+        """Frames held."""
+        return 2 * self.read
+
+    def enters(self, since: int) -> bool:
+        """Always."""
+        return True
+
+    def victims(self, hits: Tensor, age: Tensor, surplus: int) -> Tensor:
+        """Whole frames; of those equally divisible the oldest, but the oldest of all last."""
+        time = age.max() - age
+        worth = torch.where(time == 0, sys.maxsize, time & -time)
+        order = (-age).argsort(stable=True)
+        return order[worth[order].argsort(stable=True)][:surplus]
+
+
+@dataclass(frozen=True)
 class LeastFrequentlyUsed:
     """The features used least often for their age leave (thesis, section 3.2).
 
@@ -91,8 +127,18 @@ class LeastFrequentlyUsed:
         return (hits / age.clamp(min=1)).argsort(stable=True)[:surplus]
 
 
+ONE_WORD: dict[str, Policy] = {
+    "first-latest": FirstLatest(),
+    "first": EveryK(sys.maxsize),
+    "latest": FirstLatest(1, keeps_first=False),
+}
+"""Policies without a number."""
+
+
 def parse_policy(text: str, mem_every: int = 5) -> Policy:
-    """Read ``every:K``, ``first-latest`` or ``lfu:M``.
+    """Read ``every:K``, ``first-latest``, ``lfu:M``, ``support:T``, ``first`` or ``latest``.
+
+    ``first`` takes in no frame but those on which masks are given; ``latest`` holds the latest frame only.
 
     Args:
         text: the policy's name and number.
@@ -104,10 +150,14 @@ def parse_policy(text: str, mem_every: int = 5) -> Policy:
     if mem_every < 1:
         raise InputError(f"mem_every is {mem_every}; give a whole number of at least 1.")
     name, _, number = text.partition(":")
-    if name == "first-latest" and not number:
-        return FirstLatest()
+    if text in ONE_WORD:
+        return ONE_WORD[text]
+    if name == "support" and number.isdecimal() and int(number) >= 2:
+        return SupportSet(int(number))
     if name in ("every", "lfu") and (number or name == "every"):
         value = int(number) if number.isdecimal() else mem_every if not number else 0
         if value >= 1:
             return EveryK(value) if name == "every" else LeastFrequentlyUsed(value, mem_every)
-    raise InputError(f"memory policy {text!r} is not known; use every:K, first-latest or lfu:M, such as lfu:4.")
+    raise InputError(
+        f"memory policy {text!r} is not known; use every:K, first-latest, support:T or lfu:M, such as lfu:4."
+    )

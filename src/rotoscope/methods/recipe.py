@@ -35,6 +35,7 @@ class Stage:
         learning_rate: the recipe's if None.
         decay_at: steps of the stage at which the rate falls to a tenth; with any, there is no cosine.
         fall: every so many steps of the stage the rate is multiplied by this factor; with it, there is no cosine.
+        power: the rate falls to 0 at the stage's end as this power of what is left of it; with it, there is no cosine.
         weight_decay: the recipe's if None.
         bootstrap: steps of the stage at which the loss begins, and ends, to narrow to the hardest pixels; None takes
             the recipe's shares.
@@ -53,6 +54,7 @@ class Stage:
     learning_rate: float | None = None
     decay_at: tuple[int, ...] = ()
     fall: tuple[int, float] | None = None
+    power: float | None = None
     weight_decay: float | None = None
     bootstrap: tuple[int, int] | None = None
     skips: tuple[tuple[float, int], ...] = ((0.0, 5),)
@@ -153,6 +155,8 @@ class Recipe:
         if stage.fall is not None:
             every, factor = stage.fall
             return peak * factor ** (within // every)
+        if stage.power is not None:
+            return peak * float((1 - within / stage.steps) ** stage.power)
         if step < self.warm_up:
             return peak * (step + 1) / self.warm_up
         progress = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
@@ -186,6 +190,8 @@ class Recipe:
             falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}" if stage.decay_at else ""
             if stage.fall is not None:
                 falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
+            if stage.power is not None:
+                falls = f", falling to 0 as the power {stage.power:g} of what is left"
             if stage.weight_decay is not None:
                 falls += f", weight decay {stage.weight_decay:g}"
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
@@ -197,7 +203,7 @@ class Recipe:
             )
         cosine = (
             ""
-            if all(stage.decay_at or stage.fall for stage in self.stages)
+            if all(stage.decay_at or stage.fall or stage.power is not None for stage in self.stages)
             else (f"rate rises over {self.warm_up} steps, then falls by half a cosine to {self.final_rate:g} of it; ")
         )
         clipped = f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "gradients not clipped"

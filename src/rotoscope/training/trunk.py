@@ -1,4 +1,4 @@
-"""Begin a network's image encoder with that of other weights."""
+"""Begin a network's image encoder, and what else its method can borrow, with other weights."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ IMAGENET = ("conv1.weight", "layer1.0.conv1.weight")
 def begin_trunk(method: Method, name: str, weights: str) -> int:
     """Copy the image encoder of ``weights`` into a method; what the two do not share stays as it is.
 
+    A method whose training has a function ``borrowed`` takes what that finds as well.
+
     Args:
         method: changed in place.
         name: its name.
@@ -30,9 +32,16 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
     Raises:
         InputError: the weights are not known, or nothing of their image encoder fits.
     """
-    prefix = f"network.{method_module(name, 'training').TRUNK}"
+    training = method_module(name, "training")
+    prefix = f"network.{training.TRUNK}"
     ours = method.state_dict()
-    theirs = {prefix + entry: tensor for entry, tensor in _encoder(weights).items()}
+    kind, state = _weights(weights)
+    trunk = "" if not kind else method_module(kind, "training").TRUNK
+    theirs = {prefix + k.removeprefix(trunk): tensor for k, tensor in state.items() if k.startswith(trunk)}
+    if hasattr(training, "borrowed"):
+        own = {entry.removeprefix("network."): tensor for entry, tensor in ours.items()}
+        more = training.borrowed(kind, state, own)
+        theirs = {f"network.{entry}": tensor for entry, tensor in more.items()} | theirs
     fitting = {
         entry: tensor
         for entry, tensor in theirs.items()
@@ -46,14 +55,13 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
     return len(fitting)
 
 
-def _encoder(weights: str) -> Mapping[str, Tensor]:
-    """The image encoder of weights, without the prefix of its place."""
+def _weights(weights: str) -> tuple[str, Mapping[str, Tensor]]:
+    """The method of weights, empty for a bare ResNet, and its network's tensors."""
     path = Path(weights) if Path(weights).exists() else verified(find(weights))
     if path.is_file() and path.suffix != ".safetensors":
         loaded = open_pickle(path)
         if all(entry in loaded for entry in IMAGENET):
-            return {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}
+            return "", {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}
     source = open_file(path)
     kind = next(name for name in METHODS if method_class(name) is type(source))
-    prefix = f"network.{method_module(kind, 'training').TRUNK}"
-    return {k.removeprefix(prefix): tensor for k, tensor in source.state_dict().items() if k.startswith(prefix)}
+    return kind, {entry.removeprefix("network."): tensor for entry, tensor in source.state_dict().items()}

@@ -28,7 +28,8 @@ class Entry:
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
         speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores.
-        config: fields of the method's config, for an entry without a file.
+        config: fields of the method's config: all that matter for an entry without a file; of one with a file,
+            those that concern inference go before what the file says.
     """
 
     name: str
@@ -140,6 +141,49 @@ CATALOGUE: dict[str, Entry] = {
             summary="CapsuleVOS as published, eight frames at once; give its authors' checkpoint with --weights",
             limits="answers up to seven frames late; objects run one after another; time of the full-size network",
             speed=4.5,
+        ),
+        Entry(
+            name="giel",
+            method="giel",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=38.5,
+            summary="GIEL as published (ResNet-50), six objects in one pass; its authors released no weights: train it",
+            limits="memory and time of the full-size network",
+            speed=0.0,
+        ),
+        Entry(
+            name="giel-fast",
+            method="giel",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=28.5,
+            summary="the same without the decoder of instances: time hardly depends on the number of objects",
+            limits="outlines as fine as the global map's; parts of look-alikes that touch",
+            speed=0.0,
+            config={"output": "fast", "refine": False},
+        ),
+        Entry(
+            name="stm",
+            method="giel",
+            task="masks of one frame given",
+            file=None,
+            sha256=None,
+            parameters=38.9,
+            summary="STM as published (ResNet-50), GIEL's ground; give its authors' STM_weights.pth with --weights",
+            limits="memory grows with the video; memory and time of the full-size network",
+            speed=0.0,
+            config={
+                "kernel": 3,
+                "shared": False,
+                "others": True,
+                "instance_embedding": False,
+                "temporal_attention": "none",
+                "memory": "every:5",
+                "include_last": True,
+            },
         ),
     )
 }

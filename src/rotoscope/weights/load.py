@@ -45,12 +45,15 @@ def load(
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
     target = find_device(device)
-    path = Path(name_or_path)
+    path, entry = Path(name_or_path), None
     if not path.exists() and tensorflow_prefix(path) is None:
         if path.suffix in (".pth", ".pt", ".safetensors", ".ckpt", ".npz", ".index"):
             raise InputError(f"{path}: no such weights file.")
-        path = verified(find(str(name_or_path)))
+        entry = find(str(name_or_path))
+        path = verified(entry)
     model = open_file(path, method)
+    if entry is not None:  # two names may have one file
+        config = {k: v for k, v in entry.config.items() if getattr(model.config, k) != v} | config
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)

@@ -1,0 +1,101 @@
+"""Sizes and choices of a GIEL network; every ablation of the paper, and STM, is a setting of these fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rotoscope.layers.canvas import Resizing
+from rotoscope.layers.resnet import Depth
+
+Attention = Literal["weights", "similarity", "none"]
+Output = Literal["full", "fast"]
+
+
+@dataclass(frozen=True)
+class GIELConfig:
+    """GIEL (Ge et al., CVPR 2021); the defaults are the paper's network, with STM's parts where it names them.
+
+    Attributes:
+        depth: residual network of both encoders, cut at stride 16.
+        support_width: first-layer channels of the support encoder; the query encoder's are 64.
+        key_dim: channels of a key.
+        value_dim: channels of a value.
+        kernel: side of the convolutions that make keys and values; 1 in the paper, 3 in STM.
+        shared: whether support and query have these convolutions in common, as equation 3 writes them.
+        keys: a support frame's key is made from the support encoder's features (paper, STM), or it is the key that the
+            frame had as a query, as in STCN.
+        similarity: of keys: their product, or the negative squared distance over sqrt(key_dim), as in STCN.
+        scaled: the product is divided by sqrt(key_dim), as in STM; the paper writes no scale.
+        others: the support encoder sees the masks of the other objects too, as in STM; only without instance embedding.
+        decoder_dims: channels at stride 16, 8 and 4 of the decoders.
+        skip_blocks: the decoders' skips go through a residual block, as in STM.
+        label_dim: channels of the label encoder's first layer.
+        label_gate: what the label codes go through before they multiply values.
+        coarse_dim: channels of the coarse head.
+        global_embedding: a class-agnostic map of all objects; without it the union of their masks takes its place.
+        instance_embedding: objects are told apart by label codes on common features; without it each object goes
+            through support encoder, memory and decoder on its own, as in STM.
+        temporal_attention: weights of support frames: multiplied into the affinity's exponentials (``weights``), or
+            into the similarity (``similarity``, products only); or none.
+        refine: the learnt decoder of instances (equation 12); without it only the fast output is there.
+        slots: instances that go through in one pass; more go in several.
+        output: ``full``: the learnt decoder's masks; ``fast``: the product of upsampled coarse maps and the global map.
+        product: the full output is multiplied by the global map too; not in equation 12.
+        binary_support: the predicted global map enters the support encoder as 0 or 1.
+        memory: ``support:T``: T frames, the first, the latest, and others spread evenly (the paper's; T = 5);
+            ``first``; ``latest``; or a policy of STCN's: ``lfu:M``, ``every:K``, ``first-latest``.
+        usage: what counts as use of a feature under ``lfu:M`` (see :class:`~rotoscope.memory.MemoryBank`).
+        mem_every: under ``lfu:M`` a frame enters memory every so many frames.
+        top_k: support features that a query reads from; None reads all, as published.
+        include_last: keep the previous frame as one temporary entry, where not every frame enters anyhow.
+        protect_given: pin the frames on which objects are given, or corrected, after the first.
+        short_side: the network works on frames resized to this short side in pixels; None works at native size.
+        max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
+        resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
+    """
+
+    depth: Depth = 50
+    support_width: int = 64
+    key_dim: int = 128
+    value_dim: int = 512
+    kernel: Literal[1, 3] = 1
+    shared: bool = True
+    keys: Literal["support", "query"] = "support"
+    similarity: Literal["dot", "l2"] = "dot"
+    scaled: bool = True
+    others: bool = False
+    decoder_dims: tuple[int, int, int] = (256, 256, 256)
+    skip_blocks: bool = True
+    label_dim: int = 64
+    label_gate: Literal["sigmoid", "linear"] = "sigmoid"
+    coarse_dim: int = 256
+    global_embedding: bool = True
+    instance_embedding: bool = True
+    temporal_attention: Attention = "weights"
+    refine: bool = True
+    slots: int = 6
+    output: Output = "full"
+    product: bool = False
+    binary_support: bool = False
+    memory: str = "support:5"
+    usage: Literal["topk", "softmax"] = "topk"
+    mem_every: int = 5
+    top_k: int | None = None
+    include_last: bool = False
+    protect_given: bool = True
+    short_side: int | None = None
+    max_short_side: int | None = 1088
+    resizing: Resizing = "bicubic"
+
+
+STM: dict[str, Any] = {
+    "kernel": 3,
+    "shared": False,
+    "others": True,
+    "instance_embedding": False,
+    "temporal_attention": "none",
+    "memory": "every:5",
+    "include_last": True,
+}
+"""Fields of STM (Oh et al., ICCV 2019; released code: facts of STM)."""

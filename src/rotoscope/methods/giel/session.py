@@ -1,0 +1,230 @@
+"""One video's state under GIEL: support frames, and when frames enter them (facts: support set at inference)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rotoscope.errors import InputError
+from rotoscope.layers.aggregation import aggregate
+from rotoscope.layers.canvas import Canvas
+from rotoscope.memory import parse_policy
+from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.giel.config import GIELConfig
+from rotoscope.methods.giel.memory import SupportMemory
+from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, check, label_tensors
+from rotoscope.video.frame import Frame
+
+COMMON = 0
+"""In place of an object's id: the memory that all objects share, and in it the value without a label code."""
+
+
+class GIELSession(Session):
+    """Segments one video.
+
+    Between frames it holds the support frames, and nothing else that grows. Masks given on a frame are answered as the
+    aggregated given masks; where they cover, they replace what was predicted for other objects, and the frame enters
+    memory for all objects. An object that is given later reads from its own frames on only.
+
+    Args:
+        network: the layers.
+        config: network sizes and inference options.
+
+    Raises:
+        InputError: options that contradict each other, or the network's.
+    """
+
+    def __init__(self, network: GIELNetwork, config: GIELConfig) -> None:
+        super().__init__()
+        check(config)
+        if config.top_k is not None and config.top_k < 1:
+            raise InputError(f"top_k is {config.top_k}; give a whole number of at least 1, or none to read all.")
+        self.network = network
+        self.config = config
+        self.policy = parse_policy(config.memory, config.mem_every)
+        self.canvas: Canvas | None = None
+        self.memories: dict[int, SupportMemory] = {}
+        self._since_write = 0
+
+    @property
+    def frames_remembered(self) -> float | None:
+        """Features in memory over features of a frame; with a memory for each object, of the fullest."""
+        return max((len(memory.bank) / memory.per_frame for memory in self.memories.values()), default=0.0)
+
+    @property
+    def separate(self) -> bool:
+        """Whether each object has keys, and so a memory, of its own (STM)."""
+        return not self.config.instance_embedding and self.config.keys == "support"
+
+    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+        """Answer the frame; remember it if it is due or masks were given on it."""
+        canvas = self.canvas = self.canvas or self._fit(frame.size)
+        self._since_write += 1
+        if not self._ids and not given:
+            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
+        weight = self.network.query_key.weight
+        with self.timings.part("encode"):
+            image = canvas.image(frame.image, weight.device).to(weight.dtype)
+            follows = bool(self._ids)  # else nothing is decoded
+            features = self.network.encode_query(image, common=follows, fine=follows and self.config.output == "full")
+        probabilities, union = self._follow(features, canvas)
+        if given:
+            probabilities = self._put_in(probabilities, given, canvas)
+            union = 1 - probabilities[0]
+        elif self.config.binary_support:
+            union = (union > 0.5).float()
+        due = bool(given) or self.policy.enters(self._since_write)
+        if due or self.config.include_last:
+            with self.timings.part("remember"):
+                pinned = bool(given) and self.config.protect_given
+                self._remember(image, features, probabilities, union, pinned=pinned, temporary=not due)
+        if due:
+            self._since_write = 0
+        with self.timings.part("restore"):
+            restored = canvas.restore(probabilities)
+            return [Prediction.from_probabilities(frame, self._ids, restored, bool(given))]
+
+    def forget(self, object_id: int) -> None:
+        """Drop the object's values; without any object left nothing is remembered."""
+        self.memories.pop(object_id, None)
+        common = self.memories.get(COMMON)
+        if common is not None and object_id in common.bank.object_ids:
+            common.bank.forget(object_id)
+            if set(common.bank.object_ids) <= {COMMON}:
+                self.memories.clear()
+
+    def state(self) -> dict[str, Any]:
+        """The memories, masks that wait for their frame, ids and counters."""
+        state: dict[str, Any] = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
+        for owner, memory in self.memories.items():
+            state |= {f"memory.{owner}.{name}": value for name, value in memory.state().items()}
+        return state | {
+            "memories": list(self.memories),
+            "ids": list(self._ids),
+            "size": list(self._size) if self._size else None,
+            "next_index": self._next_index,
+            "since_write": self._since_write,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where :meth:`state` was taken."""
+        device = self.network.query_key.weight.device
+        self.memories = {}
+        for owner in state["memories"]:
+            prefix = f"memory.{owner}."
+            memory = self.memories[int(owner)] = self._new_memory()
+            memory.restore(
+                {
+                    k.removeprefix(prefix): v.to(device) if isinstance(v, Tensor) else v
+                    for k, v in state.items()
+                    if k.startswith(prefix)
+                }
+            )
+        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
+        self._ids = [int(object_id) for object_id in state["ids"]]
+        self._size = tuple(state["size"]) if state["size"] else None
+        self.canvas = self._fit(self._size) if self._size else None
+        self._next_index = int(state["next_index"])
+        self._since_write = int(state["since_write"])
+
+    def _fit(self, size: tuple[int, int]) -> Canvas:
+        config = self.config
+        return Canvas.fit(
+            size, short_side=config.short_side, max_short_side=config.max_short_side, resizing=config.resizing
+        )
+
+    def _new_memory(self) -> SupportMemory:
+        return SupportMemory(self.config, self.network.temporal)
+
+    def _follow(self, features: FrameFeatures, canvas: Canvas) -> tuple[Tensor, Tensor]:
+        """Aggregated probabilities ``[1 + N, H', W']`` of the objects known so far, and of any of them ``[H', W']``."""
+        network, config = self.network, self.config
+        width, height = canvas.padded
+        if not self._ids:
+            nothing = torch.zeros(height, width, device=features.key.device)
+            return (1 - nothing)[None], nothing
+        with self.timings.part("read memory"):
+            readouts: dict[int, Tensor] = {}
+            for owner, memory in self.memories.items():
+                found = memory.read(features.key)
+                readouts |= found if not self.separate else {owner: found[owner]}
+            readout = torch.stack([readouts[object_id] for object_id in self._ids]).to(features.key.dtype)
+        common: Tensor | None = None
+        with self.timings.part("decode"):
+            parts = readout.split(config.slots)
+            if not config.instance_embedding:
+                masks = [torch.sigmoid(network.find_all(part, features).float()) for part in parts]
+            else:
+                if config.global_embedding:
+                    plain = readouts[COMMON][None].to(readout.dtype)
+                    common = torch.sigmoid(network.find_all(plain, features).float())
+                if config.output == "fast":
+                    masks = [network.find_fast(part, features, common) for part in parts]
+                else:
+                    factor = common if config.product else None
+                    masks = [network.find_fine(part, features, factor) for part in parts]
+            probabilities = aggregate(torch.cat(masks)[:, 0])
+        return probabilities, 1 - probabilities[0] if common is None else common[0, 0]
+
+    def _put_in(self, probabilities: Tensor, given: dict[int, Tensor], canvas: Canvas) -> Tensor:
+        """Given masks replace the prediction where they cover, and everything is aggregated again."""
+        masks = canvas.masks(torch.stack(list(given.values())).to(probabilities.device))
+        covered = (masks > 0.5).any(dim=0)
+        objects = {i: p.masked_fill(covered, 0) for i, p in zip(self._ids, probabilities[1:], strict=True)}
+        objects |= dict(zip(given, masks, strict=True))
+        self._ids = list(objects)
+        return aggregate(torch.stack(list(objects.values())))
+
+    def _remember(
+        self,
+        image: Tensor,
+        features: FrameFeatures,
+        probabilities: Tensor,
+        union: Tensor,
+        *,
+        pinned: bool,
+        temporary: bool,
+    ) -> None:
+        """Store the frame with the masks that were given or found on it."""
+        if self.config.instance_embedding:
+            key, values = self._embed(image, features, probabilities, union)
+        else:
+            key, values = self._encode_each(image, features, probabilities)
+        owners = self._ids if self.separate else [COMMON]
+        for row, owner in enumerate(owners):
+            memory = self.memories.setdefault(owner, self._new_memory())
+            own = {owner: values[owner]} if self.separate else values
+            memory.store(key[row : row + 1], own, pinned=pinned, temporary=temporary)
+
+    def _embed(
+        self, image: Tensor, features: FrameFeatures, probabilities: Tensor, union: Tensor
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """One support encoding for all objects; values differ by label codes."""
+        network = self.network
+        key, value = network.encode_support(image, union[None, None].to(image.dtype), features.key)
+        parts = label_tensors(probabilities.to(image.dtype)).split(self.config.slots)
+        found = torch.cat([value * network.encode_labels(part) for part in parts])
+        values = dict(zip(self._ids, found, strict=True))
+        return key, ({COMMON: value[0]} if self.config.global_embedding else {}) | values
+
+    def _encode_each(
+        self, image: Tensor, features: FrameFeatures, probabilities: Tensor
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """A support encoding for each object; keys ``[N, Ck, h, w]``, or ``[1, …]`` where objects share them."""
+        masks = probabilities[1:, None].to(image.dtype)
+        if self.config.others:
+            others = (masks.sum(dim=0, keepdim=True) - masks).clamp(0, 1)
+            masks = torch.cat([masks, others], dim=1)
+        keys, values = [], []
+        for part in masks.split(self.config.slots):
+            count = len(part)
+            key, value = self.network.encode_support(
+                image.expand(count, -1, -1, -1), part, features.key.expand(count, -1, -1, -1)
+            )
+            keys.append(key)
+            values.append(value)
+        key = torch.cat(keys) if self.separate else features.key
+        return key, dict(zip(self._ids, torch.cat(values), strict=True))

@@ -1,0 +1,303 @@
+"""Losses of one training clip of GIEL, and its recipes (Ge et al., CVPR 2021; facts: training)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotoscope.layers.aggregation import aggregate_logits
+from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
+from rotoscope.methods.lesson import ClipLoss
+from rotoscope.methods.recipe import Recipe, Stage
+
+TRUNK = "query_encoder."
+"""Where the network keeps its image encoder."""
+
+SMALL = {
+    "depth": 18,
+    "support_width": 32,
+    "key_dim": 64,
+    "value_dim": 128,
+    "kernel": 3,
+    "shared": False,
+    "keys": "query",
+    "similarity": "l2",
+    "decoder_dims": (128, 64, 32),
+    "skip_blocks": False,
+    "label_dim": 32,
+    "coarse_dim": 64,
+}
+"""Sizes of ``giel-small``: keys, query values and upsampling in the form of ``stcn-small``, whose weights it begins
+with, so that the affinity works from the first step; a support encoder of half the width."""
+
+RECIPES: dict[str, Recipe] = {
+    "giel-small": Recipe(
+        name="giel-small",
+        method="giel",
+        config=SMALL,
+        stages=(Stage(700, 160, 4, 4), Stage(450, 192, 4, 4)),
+        trunk="stcn-small",
+        trunk_rate=0.3,
+        objects=(0.35, 0.4, 0.25),
+        learning_rate=6e-4,
+        warm_up=100,
+        correspondence=0.3,
+        loss={"dice": 1.0},
+        inference={"max_short_side": 320, "resizing": "area", "top_k": 20},
+    ),
+    "giel": Recipe(
+        name="giel",
+        method="giel",
+        config={},
+        stages=(Stage(100_000, 528, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02), power=1.0),),
+        optimiser="adam",
+        learning_rate=1e-5,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        average=0.0,
+        bootstrap=(1.0, 1.0),
+        validate_every=5000,
+    ),
+}
+"""Recipes by name. Both train the full and the fast output at once, so one file of weights serves both
+(``output="fast"``). ``giel`` is the published one: squares of about the area of 740x384, batches of all its GPUs
+together; how many steps it took is not published, and 100,000 is our choice. Begin it with ``--set trunk=resnet50.pth``
+or ``--set trunk=STM_weights.pth``, which fills whatever fits. ``giel-small`` begins with ``stcn-small``."""
+
+
+class Support(NamedTuple):
+    """Support frames of G clips, or of G objects where each has keys of its own.
+
+    Attributes:
+        key: ``[G, Ck, M]``, M positions of all frames.
+        values: ``[G, V, Cv, M]``: the plain value first where there is a global embedding, then one for each object.
+        own: of the temporal attention, ``[G, T, Ck]``; without channels if there is none.
+    """
+
+    key: Tensor
+    values: Tensor
+    own: Tensor
+
+    def and_then(self, later: Support) -> Support:
+        """With a later frame behind."""
+        return Support(
+            torch.cat([self.key, later.key], dim=-1),
+            torch.cat([self.values, later.values], dim=-1),
+            torch.cat([self.own, later.own], dim=1),
+        )
+
+
+class Found(NamedTuple):
+    """What was found on a frame.
+
+    Attributes:
+        outputs: probabilities of each object by output, ``[B, N, H, W]``; the last is what is carried on.
+        common: logits of the global map, ``[B, 1, H, W]``; None without.
+        scores: affinity before temporal attention and softmax, ``[G, M, Q]``.
+    """
+
+    outputs: dict[str, Tensor]
+    common: Tensor | None
+    scores: Tensor
+
+
+def clip_loss(
+    network: GIELNetwork,
+    images: Tensor,
+    labels: Tensor,
+    objects: int,
+    *,
+    hardest: float = 1.0,
+    places: Tensor | None = None,
+    correspondence: float = 0.0,
+    dice: float = 0.0,
+    fast: float = 1.0,
+    union: float = 1.0,
+) -> ClipLoss:
+    """Follow the objects of the first frame through clips; what is predicted of a frame supports the next, undetached.
+
+    Args:
+        network: what is trained.
+        images: normalised RGB, ``[B, T, 3, H, W]``.
+        labels: int64 ``[B, T, H, W]`` in [0, objects]; an object not in the first frame does not exist.
+        objects: slots ``N``.
+        hardest: share of pixels in the bootstrapped cross-entropy; the paper's is plain (1).
+        places: what each cell at stride 16 shows, ``[B, T, h, w, 3]`` (see
+            :func:`~rotoscope.layers.losses.correspondence_loss`).
+        correspondence: weight of that loss; not in the paper.
+        dice: weight of a dice loss on the output that is carried on; not in the paper.
+        fast: weight of the cross-entropy of the fast output, where it is trained beside the full one.
+        union: weight of the binary cross-entropy of the global map.
+    Returns: the sum over all frames but the first.
+    """
+    batch, frames = labels.shape[:2]
+    targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)  # [B, T, N, H, W]
+    valid = (targets[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)[:, :, None, None]
+    exists = torch.cat([torch.zeros_like(valid[:, :1]), valid], dim=1)[:, :, 0, 0].long()
+    features = network.encode_query(images.flatten(0, 1))
+    clips = torch.arange(batch, device=images.device)
+    of_frame = [features.select(clips * frames + t) for t in range(frames)]
+    shown = None if places is None or not correspondence else places.flatten(2, 3)
+    probabilities = _with_background(targets[:, 0] * valid)
+    together = 1 - probabilities[:, :1]
+    support: Support | None = None
+    first: Tensor | None = None
+    losses: dict[str, list[Tensor]] = {}
+    answers = []
+    for t in range(1, frames):
+        fresh, as_first = _memorise(network, images[:, t - 1], of_frame[t - 1], probabilities, together)
+        support = fresh if support is None else support.and_then(fresh)
+        first = as_first if first is None else first
+        found = _follow(network, support, first, of_frame[t], objects)
+        visible = labels[:, t] * exists.gather(1, labels[:, t].flatten(1)).view_as(labels[:, t])
+        terms: dict[str, Tensor] = {}
+        for name, masks in found.outputs.items():
+            logits = aggregate_logits(masks * valid, dim=1)
+            terms[name] = bootstrapped_cross_entropy(logits, visible, hardest)
+        probabilities = torch.softmax(logits, dim=1)
+        truth = targets[:, t] * valid
+        terms["dice"] = dice_loss(probabilities[:, 1:] * valid, truth, valid[:, :, 0, 0])
+        together = 1 - probabilities[:, :1]
+        if found.common is not None:
+            all_of_them = truth.sum(dim=1, keepdim=True)
+            terms["global"] = F.binary_cross_entropy_with_logits(found.common.float(), all_of_them)
+            together = torch.sigmoid(found.common.float())
+            if network.config.binary_support:
+                together = (together > 0.5).to(images.dtype)
+        if shown is not None and not _separate(network):
+            terms["correspondence"] = correspondence_loss(found.scores, shown[:, :t].flatten(1, 2), shown[:, t])
+        for name, term in terms.items():
+            losses.setdefault(name, []).append(term)
+        answers.append(probabilities.detach())
+    totals = {name: torch.stack(values).sum() for name, values in losses.items()}
+    shares = {"fast": fast, "dice": dice, "global": union, "correspondence": correspondence}
+    if "full" not in totals:
+        shares["fast"] = 1.0
+    loss = torch.stack([shares.get(name, 1.0) * total for name, total in totals.items()]).sum()
+    names = {"full": "cross_entropy", "fast": "auxiliary" if "full" in totals else "cross_entropy"}
+    parts = {names.get(name, name): total.item() / (frames - 1) for name, total in totals.items()}
+    return ClipLoss(loss, parts, torch.stack(answers, dim=1))
+
+
+def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What GIEL can begin with of other weights, beside the image encoder; what does not fit is left out by the caller.
+
+    Args:
+        kind: method of the weights, or empty for a bare ResNet.
+        state: their tensors, by their names without ``network.``.
+        ours: the tensors of the network that begins.
+    Returns: tensors by our names.
+    """
+    taken: dict[str, Tensor] = {}
+    places = {
+        "": (("", "support_encoder."),),
+        "giel": (("", ""), ("decoder.", "refine.")),
+        "stcn": (
+            ("key_proj.", "query_key."),
+            ("key_comp.", "query_value."),
+            ("value_encoder.", "support_encoder."),
+            *((part, place + part) for part in ("up_16_8.", "up_8_4.", "pred.") for place in ("decoder.", "refine.")),
+            ("compress.downsample.", "decoder.enter."),
+            ("compress.downsample.", "refine.enter."),
+        ),
+    }.get(kind, ())
+    for theirs, place in places:
+        for name, tensor in state.items():
+            if name.startswith(theirs):
+                taken.setdefault(place + name.removeprefix(theirs), tensor)
+    if kind == "stcn":
+        taken = _without_biases(taken)
+    enter = "support_encoder.conv1.weight"
+    if enter in taken and taken[enter].shape[2:] == ours[enter].shape[2:] and len(taken[enter]) == len(ours[enter]):
+        # Image, mask, others, in this order everywhere; channels that are not given begin as they are.
+        count = min(taken[enter].shape[1], ours[enter].shape[1])
+        taken[enter] = torch.cat([taken[enter][:, :count], ours[enter][:, count:]], dim=1)
+    return taken
+
+
+def _without_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """STCN's value encoder has biases before its batch norms: they move the running means instead."""
+    kept = dict(state)
+    for name, bias in state.items():
+        if not name.startswith("support_encoder.") or not name.endswith(".bias"):
+            continue
+        layer = name.removesuffix(".bias")
+        norm = layer.replace("downsample.0", "downsample.1") if "downsample" in layer else layer.replace("conv", "bn")
+        if norm != layer and f"{norm}.running_mean" in state:
+            del kept[name]
+            kept[f"{norm}.running_mean"] = state[f"{norm}.running_mean"] - bias
+    return kept
+
+
+def _separate(network: GIELNetwork) -> bool:
+    """Whether each object has keys of its own (STM)."""
+    return not network.config.instance_embedding and network.config.keys == "support"
+
+
+def _with_background(masks: Tensor) -> Tensor:
+    return torch.cat([1 - masks.sum(dim=1, keepdim=True), masks], dim=1)
+
+
+def _memorise(
+    network: GIELNetwork, image: Tensor, features: FrameFeatures, probabilities: Tensor, union: Tensor
+) -> tuple[Support, Tensor]:
+    """A frame with probabilities ``[B, 1 + N, H, W]`` and their union ``[B, 1, H, W]``, and itself as the first one."""
+    config = network.config
+    batch, objects = len(image), probabilities.shape[1] - 1
+    if config.instance_embedding:
+        key, value = network.encode_support(image, union, features.key)
+        codes = network.encode_labels(label_tensors(probabilities).flatten(0, 1)).unflatten(0, (batch, objects))
+        values = value[:, None] * codes
+        if config.global_embedding:
+            values = torch.cat([value[:, None], values], dim=1)
+    else:
+        each = torch.arange(batch, device=image.device).repeat_interleave(objects)
+        masks = probabilities[:, 1:]
+        rest = [masks.sum(dim=1, keepdim=True) - masks] if config.others else []
+        seen = torch.stack([masks, *rest], dim=2).flatten(0, 1)
+        key, values = network.encode_support(image[each], seen, features.key[each])
+        if _separate(network):
+            values = values[:, None]
+        else:
+            key, values = features.key, values.unflatten(0, (batch, objects))
+    empty = key[:, :0, 0, 0]
+    first, own = (empty, empty) if network.temporal is None else network.temporal.support(key)
+    return Support(key.flatten(2), values.flatten(3), own[:, None]), first
+
+
+def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameFeatures, objects: int) -> Found:
+    """Find the objects of the support frames on a query frame."""
+    config = network.config
+    batch = len(query.key)
+    each = torch.arange(batch, device=query.key.device).repeat_interleave(objects)
+    key = query.key[each] if _separate(network) else query.key
+    scores = affinity_logits(config, support.key, key.flatten(2))
+    weighed = scores
+    if network.temporal is not None:
+        weights = network.temporal(first, support.own, key)
+        weighed = weigh(config, scores, weights.repeat_interleave(key[0, 0].numel(), dim=1))
+    readout = support.values.flatten(1, 2) @ torch.softmax(weighed, dim=1).to(support.values.dtype)
+    readout = readout.unflatten(1, support.values.shape[1:3]).unflatten(-1, tuple(key.shape[-2:]))  # [G, V, Cv, h, w]
+    expanded = query.select(each)
+
+    def by_clip(masks: Tensor) -> Tensor:
+        return masks[:, 0].unflatten(0, (batch, objects))
+
+    if not config.instance_embedding:
+        masks = torch.sigmoid(network.find_all(readout.flatten(0, 1), expanded).float())
+        return Found({"full": by_clip(masks)}, None, scores)
+    common = total = None
+    if config.global_embedding:
+        common = network.find_all(readout[:, 0], query)
+        total = torch.sigmoid(common.float())[each]
+        readout = readout[:, 1:]
+    instances = readout.flatten(0, 1)
+    outputs = {"fast": by_clip(network.find_fast(instances, expanded, total))}
+    if network.refine is not None:
+        outputs["full"] = by_clip(network.find_fine(instances, expanded, total if config.product else None))
+    return Found(outputs, common, scores)

@@ -1,0 +1,237 @@
+"""GIEL's loss, its recipes' beginnings, and the rows of its tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from conftest import tiny
+from rotoscope.ablating import find_ablation, find_recipe_of
+from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.ablation import Row
+from rotoscope.methods.giel import GIEL, GIELConfig
+from rotoscope.methods.giel.ablations import ABLATIONS
+from rotoscope.methods.giel.training import RECIPES, borrowed, clip_loss
+from rotoscope.segmenting import segment
+from rotoscope.training.run import new_method
+from rotoscope.training.trunk import begin_trunk
+
+TINY = {
+    "depth": 18,
+    "support_width": 8,
+    "shared": False,
+    "key_dim": 16,
+    "value_dim": 16,
+    "decoder_dims": (16, 16, 8),
+    "label_dim": 8,
+    "coarse_dim": 8,
+}
+ROWS = [pytest.param(row, id=row.name) for row in ABLATIONS["giel"].rows]
+VARIANTS: dict[str, dict[str, object]] = {
+    "paper": {},
+    "small": {"keys": "query", "similarity": "l2", "kernel": 3},
+    "fast": {"refine": False, "output": "fast"},
+    "no global": {"global_embedding": False},
+    "product, similarity": {"product": True, "temporal_attention": "similarity", "binary_support": True},
+    "each object, common keys": {"instance_embedding": False, "keys": "query"},
+    "stm": {"instance_embedding": False, "others": True, "temporal_attention": "none"},
+}
+
+
+def make(**config: object) -> GIEL:
+    torch.manual_seed(3)
+    return GIEL(GIELConfig(**{**TINY, **config}))  # type: ignore[arg-type]
+
+
+def scene(frames: int = 4) -> tuple[Tensor, Tensor]:
+    """Two objects that move: images ``[1, T, 3, 64, 64]`` and labels."""
+    labels = torch.zeros(1, frames, 64, 64, dtype=torch.long)
+    for t in range(frames):
+        labels[:, t, 6 + 2 * t : 30 + 2 * t, 4 + 4 * t : 28 + 4 * t] = 1
+        labels[:, t, 40:60, 36 - 3 * t : 60 - 3 * t] = 2
+    colours = torch.tensor([[-0.5, 0.2, 0.1], [1.0, -0.6, 0.3], [0.2, 0.9, -1.0]])
+    torch.manual_seed(1)
+    return colours[labels].permute(0, 1, 4, 2, 3) + 0.2 * torch.randn(1, frames, 3, 64, 64), labels
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@torch.inference_mode()
+def test_training_and_sessions_find_the_same(variant: str) -> None:
+    """Two ways through the same network: batches of clips with dense reads, and a bank with frames one by one."""
+    model = make(**VARIANTS[variant]).eval()
+    for decoder in (model.network.decoder, model.network.refine):
+        if decoder is not None:
+            decoder.pred.weight.mul_(5)
+    images, labels = scene()
+    both = clip_loss(model.network, torch.cat([images, images.flip(-1)]), torch.cat([labels, labels.flip(-1)]), 2)
+    opened = model.session(memory="every:1", include_last=False)
+    frames = denormalise(images[0]).clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
+    both_again = clip_loss(model.network, _normalised(frames), labels, 2)
+    opened.add({i: (labels[0, 0] == i).numpy() for i in (1, 2)})
+    found = torch.stack([opened.push(frame)[0].probabilities for frame in frames])[1:]
+    torch.testing.assert_close(found, both_again.probabilities[0], atol=1e-3, rtol=0)
+    assert both.probabilities.shape == (2, 3, 3, 64, 64)
+    assert torch.isfinite(both.loss)
+
+
+def _normalised(frames: np.ndarray) -> Tensor:
+    from rotoscope.layers.normalise import normalise
+
+    return normalise(torch.from_numpy(frames).permute(0, 3, 1, 2))[None]
+
+
+def test_the_loss_by_hand() -> None:
+    """All logits 0: the full output is even, the fast one a quarter, the global map even."""
+    model = make()
+    images, labels = scene(3)
+    one = labels * (labels == 1)
+    net = model.network
+    for layer in (net.decoder.pred, net.refine.pred, net.coarse.leave):  # type: ignore[union-attr]
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    share = (one[:, 1:] == 1).float().mean().item()
+    full = math.log(2)  # background and object have the same odds
+    quarter = -(share * math.log(0.1) + (1 - share) * math.log(0.9))  # odds of 1/3 and 3
+    lesson = clip_loss(net, images, one, 1)
+    assert lesson.parts["cross_entropy"] == pytest.approx(full, rel=1e-4)
+    assert lesson.parts["auxiliary"] == pytest.approx(quarter, rel=1e-4)
+    assert lesson.parts["global"] == pytest.approx(math.log(2), rel=1e-4)
+    assert lesson.loss.item() == pytest.approx(2 * (full + quarter + math.log(2)), rel=1e-4)  # two predicted frames
+    weighed = clip_loss(net, images, one, 1, fast=0.5, union=0.25, dice=2.0)
+    total = full + 0.5 * quarter + 0.25 * math.log(2) + 2 * weighed.parts["dice"]
+    assert weighed.loss.item() == pytest.approx(2 * total, rel=1e-4)
+    places = torch.zeros(1, 3, 4, 4, 3)
+    looking = clip_loss(net, images, one, 1, places=places, correspondence=0.5)
+    assert looking.loss.item() == pytest.approx(
+        lesson.loss.item() + looking.parts["correspondence"], rel=1e-4
+    )  # half of it, twice
+    assert "global" not in clip_loss(make(global_embedding=False).network, images, one, 1).parts
+
+
+def test_an_object_that_is_not_there_changes_nothing() -> None:
+    model = make().eval()
+    images, labels = scene(3)
+    two = clip_loss(model.network, images, labels, 3)
+    alone = clip_loss(model.network, images, labels, 2)
+    torch.testing.assert_close(two.parts["global"], alone.parts["global"], atol=1e-5, rtol=0)
+    assert two.parts["cross_entropy"] == pytest.approx(alone.parts["cross_entropy"], abs=1e-4)
+    assert two.probabilities[:, :, 3].max() < 1e-5
+    late = labels.clone()
+    late[:, 0] *= late[:, 0] == 1  # the second object appears only later: it does not exist
+    torch.testing.assert_close(
+        clip_loss(model.network, images, late, 2).loss,
+        clip_loss(model.network, images, labels * (labels == 1), 2).loss,
+    )
+    assert torch.isfinite(clip_loss(model.network, images, labels * 0, 2).loss)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_of_the_table_trains_and_segments(row: Row) -> None:
+    recipe = find_recipe_of(find_ablation("giel")).changed(row.settings)
+    smaller = {"support_width": 8, "value_dim": 16, "decoder_dims": (16, 16, 8), "key_dim": 16}
+    model = new_method(dataclasses.replace(recipe, config={**recipe.config, **smaller}))
+    assert isinstance(model, GIEL)
+    images, labels = scene()
+    places = torch.zeros(1, 4, 4, 4, 3)
+    optimiser = torch.optim.AdamW(model.network.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(5):
+        lesson = clip_loss(model.network, images, labels, 2, places=places, correspondence=0.3, dice=1.0)
+        optimiser.zero_grad()
+        lesson.loss.backward()
+        for name, parameter in model.network.named_parameters():  # several processes wait for each of them
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+        optimiser.step()
+        losses.append(lesson.loss.item())
+    assert losses[-1] < losses[0]
+    model.requires_grad_(False).eval()
+    frames = np.random.default_rng(0).integers(0, 255, (3, 32, 48, 3), dtype=np.uint8)
+    mask = np.zeros((32, 48), bool)
+    mask[4:20, 4:20] = True
+    found = list(segment(frames, {7: mask, 300: ~mask}, model))
+    assert found[-1].object_ids == (7, 300)
+    assert torch.isfinite(found[-1].probabilities).all()
+
+
+def test_rows_change_what_they_say() -> None:
+    base = find_recipe_of(find_ablation("giel"))
+    made = {row.name: GIELConfig(**base.changed(row.settings).config) for row in ABLATIONS["giel"].rows}  # type: ignore[arg-type]
+    nets = {name: GIEL(config).network for name, config in made.items()}
+    assert nets["without instance embedding"].labels is None
+    assert nets["without global embedding"].decoder is None
+    assert nets["without temporal attention"].temporal is None
+    assert nets["without refine decoder"].refine is None
+    whole = nets["GIEL"]
+    assert None not in (whole.labels, whole.decoder, whole.temporal, whole.refine, whole.coarse)
+    rows = {row.name: row.options for row in ABLATIONS["giel-support"].rows}
+    model = tiny("giel")
+    assert len({model.session(**options).config.memory for options in rows.values()}) == len(rows) == 8  # type: ignore[attr-defined]
+
+
+def test_the_network_learns_a_clip_by_heart() -> None:
+    torch.manual_seed(0)
+    recipe = RECIPES["giel-small"]
+    model = new_method(recipe)
+    begin_trunk(model, "giel", recipe.trunk)
+    images, labels = scene(3)
+    optimiser = torch.optim.AdamW(model.network.parameters(), lr=6e-4)  # type: ignore[union-attr,arg-type]
+    for _ in range(20):
+        lesson = clip_loss(model.network, images, labels, 2, dice=1.0)  # type: ignore[arg-type]
+        optimiser.zero_grad()
+        lesson.loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
+        optimiser.step()
+    found = lesson.probabilities.argmax(dim=2)
+    for slot in (1, 2):
+        ours, truth = found == slot, labels[:, 1:] == slot
+        assert (ours & truth).sum() / (ours | truth).sum() > 0.9
+
+
+def test_losses_under_bfloat16_autocast() -> None:
+    network = make().network
+    images, labels = scene(3)
+    with torch.autocast("cpu", torch.bfloat16):
+        lesson = clip_loss(network, images, labels, 2, dice=1.0)
+    lesson.loss.backward()
+    assert lesson.loss.dtype == torch.float32
+    assert torch.isfinite(lesson.loss)
+
+
+def test_the_small_network_begins_as_stcn_small_where_they_are_alike() -> None:
+    """With its keys and, moved from before the batch norms into them, its value encoder's biases."""
+    import rotoscope
+
+    stcn = rotoscope.load("stcn-small", device="cpu", precision="exact")
+    model = new_method(RECIPES["giel-small"]).eval()
+    begin_trunk(model, "giel", "stcn-small")
+    theirs, ours = stcn.network, model.network
+    image, mask = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        features = theirs.encode_key(image)  # type: ignore[union-attr,operator]
+        torch.testing.assert_close(ours.encode_query(image).key, features.key, atol=1e-4, rtol=1e-4)  # type: ignore[union-attr,operator]
+        seen = torch.cat([image, mask], dim=1)
+        without = torch.cat([seen, torch.zeros_like(mask)], dim=1)
+        for a, b in zip(ours.support_encoder(seen), theirs.value_encoder(without), strict=True):  # type: ignore[union-attr,operator]
+            torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)
+
+
+def test_stm_begins_all_that_fits() -> None:
+    stm, giel = make(**VARIANTS["stm"], kernel=3), make(kernel=3)
+    state = {name.removeprefix("network."): tensor for name, tensor in stm.state_dict().items()}
+    ours = {name.removeprefix("network."): tensor for name, tensor in giel.state_dict().items()}
+    taken = borrowed("giel", state, ours)
+    fitting = {name for name, tensor in taken.items() if name in ours and ours[name].shape == tensor.shape}
+    assert {name.split(".")[0] for name in set(ours) - fitting} == {"temporal", "labels", "coarse"}
+    assert torch.equal(taken["refine.enter.weight"], state["decoder.enter.weight"])
+    assert torch.equal(taken["support_encoder.conv1.weight"], state["support_encoder.conv1.weight"][:, :4])
+    bare = {"conv1.weight": torch.ones(8, 3, 7, 7), "layer1.0.conv1.weight": torch.ones(8, 8, 3, 3)}
+    taken = borrowed("", bare, ours)
+    assert torch.equal(taken["support_encoder.conv1.weight"][:, :3], bare["conv1.weight"])
+    assert torch.equal(taken["support_encoder.conv1.weight"][:, 3:], ours["support_encoder.conv1.weight"][:, 3:])
+    assert borrowed("rvos", bare, ours) == {}

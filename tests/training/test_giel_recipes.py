@@ -1,0 +1,79 @@
+"""GIEL's recipes through the training loop."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rotoscope
+from rotoscope.cli import main
+from rotoscope.methods.giel import GIEL
+from rotoscope.training.run import find_recipe, prepare, save_weights
+from rotoscope.weights.catalogue import Entry
+
+
+def test_the_small_recipe_trains_and_its_weights_load(
+    tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = find_recipe("giel-small").changed(["stages=2x48x3x2,1x64x3x2", "validation_clips=2", "warm_up=1"])
+    trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
+    lines = list(trainer.run(log_every=1))
+    assert [line.step for line in lines] == [1, 2, 3]
+    assert lines[-1].validation_j is not None
+    with (tmp_path / "log.csv").open() as file:
+        row = next(csv.DictReader(file))
+    assert all(float(row[name]) > 0 for name in ("cross_entropy", "auxiliary", "global", "dice", "correspondence"))
+    path = save_weights(trainer)
+    assert path.stat().st_size < 13_000_000
+    model = rotoscope.load(path, device="cpu")
+    assert isinstance(model, GIEL)
+    assert (model.config.max_short_side, model.config.top_k, model.config.output) == (320, 20, "full")
+    mask = np.zeros((48, 64), bool)
+    mask[8:40, 8:40] = True
+    found = list(rotoscope.segment(np.zeros((3, 48, 64, 3), np.uint8), {0: {3: mask}}, model))
+    assert [prediction.object_ids for prediction in found] == [(3,)] * 3
+    # A second name for the same file says how it is used.
+    entry = Entry("twin", "giel", "", path.name, None, 0.0, "", "", 0.0, {"output": "fast"})
+    load_room = importlib.import_module("rotoscope.weights.load")
+    monkeypatch.setattr(load_room, "find", lambda name: entry)
+    monkeypatch.setattr(load_room, "verified", lambda entry: path)
+    twin = rotoscope.load("twin", device="cpu")
+    assert twin.config == dataclasses.replace(model.config, output="fast")
+    assert rotoscope.load("twin", device="cpu", output="full").config == model.config
+
+
+def test_the_published_recipe_falls_to_nothing(tmp_path: Path, photographs_folder: Path) -> None:
+    recipe = find_recipe("giel")
+    steps = recipe.steps
+    assert recipe.rate(0) == 1e-5
+    assert recipe.rate(steps // 2) == pytest.approx(0.5e-5)
+    assert 0 < recipe.rate(steps - 1) < 1e-9
+    assert {recipe.hardest(step) for step in range(0, steps, steps // 7)} == {1.0}
+    stage = recipe.stages[0]
+    assert (stage.frames, stage.batch, stage.source) == (4, 16, "videos")
+    config = {"depth": 18, "support_width": 8, "shared": False, "key_dim": 16, "value_dim": 16, "label_dim": 8}
+    config |= {"decoder_dims": (16, 16, 8)}
+    small = dataclasses.replace(stage, steps=2, size=48, frames=3, batch=1, source="synthetic")
+    recipe = dataclasses.replace(recipe, config=config, stages=(small,), validation_clips=2)
+    trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
+    assert [round(line.rate, 9) for line in trainer.run(log_every=1)] == [1e-5, 0.5e-5]
+
+
+@pytest.mark.parametrize("name", ["giel-small", "giel"])
+def test_the_plan_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--plan`` runs each stage's clips, which shows that they go through; here small ones."""
+    small = ["--set", "config.depth=18", "--set", "config.value_dim=64", "--set", "config.key_dim=16"]
+    stages = "stages=4x32x3x1" if name == "giel" else "stages=4x32x3x1,4x32x3x1"
+    assert main(["train", name, "--plan", "--device", "cpu", "--set", stages, *(small if name == "giel" else [])]) == 0
+    shown = capsys.readouterr().out
+    assert "steps" in shown
+    if name == "giel":
+        assert "falling to 0 as the power 1 of what is left" in shown
+        assert "cosine" not in shown
+    else:
+        assert "trunk begins as stcn-small" in shown
