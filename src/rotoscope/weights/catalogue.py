@@ -27,7 +27,8 @@ class Entry:
         parameters: of the network, in millions.
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
-        speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores.
+        speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores; None if
+            it was not.
         config: fields of the method's config, for an entry without a file.
     """
 
@@ -39,7 +40,7 @@ class Entry:
     parameters: float
     summary: str
     limits: str
-    speed: float
+    speed: float | None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -140,6 +141,17 @@ CATALOGUE: dict[str, Entry] = {
             summary="CapsuleVOS as published, eight frames at once; give its authors' checkpoint with --weights",
             limits="answers up to seven frames late; objects run one after another; time of the full-size network",
             speed=4.5,
+        ),
+        Entry(
+            name="cosnet",
+            method="cosnet",
+            task="no mask: finds the primary object",
+            file=None,
+            sha256=None,
+            parameters=81.2,
+            summary="COSNet as published (ResNet-101); give its authors' co_attention.pth with --weights",
+            limits="one object; what is salient in all of the clip; small objects; time of the full-size network",
+            speed=None,
         ),
     )
 }
