@@ -18,8 +18,8 @@ FIXED = ("name", "method", "config", "inference", "loss", "frozen")
 Source = Literal["synthetic", "salient", "primary", "stills", "videos", "synthvos"]
 SOURCES: tuple[Source, ...] = ("synthetic", "salient", "primary", "stills", "videos", "synthvos")
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
-objects by themselves), the same with all that is labelled as one object, changed photographs, annotated videos, A-GAME's
-synthetic clips."""
+objects by themselves), the same with all that is labelled as one object, changed photographs, annotated videos,
+A-GAME's synthetic clips."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,9 @@ class Recipe:
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
             special = f"; pace {stage.pace * self.pace:g}" if stage.pace * self.pace != 1 else ""
             special += "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
-            special += "".join(f"; rate of {name or 'the rest'} x {by:g}" for name, by in stage.rates.items())
+            for factor in dict.fromkeys(stage.rates.values()):
+                names = [name or "the rest" for name, value in stage.rates.items() if value == factor]
+                special += f"; rate of {', '.join(names)} x {factor:g}"
             lines.append(
                 f"  {stage.steps} steps on {stage.source}: {stage.batch} clips of {stage.frames} frames at "
                 f"{stage.size}x{stage.size}; 1, 2, ... objects in {kinds}; rate {peak:g}{falls}{skips}{special}"

@@ -217,4 +217,4 @@ class PastFrames:
 
 def code_of(frame: Frame) -> int:
     """A number that tells a frame's picture from others: a damaged file may give one frame in two ways."""
-    return zlib.crc32(np.ascontiguousarray(frame.image))
+    return zlib.crc32(frame.image.tobytes())

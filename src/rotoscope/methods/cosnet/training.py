@@ -35,7 +35,7 @@ EPOCH = 130
 
 
 def _rates(encoder: float, heads: float) -> dict[str, float]:
-    return dict.fromkeys(ENCODER, encoder) | dict.fromkeys(HEADS, heads)
+    return {**dict.fromkeys(ENCODER, encoder), "": heads}
 
 
 def _published(epochs: int, learning_rate: float) -> Stage:
@@ -60,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config=SMALL,
         stages=tuple(
-            Stage(steps, size, 2, 4, "primary", pace=3.0, interlude=Interlude("primary"))
+            Stage(steps, size, 2, 4, "primary", pace=3.0, interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
             for steps, size in ((1000, 160), (500, 192))
         ),
         inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
@@ -128,7 +128,8 @@ def clip_loss(
     truth = (labels > 0).to(torch.float32)
     features = network.encode(as_input(denormalise(images.flatten(0, 1)), network.caffe)).unflatten(0, (batch, frames))
     if frames == 1:
-        used, weight = ENCODER, saliency
+        used: tuple[str, ...] = ENCODER
+        weight = saliency
         losses = [_mask_loss(network.single(features[:, 0]), truth[:, 0], bool(balanced))]
         answers = images.new_zeros(batch, 0, 2, *size)
     else:
