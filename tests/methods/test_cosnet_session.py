@@ -301,8 +301,9 @@ def test_crf_lets_a_mask_follow_an_edge() -> None:
     pytest.importorskip("pydensecrf")
     image = np.zeros((60, 80, 3), np.uint8)
     image[20:40, 20:50] = (200, 60, 60)
-    rough = np.zeros((60, 80), np.float32)
-    rough[22:42, 24:54] = 0.8
+    rough = np.full((60, 80), 0.3, np.float32)
+    rough[22:42, 24:54] = 0.7
+    rough[0, 0], rough[30, 30] = 0, 1
     truth = image[..., 0] > 100
     refined = crf.refine(image, rough, 20, 9)
     assert ((refined > 0.5) == truth).mean() > 0.99 > ((rough > 0.5) == truth).mean()

@@ -33,6 +33,7 @@ def command(
         list[str] | None, typer.Option("--set", help="Change a field of the recipe for all rows: NAME=VALUE.")
     ] = None,
     initial: Annotated[Path | None, typer.Option(help="Weights that trained rows begin with.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights for rows that are not trained.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="New folder for masks and results.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Any option of the method's sessions, NAME=VALUE; see its page in docs.")
@@ -87,6 +88,7 @@ def command(
         device=device,
         precision=precision,
         jobs=jobs,
+        weights=weights,
         **options,
     )
     for result in rows:
