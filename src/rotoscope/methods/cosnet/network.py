@@ -38,9 +38,19 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, h, w]`` -> ``[B, channels_out, h, w]``."""
-        whole = F.relu(self.pool(x.mean(dim=(2, 3), keepdim=True)))
+        whole = F.relu(self._whole(x.mean(dim=(2, 3), keepdim=True)))
         parts = [whole.expand(-1, -1, *x.shape[-2:]), *(F.relu(branch(x)) for branch in self.branches)]
         out: Tensor = self.prelu(self.merge(torch.cat(parts, dim=1)))
+        return out
+
+    def _whole(self, mean: Tensor) -> Tensor:
+        """``[B, channels_in, 1, 1]`` -> ``[B, channels, 1, 1]``."""
+        layer, norm = self.pool
+        if self.training and len(mean) == 1 and isinstance(norm, nn.BatchNorm2d):
+            # A single picture's mean has no spread: in a batch of one the statistics so far stand in.
+            x: Tensor = layer(mean)
+            return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        out: Tensor = norm(layer(mean))
         return out
 
 
