@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rotoscope.training.loop import Progress
 
 LOG = "log.csv"
-PARTS = ("cross_entropy", "dice", "correspondence", "soft_iou", "entropy", "empty", "main", "auxiliary")
+PARTS = ("cross_entropy", "dice", "correspondence", "soft_iou", "entropy", "empty", "main", "auxiliary", "distance")
 COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j", "dataset_j")
 
 

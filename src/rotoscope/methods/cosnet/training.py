@@ -60,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config=SMALL,
         stages=tuple(
-            Stage(steps, size, 2, 4, "primary", pace=3.0, interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
+            Stage(steps, size, 2, 4, "primary", pace=2.0, interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
             for steps, size in ((1000, 160), (500, 192))
         ),
         inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
