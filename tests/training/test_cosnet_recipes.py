@@ -12,6 +12,7 @@ import torch
 
 import rotoscope
 from rotoscope.cli import main
+from rotoscope.datasets.long_clips import write_long_clips
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.methods.cosnet import COSNet
 from rotoscope.methods.recipe import Interlude, Recipe, Stage
@@ -27,13 +28,15 @@ def test_the_small_recipe_trains_both_kinds_of_steps_and_its_weights_load(
 ) -> None:
     changes = ["stages=2x64x2x2,2x64x2x2", "validation_clips=4", "warm_up=1"]
     recipe = find_recipe("cosnet-small").changed(changes)
-    trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
+    clips = write_long_clips(Photographs.open(photographs_folder).split()[1], tmp_path / "clips", 1, 3, 64, 1)
+    trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}")
     trunk = rotoscope.load("stcn-small", device="cpu", precision="exact").state_dict()
     for name, tensor in trainer.network.trunk.state_dict().items():  # type: ignore[union-attr,operator]
         assert torch.equal(tensor, trunk[f"network.key_encoder.{name}"]) or name.endswith("num_batches_tracked"), name
     lines = list(trainer.run(log_every=1))
     assert [line.step for line in lines] == [1, 2, 3, 4]
     assert lines[-1].validation_j is not None
+    assert lines[-1].dataset_j is not None  # scored without any mask given
     path = save_weights(trainer)
     assert path.stat().st_size < 25_000_000
     model = rotoscope.load(path, device="cpu")
