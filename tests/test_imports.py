@@ -25,6 +25,7 @@ ABOVE = {
     "resuming",
     "scoring",
     "benchmarking",
+    "chaining",
     "ablating",
     "dataset_run",
     "provenance",

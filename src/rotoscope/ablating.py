@@ -66,12 +66,12 @@ def run_ablation(
     folder: Path,
     *,
     train: Callable[[Recipe, Path], Path] | None = None,
-    initial: Path | None = None,
     scale: float = 1.0,
     settings: Sequence[str] = (),
     device: str = "auto",
     precision: str = "fast",
     jobs: int | None = None,
+    weights: str | Path | None = None,
     **options: Any,
 ) -> Iterator[RowResult]:
     """Run every row; yields each as it is done.
@@ -81,17 +81,17 @@ def run_ablation(
         datasets: names and data sets to score on.
         folder: for masks and weights of the rows; must not hold any.
         train: trains a recipe in a folder and returns its weights; needed by tables that train.
-        initial: weights of rows that are not trained, instead of the table's.
         scale: share of the recipe's steps that each row is trained for.
         settings: of the recipe, for all rows, as ``--set`` takes them; a row's own go before them.
         device, precision: see :func:`rotoscope.load`.
         jobs: processes that score.
+        weights: evaluated by rows that are not trained, instead of the table's own.
         options: of the session, for all rows; a row's own go before them.
 
     Raises:
         InputError: a table that trains without a way to train.
     """
-    model = load(initial or table.weights, device=device, precision=precision) if table.recipe is None else None
+    model = load(weights or table.weights, device=device, precision=precision) if table.recipe is None else None
     for number, row in enumerate(table.rows):
         place = folder / f"row-{number}"
         result = RowResult(row)
@@ -99,9 +99,9 @@ def run_ablation(
             if train is None:
                 raise InputError(f"table {table.name} trains its rows: give --data.")
             recipe = scaled(find_recipe_of(table), scale).changed([*settings, *row.settings])
-            weights = train(recipe, place / "training")
-            result.weights = str(weights)
-            model = load(weights, device=device, precision=precision)
+            trained = train(recipe, place / "training")
+            result.weights = str(trained)
+            model = load(trained, device=device, precision=precision)
         assert model is not None
         chosen = [(name, with_objects(dataset, row.objects)) for name, dataset in datasets]
         _score(

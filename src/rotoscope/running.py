@@ -43,6 +43,7 @@ class Report:
         confidence: mean confidence of each object, over the whole run.
         unsure: frames on which an object's confidence is below :data:`~rotoscope.resuming.UNSURE` (it is 0 where the
             object has no pixel), by object, over the whole run.
+        notes: what is worth knowing about how the method came to its answers, one line each.
     """
 
     frames: int = 0
@@ -56,6 +57,7 @@ class Report:
     problems: list[str] = field(default_factory=list)
     confidence: dict[int, float] = field(default_factory=dict)
     unsure: dict[int, list[int]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @classmethod
     def of_finished(cls, data: Mapping[str, Any]) -> Report:
@@ -64,6 +66,7 @@ class Report:
         report.problems = list(data["problems"])
         report.confidence = {int(object_id): value for object_id, value in data["confidence"].items()}
         report.unsure = {int(object_id): frames for object_id, frames in data["unsure"].items()}
+        report.notes = list(data.get("notes", ()))
         return report
 
 
@@ -159,6 +162,7 @@ def segment_to_folder(
     report.objects = tuple(report.confidence)
     report.unsure = keeper.tally.unsure
     report.problems = keeper.tally.problems
+    report.notes = list(dict.fromkeys(note for session in run.sessions for note in session.notes))
     if "overlay" in names:
         begun = time.perf_counter()
         write_overlay(video, target, target / "overlay.mp4")

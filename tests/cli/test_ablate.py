@@ -13,7 +13,6 @@ from rotoscope.ablating import ablations, find_recipe_of, scaled
 from rotoscope.cli import main
 from rotoscope.datasets.long_clips import long_clip, wandering
 from rotoscope.datasets.photographs import Photographs
-from rotoscope.methods import method_class
 from rotoscope.weights import find, save_method
 
 
@@ -77,7 +76,7 @@ def test_a_table_without_training_takes_weights_that_are_given(
                 *arguments,
                 "-o",
                 str(tmp_path / "run"),
-                "--initial",
+                "--weights",
                 str(tmp_path / "tiny.safetensors"),
                 "--precision",
                 "exact",
@@ -92,7 +91,7 @@ def test_a_table_without_training_takes_weights_that_are_given(
 
 def test_every_row_is_a_config_that_exists() -> None:
     for table in ablations().values():
-        model = method_class(find(table.weights).method)()
+        model = tiny(find(table.weights).method)
         for row in table.rows:
             model.configured(row.options)
             if table.recipe:
@@ -152,3 +151,20 @@ def test_wandering_paths_do_not_leave_for_good() -> None:
     assert np.abs(path.centre - 50).max() <= 30
     assert np.abs(path.centre - 50).max(axis=1)[:1000].min() < 12
     assert np.abs(np.diff(path.centre, axis=0)).max() < 30 * 2 * np.pi / 60
+
+
+def test_weights_of_ones_own_for_rows_that_are_not_trained(
+    tmp_path: Path, photographs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny("cosnet")
+    path = tmp_path / "cosnet.safetensors"
+    save_method(path, "cosnet", model.config, model.state_dict())
+    arguments = ["ablate", "cosnet-references", "--long", "1", "--long-frames", "3", "--long-size", "64", "--jobs", "1"]
+    common = ["--data", str(photographs_folder), "--device", "cpu", "-o", str(tmp_path / "run")]
+    assert main([*arguments, "--weights", str(path), *common]) == 0
+    assert "71.3" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
+    assert [row["row"]["options"]["references"] for row in rows] == [0, 1, 2, 5, 7]
+    assert [row["remembered"] for row in rows] == [0, 3, 3, 3, 3]  # of a clip of three frames
+    assert main([*arguments, *common[:-1], str(tmp_path / "other")]) == 2
+    assert "comes without weights" in capsys.readouterr().err

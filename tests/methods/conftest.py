@@ -40,6 +40,11 @@ def seeded() -> Callable[[str], dict[str, torch.Tensor]]:
 
 
 @pytest.fixture(scope="session")
+def golden_weights() -> Callable[[str], dict[str, torch.Tensor]]:
+    return golden_state
+
+
+@pytest.fixture(scope="session")
 def golden() -> Callable[[str], Mapping[str, np.ndarray]]:
     return lambda name: np.load(GOLDEN / f"{name}.npz")
 

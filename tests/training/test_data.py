@@ -72,7 +72,7 @@ def test_plan_of_the_full_recipe_needs_no_data(
     [
         ("stages=3x48", "not STEPSxSIZExFRAMESxBATCH"),
         ("stages=3x48x3x1:films", "source 'films' is none of"),
-        ("optimiser=sgd", "neither adamw nor adam"),
+        ("optimiser=lion", "none of adamw, adam, sgd"),
         ("frozen_norms=perhaps", "neither true nor false"),
         ("loss=3", "the fields are"),
     ],

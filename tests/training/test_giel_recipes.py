@@ -73,7 +73,7 @@ def test_the_plan_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert "steps" in shown
     if name == "giel":
-        assert "falling to 0 as the power 1 of what is left" in shown
+        assert "rate falls with power 1 of the steps left" in shown
         assert "cosine" not in shown
     else:
         assert "trunk begins as stcn-small" in shown

@@ -36,9 +36,8 @@ def command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a field of the recipe for all rows: NAME=VALUE.")
     ] = None,
-    initial: Annotated[
-        Path | None, typer.Option(help="Weights that trained rows begin with, and that others are scored with.")
-    ] = None,
+    initial: Annotated[Path | None, typer.Option(help="Weights that trained rows begin with.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights for rows that are not trained.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="New folder for masks and results.")] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Any option of the method's sessions, NAME=VALUE; see its page in docs.")
@@ -92,12 +91,12 @@ def command(
         sets,
         folder,
         train=train,
-        initial=initial,
         scale=scale,
         settings=set_ or [],
         device=device,
         precision=precision,
         jobs=jobs,
+        weights=weights,
         **options,
     )
     for result in rows:

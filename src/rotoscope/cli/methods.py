@@ -24,8 +24,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.
         table.add_column(title)
     for entry in CATALOGUE.values():
         own = "built in" if entry.file else "give --weights"
-        table.add_row(
-            entry.name, entry.task, own, f"{entry.parameters:.1f} M", f"{entry.speed:g}", entry.summary, entry.limits
-        )
+        speed = "-" if entry.speed is None else f"{entry.speed:g}"
+        table.add_row(entry.name, entry.task, own, f"{entry.parameters:.1f} M", speed, entry.summary, entry.limits)
     out.print(table, soft_wrap=False)
     return 0

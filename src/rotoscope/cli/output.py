@@ -101,6 +101,8 @@ def show_report(report: Report) -> None:
     for object_id, frames in report.unsure.items():
         where = f"first {min(frames)}, last {max(frames)}"
         table.add_row("unsure", f"object {object_id} on {len(frames)} frame(s): {where}; see run.json, or correct one")
+    for note in report.notes:
+        table.add_row("note", note)
     for part, seconds in report.seconds.items():
         table.add_row(part, f"{seconds / max(report.frames, 1):.4f} s a frame")
     if report.peak_memory:

@@ -27,6 +27,10 @@ def command(
         typer.Option(help="Mask of a frame, MASK or MASK@FRAME, of any format; several times. None for zero-shot."),
     ] = None,
     method: Annotated[str, typer.Option(help="Name from 'rotoscope methods'.")] = "stcn-small",
+    then: Annotated[
+        str | None,
+        typer.Option(help="Follow what METHOD finds: method that starts, both ways, from the frame it is surest of."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights file: ours, or one that a method's authors released.")
     ] = None,
@@ -45,6 +49,9 @@ def command(
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Any option of the method's sessions, NAME=VALUE; see its page in docs.")
+    ] = None,
+    then_option: Annotated[
+        list[str] | None, typer.Option(help="The same of the method of --then, as are the options of memory and size.")
     ] = None,
     format: Annotated[
         list[str] | None,
@@ -70,10 +77,24 @@ def command(
     names = formats(format or ["palette"])
     if direction not in DIRECTIONS:
         raise InputError(f"direction {direction!r} is not known; use {', '.join(DIRECTIONS)}.")
-    options = session_options(memory, memory_budget, mem_every, top_k, include_last, size, option)
+    if then is not None and mask:
+        raise InputError("--then follows what is found without a mask. Leave --mask out, or --then.")
+    others = then_option if then is not None else option
+    options = session_options(memory, memory_budget, mem_every, top_k, include_last, size, others)
+    notes: list[str] = []
     with open_video(video, start=start, end=end) as opened:
         prompts = read_prompts(mask_arguments(mask, opened.start) if mask else None, opened, resize_masks)
         model = build(method, weights, device, precision, threads)
+        if then is not None:
+            from rotoscope.chaining import find_objects
+
+            finder, model = model, build(then, None, device, precision, threads)
+            if model.task != "semi":
+                raise InputError(f"--then {then}: finds objects by itself. Give a method that follows, as stcn-small.")
+            asked = session_options(None, None, None, None, None, None, option)
+            with meter(f"{opened.name}, {method}", frames_to_come(opened, "forward", 0)) as progress:
+                found = find_objects(opened, finder, on_frame=progress.step, **asked)
+            prompts, notes, direction = found.prompts, [found.note], "both"
         from rotoscope.running import segment_to_folder
 
         with meter(opened.name, frames_to_come(opened, direction, max(prompts, default=opened.start))) as progress:
@@ -96,6 +117,7 @@ def command(
                     f"interrupted after {progress.count} frame(s). The masks finished are in {output}; "
                     "the same command with --resume goes on from there."
                 ) from None
+    report.notes += notes
     if as_json:
         print(json.dumps(asdict(report)))
     else:

@@ -6,7 +6,7 @@ exactly where it stopped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -35,6 +35,8 @@ class SyntheticConfig:
         smallest, largest: square root of a pasted object's area, as a share of ``size``.
         complete: label everything: all objects of a background photograph, and one to three that are pasted on it, as
             far as ``objects`` goes, which is then the most and not what is asked for. For methods that find objects.
+        pasted: most that ``complete`` pastes.
+        merged: all labelled objects are one, number 1.
         pace: how fast everything moves, turns, grows and bends, as a share of the usual.
         weights: how often a cut-out is taken from each kind of photograph.
     """
@@ -49,6 +51,8 @@ class SyntheticConfig:
     smallest: float = 0.08
     largest: float = 0.6
     complete: bool = False
+    pasted: int = 3
+    merged: bool = False
     pace: float = 1.0
     weights: dict[str, float] = field(default_factory=lambda: {"coco": 4.0, "cocop": 1.0, "ccp": 0.5})
 
@@ -89,7 +93,9 @@ class SyntheticClips:
                 best = clip
             if best is not None and (self.config.complete or best.labels[0].max() >= self.config.objects):
                 break
-        return best if best is not None else self.clip(index + 1_000_003)
+        if best is None:
+            return self.clip(index + 1_000_003)
+        return replace(best, labels=np.minimum(best.labels, 1)) if self.config.merged else best
 
     def _attempt(self, rng: np.random.Generator) -> Clip | None:
         config = self.config
@@ -100,7 +106,7 @@ class SyntheticClips:
         layers: list[Layer] = []
         wanted = config.objects - len(scene_ids)
         if config.complete:
-            wanted = min(wanted, int(rng.integers(0 if scene_ids else 1, 4)))
+            wanted = min(wanted, int(rng.integers(0 if scene_ids else 1, config.pasted + 1)))
         for slot in range(max(wanted, 0)):
             layers.append(self._pasted(rng, calm, target=len(scene_ids) + slot + 1))
         for _ in range(2):

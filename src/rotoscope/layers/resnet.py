@@ -81,6 +81,9 @@ class ResNet(nn.Module):
         output_stride: no stage goes beyond it. A stage that would halve the picture once more keeps its size and
             dilates instead: the 3x3 convolution that gives up its stride keeps the dilation that came before it, all
             after it get twice that. So every weight still sees the cells that it was trained for.
+        caffe: the layout of networks that were converted from Caffe, such as DeepLab's: a bottleneck has its stride on
+            its first 1x1 convolution, the pooling takes in an incomplete last cell, and a stage that keeps its size
+            has its whole dilation from its first convolution on.
     """
 
     def __init__(
@@ -93,9 +96,11 @@ class ResNet(nn.Module):
         last_width: int | None = None,
         bias: bool = False,
         output_stride: OutputStride = 32,
+        caffe: bool = False,
     ) -> None:
         super().__init__()
         block = BasicBlock if depth == 18 else Bottleneck
+        self.caffe = caffe
         self.conv1 = nn.Conv2d(channels_in, width, 7, 2, 3, bias=bias)
         self.bn1 = nn.BatchNorm2d(width)
         self.channels: list[int] = []
@@ -109,8 +114,10 @@ class ResNet(nn.Module):
             layers = []
             for index in range(BLOCKS[depth][stage]):
                 first = index == 0
-                spread = (before if first else dilation, dilation)
+                spread = (before if first and not caffe else dilation, dilation)
                 layers.append(block(channels, planes, stride if first else 1, bias, spread))
+                if caffe and isinstance(layers[-1], Bottleneck):
+                    layers[-1].conv1.stride, layers[-1].conv2.stride = layers[-1].conv2.stride, (1, 1)
                 channels = planes * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*layers))
             self.channels.append(channels)
@@ -127,7 +134,7 @@ class ResNet(nn.Module):
             at most ``output_stride``.
         """
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        x = F.max_pool2d(x, 3, 2, 1)
+        x = F.max_pool2d(x, 3, 2, 1, ceil_mode=self.caffe)
         features = []
         for stage in range(self.stages):
             x = self.get_submodule(f"layer{stage + 1}")(x)

@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "rvos": "rotoscope.methods.rvos:RVOS",
     "agame": "rotoscope.methods.agame:AGAME",
     "capsulevos": "rotoscope.methods.capsulevos:CapsuleVOS",
+    "cosnet": "rotoscope.methods.cosnet:COSNet",
     "giel": "rotoscope.methods.giel:GIEL",
 }
 """Name of a method and where its class is."""

@@ -112,6 +112,11 @@ class Session(ABC):
         """How many frames' worth of features are remembered now; None for a method that keeps none."""
         return None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how this session came to its answers, one line each."""
+        return ()
+
     def add(self, masks: Mapping[int, MaskLike]) -> None:
         """Give or correct objects on the next frame pushed.
 

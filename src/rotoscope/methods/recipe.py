@@ -15,10 +15,27 @@ FIXED = ("name", "method", "config", "inference", "loss", "frozen")
 """Fields that ``--set`` does not change."""
 
 
-Source = Literal["synthetic", "salient", "stills", "videos", "synthvos"]
-SOURCES: tuple[Source, ...] = ("synthetic", "salient", "stills", "videos", "synthvos")
+Source = Literal["synthetic", "salient", "primary", "stills", "videos", "synthvos"]
+SOURCES: tuple[Source, ...] = ("synthetic", "salient", "primary", "stills", "videos", "synthvos")
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
-objects by themselves), changed photographs, annotated videos, A-GAME's synthetic clips."""
+objects by themselves), the same with all that is labelled as one object, changed photographs, annotated videos,
+A-GAME's synthetic clips."""
+
+
+@dataclass(frozen=True)
+class Interlude:
+    """Steps of another kind among those of a stage; what is not named here is the stage's.
+
+    Attributes:
+        source, frames, loss, rates: as of :class:`Stage`.
+        every: the first of each so many steps of the stage is of this kind.
+    """
+
+    source: Source
+    frames: int = 1
+    every: int = 3
+    loss: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,7 +52,6 @@ class Stage:
         learning_rate: the recipe's if None.
         decay_at: steps of the stage at which the rate falls to a tenth; with any, there is no cosine.
         fall: every so many steps of the stage the rate is multiplied by this factor; with it, there is no cosine.
-        power: the rate falls to 0 at the stage's end as this power of what is left of it; with it, there is no cosine.
         weight_decay: the recipe's if None.
         bootstrap: steps of the stage at which the loss begins, and ends, to narrow to the hardest pixels; None takes
             the recipe's shares.
@@ -43,6 +59,8 @@ class Stage:
             how many.
         pace: how fast synthetic clips move, as a share of the usual.
         loss: options of the clip loss that differ from the recipe's in this stage.
+        rates: factors of the learning rate, by the beginnings of parameters' names; the longest that fits counts.
+        interlude: steps of another kind in between.
     """
 
     steps: int
@@ -54,16 +72,39 @@ class Stage:
     learning_rate: float | None = None
     decay_at: tuple[int, ...] = ()
     fall: tuple[int, float] | None = None
-    power: float | None = None
     weight_decay: float | None = None
     bootstrap: tuple[int, int] | None = None
     skips: tuple[tuple[float, int], ...] = ((0.0, 5),)
     pace: float = 1.0
     loss: Mapping[str, float] = field(default_factory=dict)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    interlude: Interlude | None = None
 
     def skip(self, step: int) -> int:
         """Most frames left out at a step of the stage."""
         return [most for share, most in self.skips if step >= share * self.steps][-1]
+
+    def at(self, step: int) -> Stage:
+        """The stage as it is at one of its steps: itself, or as its interlude has it."""
+        other = self.interlude
+        if other is None or step % other.every:
+            return self
+        return dataclasses.replace(
+            self, source=other.source, frames=other.frames, loss=other.loss, rates=other.rates, interlude=None
+        )
+
+    def kinds(self) -> list[Stage]:
+        """The stage without its interlude, and the interlude as a stage of its own."""
+        if self.interlude is None:
+            return [self]
+        short = -(-self.steps // self.interlude.every)
+        plain = dataclasses.replace(self, steps=self.steps - short, interlude=None)
+        return [stage for stage in (plain, dataclasses.replace(self.at(0), steps=short)) if stage.steps]
+
+    def factor(self, name: str) -> float:
+        """Of the learning rate of a parameter, by its name."""
+        fitting = [beginning for beginning in self.rates if name.startswith(beginning)]
+        return self.rates[max(fitting, key=len)] if fitting else 1.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +122,13 @@ class Recipe:
         trunk_rate: the image encoder's learning rate, as a share of the rest's.
         objects: chance of a step with 1, 2, 3 … objects.
         pace: multiplies the stages' pace.
-        optimiser: ``adamw``, or ``adam`` (whose weight decay is part of the gradient).
-        betas, epsilon: of the optimiser; PyTorch's own unless a paper says otherwise.
+        optimiser: ``adamw``, ``adam`` (whose weight decay is part of the gradient), or ``sgd``.
+        betas, epsilon: of the optimiser; PyTorch's own unless a paper says otherwise. The first is SGD's momentum.
         learning_rate: its peak, after the warm-up.
         warm_up: steps of the linear warm-up.
         final_rate: share of the peak that the cosine ends at.
-        weight_decay: on weights of two or more dimensions; with ``adam`` on all.
+        poly: the rate falls to nothing as the share of steps left to this power; 0 for the cosine.
+        weight_decay: on weights of two or more dimensions; with ``adam`` and ``sgd`` on all.
         clip_norm: largest gradient norm; 0 does not clip.
         accumulate: parts that a step's clips are computed in, one after another, to save memory.
         average: decay of the exponential moving average of the weights, which is what is validated and saved; 0 takes
@@ -110,12 +152,13 @@ class Recipe:
     trunk_rate: float = 1.0
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
     pace: float = 1.0
-    optimiser: Literal["adamw", "adam"] = "adamw"
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
     learning_rate: float = 4e-4
     warm_up: int = 200
     final_rate: float = 0.01
+    poly: float = 0.0
     weight_decay: float = 0.01
     clip_norm: float = 3.0
     accumulate: int = 1
@@ -138,16 +181,20 @@ class Recipe:
         """The stage that step number ``step`` (from 0) belongs to, and its number within the stage."""
         for stage in self.stages[:-1]:
             if step < stage.steps:
-                return stage, step
+                return stage.at(step), step
             step -= stage.steps
-        return self.stages[-1], step
+        return self.stages[-1].at(step), step
+
+    def kinds(self) -> list[Stage]:
+        """The stages with their interludes as stages of their own."""
+        return [kind for stage in self.stages for kind in stage.kinds()]
 
     def stage(self, step: int) -> Stage:
         """The stage that step number ``step`` (from 0) belongs to."""
         return self.place(step)[0]
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then half a cosine, or the stage's own falls."""
+        """Learning rate of a step: linear warm-up, then half a cosine; or the stage's own falls, or a power."""
         stage, within = self.place(step)
         peak = self.learning_rate if stage.learning_rate is None else stage.learning_rate
         if stage.decay_at:
@@ -155,8 +202,8 @@ class Recipe:
         if stage.fall is not None:
             every, factor = stage.fall
             return peak * factor ** (within // every)
-        if stage.power is not None:
-            return peak * float((1 - within / stage.steps) ** stage.power)
+        if self.poly:
+            return peak * (1 - step / self.steps) ** self.poly
         if step < self.warm_up:
             return peak * (step + 1) / self.warm_up
         progress = (step - self.warm_up) / max(self.steps - self.warm_up, 1)
@@ -183,29 +230,32 @@ class Recipe:
     def describe(self) -> list[str]:
         """Lines that say what the recipe does."""
         lines = [f"{self.name}: {self.method} {dict(self.config)}, {self.steps} steps"]
-        for stage in self.stages:
+        for stage in self.kinds():
             peak = self.learning_rate if stage.learning_rate is None else stage.learning_rate
             shares = stage.objects or self.objects
             kinds = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
             falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}" if stage.decay_at else ""
             if stage.fall is not None:
                 falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
-            if stage.power is not None:
-                falls = f", falling to 0 as the power {stage.power:g} of what is left"
             if stage.weight_decay is not None:
                 falls += f", weight decay {stage.weight_decay:g}"
             skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
             special = f"; pace {stage.pace * self.pace:g}" if stage.pace * self.pace != 1 else ""
             special += "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
+            for factor in dict.fromkeys(stage.rates.values()):
+                names = [name or "the rest" for name, value in stage.rates.items() if value == factor]
+                special += f"; rate of {', '.join(names)} x {factor:g}"
             lines.append(
                 f"  {stage.steps} steps on {stage.source}: {stage.batch} clips of {stage.frames} frames at "
                 f"{stage.size}x{stage.size}; 1, 2, ... objects in {kinds}; rate {peak:g}{falls}{skips}{special}"
             )
         cosine = (
             ""
-            if all(stage.decay_at or stage.fall or stage.power is not None for stage in self.stages)
+            if all(stage.decay_at or stage.fall for stage in self.stages)
             else (f"rate rises over {self.warm_up} steps, then falls by half a cosine to {self.final_rate:g} of it; ")
         )
+        if self.poly:
+            cosine = f"rate falls with power {self.poly:g} of the steps left; "
         clipped = f"gradients clipped at {self.clip_norm:g}" if self.clip_norm else "gradients not clipped"
         averaged = f"weights averaged at {self.average:g}" if self.average else "weights not averaged"
         norms = "batch norms frozen" if self.frozen_norms else "batch norms trained"
@@ -273,8 +323,8 @@ def _parse(name: str, text: str, current: object) -> object:
     if name == "trunk":
         return text
     if isinstance(current, str):
-        if text not in ("adamw", "adam"):
-            raise ValueError(f"{text!r} is neither adamw nor adam")
+        if text not in ("adamw", "adam", "sgd"):
+            raise ValueError(f"{text!r} is none of adamw, adam, sgd")
         return text
     return int(text) if isinstance(current, int) else float(text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,29 +23,32 @@ from rotoscope.methods.recipe import Recipe, Source
 PARTLY_LABELLED = "cocop"
 """Kind of photographs in which further objects are not labelled."""
 
+COMPLETE: dict[str, Any] = {"extra": 0.0, "complete": True}
+PRIMARY: dict[str, Any] = {**COMPLETE, "objects": 6, "pasted": 1, "merged": True, "smallest": 0.15, "largest": 0.8}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"salient": COMPLETE, "primary": PRIMARY}
+"""How synthetic clips for methods that find objects differ: see :class:`SyntheticConfig`. The primary object is the one
+that is pasted, or all that a photograph shows of objects, with or without one pasted on it."""
+
 
 class SyntheticSource:
     """Our synthetic clips as a source.
 
     Args:
         photographs: raw material.
-        salient: nothing pasted stays unlabelled, and photographs of one labelled person among others (``cocop``) are
-            left out.
+        kind: ``salient`` and ``primary`` leave out photographs of one labelled person among others (``cocop``).
     """
 
-    def __init__(self, photographs: Photographs, salient: bool = False) -> None:
+    def __init__(self, photographs: Photographs, kind: Source = "synthetic") -> None:
         self.photographs = photographs
-        self.options: dict[str, Any] = {}
-        if salient:
+        self.options = OPTIONS.get(kind, {})
+        if self.options:
             kept = tuple(p for p in photographs.masked if p.kind != PARTLY_LABELLED)
             self.photographs = Photographs(kept, photographs.textures)
-            self.options = {"extra": 0.0, "complete": True}
 
     def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
         """Make a clip."""
-        config = SyntheticConfig(
-            size=shape.size, frames=shape.frames, objects=shape.objects, pace=shape.pace, **self.options
-        )
+        asked = {"size": shape.size, "frames": shape.frames, "objects": shape.objects, "pace": shape.pace}
+        config = SyntheticConfig(**{**asked, **self.options})
         return SyntheticClips(self.photographs, config, int(rng.integers(2**62))).clip(0)
 
 
@@ -95,10 +98,10 @@ class TrainingData:
         Raises:
             InputError: nothing given can make them.
         """
-        if kind in ("synthetic", "salient"):
+        if kind in ("synthetic", *OPTIONS):
             if self.photographs is None:
                 raise InputError("synthetic clips need a folder of photographs: --data FOLDER.")
-            return SyntheticSource(self.photographs, kind == "salient")
+            return SyntheticSource(self.photographs, kind)
         if kind == "videos":
             if not self.videos:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")
@@ -134,4 +137,4 @@ class TrainingData:
 
 def needed(recipe: Recipe) -> list[Source]:
     """Kinds of clips that a recipe's stages ask for."""
-    return list(dict.fromkeys(stage.source for stage in recipe.stages))
+    return list(dict.fromkeys(stage.source for stage in recipe.kinds()))

@@ -11,7 +11,29 @@ if TYPE_CHECKING:
     from rotoscope.training.loop import Progress
 
 LOG = "log.csv"
-PARTS = ("cross_entropy", "dice", "correspondence", "soft_iou", "entropy", "empty", "main", "auxiliary", "global")
+PARTS = (
+    "cross_entropy",
+    "dice",
+    "correspondence",
+    "soft_iou",
+    "entropy",
+    "empty",
+    "main",
+    "auxiliary",
+    "global",
+    "distance",
+)
+    "cross_entropy",
+    "dice",
+    "correspondence",
+    "soft_iou",
+    "entropy",
+    "empty",
+    "main",
+    "auxiliary",
+    "global",
+    "distance",
+)
 COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j", "dataset_j")
 
 

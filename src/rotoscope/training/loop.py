@@ -209,8 +209,9 @@ class Trainer:
     def learn(self, batch: Batch) -> dict[str, float]:
         """Take one optimiser step; return the loss and its parts, averaged over processes."""
         recipe, fabric = self.recipe, self.fabric
+        stage = recipe.stage(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(self.step) * group["share"]
+            group["lr"] = recipe.rate(self.step) * group["share"] * stage.factor(group["part"])
             if group["weight_decay"]:
                 group["weight_decay"] = recipe.decay(self.step)
         torch.manual_seed((recipe.seed * 1_000_003 + self.step) * fabric.world_size + fabric.global_rank)
@@ -229,7 +230,6 @@ class Trainer:
                     values[name] = values.get(name, 0.0) + value * share
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
-                stage = recipe.stage(self.step)
                 raise RotoscopeError(
                     f"step {self.step}: out of memory with {stage.batch} clips of {stage.frames} frames at "
                     f"{stage.size} pixels. Halve the batch, or double --set accumulate (now {recipe.accumulate})."
@@ -318,16 +318,21 @@ def hold_norms(network: nn.Module, recipe: Recipe) -> None:
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser; each group of parameters carries the share of the rate that it gets."""
     trunk: str = method_module(recipe.method, "training").TRUNK
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    beginnings = sorted({name for stage in recipe.kinds() for name in stage.rates}, key=len, reverse=True)
+    groups: dict[tuple[str, float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         share = recipe.trunk_rate if name.startswith(trunk) else 1.0
-        decayed = recipe.optimiser == "adam" or parameter.ndim > 1
-        groups.setdefault((share, recipe.weight_decay if decayed else 0.0), []).append(parameter)
+        part = next((beginning for beginning in beginnings if name.startswith(beginning)), "")
+        decayed = recipe.optimiser != "adamw" or parameter.ndim > 1
+        groups.setdefault((part, share, recipe.weight_decay if decayed else 0.0), []).append(parameter)
     listed: list[dict[str, Any]] = [
-        {"params": parameters, "weight_decay": decay, "share": share} for (share, decay), parameters in groups.items()
+        {"params": parameters, "weight_decay": decay, "share": share, "part": part}
+        for (part, share, decay), parameters in groups.items()
     ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(listed, lr=recipe.learning_rate, momentum=recipe.betas[0])
     kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
     return kind(listed, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.epsilon)
 

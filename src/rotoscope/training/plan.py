@@ -59,7 +59,7 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
     optimiser = torch.optim.Adam(method.network.parameters(), lr=1e-6)
     costs = []
     before = peak_memory()
-    for stage in recipe.stages:
+    for stage in recipe.kinds():
         shares = stage.objects or recipe.objects
         objects = 1 + max(range(len(shares)), key=lambda i: shares[i])
         batch = noise(stage, objects)

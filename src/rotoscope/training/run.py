@@ -17,7 +17,7 @@ from rotoscope.dataset_run import segment_dataset
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
-from rotoscope.evaluation.protocol import protocol
+from rotoscope.evaluation.protocol import default_task, protocol
 from rotoscope.layers.precision import has_native_bfloat16
 from rotoscope.methods import look_up, method_class, method_module, of_all_methods
 from rotoscope.methods.base import Method
@@ -155,7 +155,6 @@ class Judge:
     def __init__(self, recipe: Recipe, spec: str) -> None:
         self.recipe = recipe
         self.dataset = open_dataset(spec)
-        self.protocol = protocol(self.dataset.kind)
 
     def __call__(self, average: Mapping[str, Tensor]) -> float:
         """Mean J of the weights."""
@@ -166,8 +165,9 @@ class Judge:
         method.to(device).requires_grad_(False).eval()
         with tempfile.TemporaryDirectory(prefix="rotoscope-") as scratch:
             folder = Path(scratch) / "masks"
-            segment_dataset(self.dataset, self.protocol, method, folder)
-            return evaluate(folder, self.dataset, stability=False, jobs=1).overall()["J mean"]
+            task = default_task(self.dataset.kind, method.task)
+            segment_dataset(self.dataset, protocol(self.dataset.kind, task), method, folder)
+            return evaluate(folder, self.dataset, task, stability=False, jobs=1).overall()["J mean"]
 
 
 def save_weights(trainer: Trainer, name: str | None = None) -> Path:

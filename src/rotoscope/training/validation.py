@@ -12,6 +12,7 @@ from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.clips import collate
+from rotoscope.training.data import PRIMARY
 
 if TYPE_CHECKING:
     from rotoscope.training.loop import ClipLossFunction
@@ -23,11 +24,14 @@ FRAMES = 4
 def synthetic_j(
     network: nn.Module, clip_loss: ClipLossFunction, recipe: Recipe, photographs: Photographs, device: torch.device
 ) -> float:
-    """Mean J over synthetic clips of one and two objects, at the size and pace of the recipe's last stage."""
+    """Mean J over synthetic clips, at the size and pace of the recipe's last stage: of one and two objects, or of the
+    primary object if that is what the stage teaches to find."""
     last = recipe.stages[-1]
+    primary = last.source == "primary"
     scores: list[Tensor] = []
-    for objects in (1, 2):
-        config = SyntheticConfig(size=last.size, frames=FRAMES, objects=objects, pace=last.pace * recipe.pace)
+    for objects in (1,) if primary else (1, 2):
+        asked = {"size": last.size, "frames": FRAMES, "objects": objects, "pace": last.pace * recipe.pace}
+        config = SyntheticConfig(**{**asked, **(PRIMARY if primary else {})})
         clips = SyntheticClips(photographs, config, seed=recipe.seed + 1)
         count = recipe.validation_clips // 2
         for start in range(0, count, 4):

@@ -27,7 +27,8 @@ class Entry:
         parameters: of the network, in millions.
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
-        speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores.
+        speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores; None if
+            it was not.
         config: fields of the method's config: all that matter for an entry without a file; of one with a file,
             those that concern inference go before what the file says.
     """
@@ -40,7 +41,7 @@ class Entry:
     parameters: float
     summary: str
     limits: str
-    speed: float
+    speed: float | None
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -143,6 +144,17 @@ CATALOGUE: dict[str, Entry] = {
             speed=4.5,
         ),
         Entry(
+            name="cosnet",
+            method="cosnet",
+            task="no mask: finds the primary object",
+            file=None,
+            sha256=None,
+            parameters=81.2,
+            summary="COSNet as published (ResNet-101); give its authors' co_attention.pth with --weights",
+            limits="one object; what is salient in all of the clip; small objects; time of the full-size network",
+            speed=None,
+        ),
+        Entry(
             name="giel",
             method="giel",
             task="masks of one frame given",
@@ -151,7 +163,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=38.5,
             summary="GIEL as published (ResNet-50), six objects in one pass; its authors released no weights: train it",
             limits="memory and time of the full-size network",
-            speed=0.0,
+            speed=None,
         ),
         Entry(
             name="giel-fast",
@@ -162,7 +174,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=28.5,
             summary="the same without the decoder of instances: time hardly depends on the number of objects",
             limits="outlines as fine as the global map's; parts of look-alikes that touch",
-            speed=0.0,
+            speed=None,
             config={"output": "fast", "refine": False},
         ),
         Entry(
@@ -174,7 +186,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=38.9,
             summary="STM as published (ResNet-50), GIEL's ground; give its authors' STM_weights.pth with --weights",
             limits="memory grows with the video; memory and time of the full-size network",
-            speed=0.0,
+            speed=None,
             config={
                 "kernel": 3,
                 "shared": False,

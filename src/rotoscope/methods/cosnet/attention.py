@@ -1,0 +1,96 @@
+"""How frames look at each other (Lu et al., CVPR 2019, section 3.2; released code: facts).
+
+Every kind is a product of something made of the query's features with something made of the reference's, so one
+softmax-weighted sum serves them all, and a reference's part needs nothing of the query.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotoscope.methods.cosnet.config import COSNetConfig
+
+REDUCTION = 16
+"""Of the channel weights' hidden layer, as in squeeze-and-excitation networks."""
+
+
+class CoAttention(nn.Module):
+    """Similarity of cells of two frames.
+
+    Similarities are float32, whatever the rest computes in: in the released network they are tens to hundreds, and the
+    softmax sees every unit.
+    """
+
+    def __init__(self, config: COSNetConfig) -> None:
+        super().__init__()
+        self.kind = config.attention
+        self.scale = config.dim**-0.5 if config.scaled else 1.0
+        if self.kind == "vanilla":
+            self.similarity = nn.Linear(config.dim, config.dim, bias=False)
+        elif self.kind == "symmetric":
+            self.project = nn.Linear(config.dim, config.dim, bias=False)
+            self.diagonal = nn.Parameter(torch.ones(config.dim))
+            nn.init.orthogonal_(self.project.weight)
+        elif self.kind == "channel":
+            hidden = max(config.dim // REDUCTION, 4)
+            self.squeeze = nn.Linear(config.dim, hidden)
+            self.excite = nn.Linear(hidden, config.dim)
+
+    def queries(self, features: Tensor) -> Tensor:
+        """Features ``[B, C, h, w]`` of frames that attend, to ``[B, h * w, C]``, float32."""
+        x = cells(features)
+        if self.kind == "vanilla":
+            return _linear(self.similarity, x)
+        if self.kind == "symmetric":
+            return _linear(self.project, x) * self.diagonal.float()
+        return self._weighted(x)
+
+    def keys(self, features: Tensor) -> Tensor:
+        """Features ``[B, C, h, w]`` of frames that are attended to, to ``[B, h * w, C]``, float32."""
+        x = cells(features)
+        if self.kind == "symmetric":
+            return _linear(self.project, x)
+        return x if self.kind == "vanilla" else self._weighted(x)
+
+    def forward(self, features: Tensor, reference: Tensor, back: bool = False) -> Tensor:
+        """What each cell of one frame finds in another.
+
+        Args:
+            features: ``[B or 1, C, h, w]``, of frames that attend.
+            reference: ``[B or 1, C, h', w']``, of frames that are attended to.
+            back: ``features`` are a reference's and ``reference`` a query's: the same similarities the other way round.
+        Returns: the summary, ``[B, C, h, w]``: for each cell the mean of the reference's features, weighted by a
+            softmax of the similarities over the reference's cells. The similarities are never held as a whole.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            asks, answers = (self.keys, self.queries) if back else (self.queries, self.keys)
+            parts = (asks(features), answers(reference), cells(reference))
+            size = max(len(features), len(reference))
+            q, k, v = (x.expand(size, -1, -1)[:, None] for x in parts)  # one head
+            found = F.scaled_dot_product_attention(q, k, v, scale=self.scale)[:, 0]
+            summary = found.transpose(1, 2).unflatten(2, tuple(features.shape[-2:]))
+        return summary.to(features.dtype)
+
+    def irregularity(self) -> Tensor:
+        """How far the projection of ``symmetric`` is from orthogonal: the mean of ``|P P^T - I|``; 0 for the others."""
+        if self.kind != "symmetric":
+            return torch.zeros(())
+        p = self.project.weight
+        return (p @ p.T - torch.eye(len(p), device=p.device)).abs().mean()
+
+    def _weighted(self, x: Tensor) -> Tensor:
+        weights = _linear(self.excite, F.relu(_linear(self.squeeze, x.mean(dim=1))))
+        return x * torch.sigmoid(weights)[:, None]
+
+
+def cells(features: Tensor) -> Tensor:
+    """``[B, C, h, w]`` to ``[B, h * w, C]``, float32."""
+    return features.float().flatten(2).transpose(1, 2)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """A layer in float32, whatever its weights are stored in."""
+    bias: Tensor | None = layer.bias
+    return F.linear(x, layer.weight.float(), None if bias is None else bias.float())

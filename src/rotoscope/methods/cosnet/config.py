@@ -1,0 +1,107 @@
+"""Sizes and choices of a COSNet; every ablation of the paper is a field."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rotoscope.errors import InputError
+from rotoscope.layers.resnet import Depth
+
+Attention = Literal["vanilla", "symmetric", "channel", "none"]
+Fusion = Literal["prediction", "summary", "group"]
+Sampling = Literal["random", "uniform", "consecutive"]
+LEAST_SIDE = 32
+
+
+@dataclass(frozen=True)
+class COSNetConfig:
+    """COSNet (Lu et al., CVPR 2019); the defaults are the released network and the released test.
+
+    Attributes:
+        depth: residual network of the trunk.
+        stages: of it.
+        output_stride: of its last stage; stages that would go beyond it dilate instead.
+        caffe: the trunk has the layout of Caffe's networks (see :class:`~rotoscope.layers.resnet.ResNet`) and sees BGR
+            in [0, 255] less a mean; else torchvision's layout and normalised RGB.
+        aspp_dim: channels of each branch of the spatial pyramid.
+        dilations: of its 3x3 branches.
+        dim: channels of the features that frames attend to each other with.
+        attention: how alike two cells are. ``vanilla``: a free matrix between them; ``symmetric``: both frames
+            projected alike, ``P^T D P`` with ``D`` diagonal, the rows of ``P`` kept near orthogonal by a loss;
+            ``channel``: a diagonal matrix, the product of both frames' channel weights; ``none``: a frame attends to
+            nothing and its own features stand for the summary, so that the network keeps its size.
+        scaled: similarities are divided by the root of ``dim``; not in the released code, whose softmax begins hard.
+        fusion: of several references. ``prediction``: the masks that each gives are averaged (released code);
+            ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
+            the cells of all references at once (the authors' later version).
+        references: frames that each frame attends to; with 0 the trunk's own saliency is the answer.
+        sampling: which. ``random``: drawn anew for each frame (released code), by ``seed``; ``uniform``: spread evenly
+            over the video, the same for all frames (the paper); ``consecutive``: the frame's neighbours.
+        seed: of ``random``, and of what is kept of a stream.
+        size: height and width that frames are resized to.
+        keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 8.
+        pool: most frames of a video that ``random`` draws from. A longer video's are drawn first, once for all, so that
+            the features of all of them can be kept.
+        cached: whether features of references are kept; without, they are computed again for every frame.
+        reservoir: past frames whose features are kept where the whole video is not known.
+        crf: whether masks are refined by a dense CRF, which needs the extra ``crf``.
+        crf_position: its standard deviation in the picture, in pixels; the authors tried 10, 15 and 20.
+        crf_compat: weight of its colour term; the authors tried 8, 9 and 10.
+    """
+
+    depth: Depth = 101
+    stages: Literal[3, 4] = 4
+    output_stride: Literal[8, 16] = 8
+    caffe: bool = True
+    aspp_dim: int = 512
+    dilations: tuple[int, ...] = (6, 12, 18)
+    dim: int = 256
+    attention: Attention = "vanilla"
+    scaled: bool = False
+    fusion: Fusion = "prediction"
+    references: int = 5
+    sampling: Sampling = "random"
+    seed: int = 0
+    size: tuple[int, int] = (473, 473)
+    keep_aspect: bool = False
+    pool: int = 128
+    cached: bool = True
+    reservoir: int = 16
+    crf: bool = False
+    crf_position: float = 20
+    crf_compat: float = 9
+
+    def __post_init__(self) -> None:
+        """Refuse what no session could do.
+
+        Raises:
+            InputError: an option out of its range.
+        """
+        for name, value, known in (
+            ("attention", self.attention, get_args(Attention)),
+            ("fusion", self.fusion, get_args(Fusion)),
+            ("sampling", self.sampling, get_args(Sampling)),
+        ):
+            if value not in known:
+                raise InputError(f"{name} {value!r} is not known; use {', '.join(known)}.")
+        for name in ("keep_aspect", "cached", "crf"):
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{name} is {getattr(self, name)!r}; give true or false.")
+        for name, least in (("references", 0), ("seed", 0), ("pool", 1), ("reservoir", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} {value!r} is not possible; give a whole number of at least {least}.")
+        if not isinstance(self.size, tuple) or len(self.size) != 2 or min(self.size) < LEAST_SIDE:
+            raise InputError(f"size {self.size!r} is not possible; give height and width, such as size=473,473.")
+        if self.crf_position <= 0 or self.crf_compat <= 0:
+            raise InputError("crf_position and crf_compat must be above 0.")
+
+    def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width that the network works at for frames of ``size``, width and height."""
+        if not self.keep_aspect:
+            return self.size
+        scale = math.sqrt(self.size[0] * self.size[1] / (size[0] * size[1]))
+        height, width = (max(LEAST_SIDE, 8 * round(side * scale / 8)) for side in (size[1], size[0]))
+        return height, width

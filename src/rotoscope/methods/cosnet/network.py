@@ -1,0 +1,151 @@
+"""The network of COSNet: tensors in, tensors out (Lu et al., CVPR 2019; released code: facts)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rotoscope.layers.normalise import normalise
+from rotoscope.layers.resnet import ResNet
+from rotoscope.methods.cosnet.attention import CoAttention
+from rotoscope.methods.cosnet.config import COSNetConfig, Fusion
+
+CAFFE_MEAN = (104.00699, 116.66877, 122.67892)
+"""Of blue, green and red, in [0, 255]."""
+
+
+def as_input(image: Tensor, caffe: bool) -> Tensor:
+    """RGB ``[..., 3, H, W]``, uint8 in [0, 255] or float in [0, 1], to what the trunk sees, in float32."""
+    if not caffe:
+        return normalise(image)
+    scaled = image.to(torch.float32) if image.dtype == torch.uint8 else image.to(torch.float32) * 255
+    return scaled.flip(-3) - torch.tensor(CAFFE_MEAN, device=image.device)[:, None, None]
+
+
+class PyramidPooling(nn.Module):
+    """The whole picture's mean, the cell itself, and its surroundings at three ranges (ASPP of DeepLabv3)."""
+
+    def __init__(self, channels_in: int, channels: int, channels_out: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        self.pool = _with_norm(nn.Conv2d(channels_in, channels, 1))
+        self.branches = nn.ModuleList(
+            [_with_norm(nn.Conv2d(channels_in, channels, 1))]
+            + [_with_norm(nn.Conv2d(channels_in, channels, 3, 1, d, d)) for d in dilations]
+        )
+        self.merge = _with_norm(nn.Conv2d((2 + len(dilations)) * channels, channels_out, 3, 1, 1))
+        self.prelu = nn.PReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels_in, h, w]`` -> ``[B, channels_out, h, w]``."""
+        whole = F.relu(self._whole(x.mean(dim=(2, 3), keepdim=True)))
+        parts = [whole.expand(-1, -1, *x.shape[-2:]), *(F.relu(branch(x)) for branch in self.branches)]
+        out: Tensor = self.prelu(self.merge(torch.cat(parts, dim=1)))
+        return out
+
+    def _whole(self, mean: Tensor) -> Tensor:
+        """``[B, channels_in, 1, 1]`` -> ``[B, channels, 1, 1]``."""
+        layer, norm = self.pool
+        if self.training and len(mean) == 1 and isinstance(norm, nn.BatchNorm2d):
+            # A single picture's mean has no spread: in a batch of one the statistics so far stand in.
+            x: Tensor = layer(mean)
+            return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        out: Tensor = norm(layer(mean))
+        return out
+
+
+class Head(nn.Module):
+    """From a summary and the frame's own features to a mask.
+
+    The first layer is linear until its norm, so it is computed in two parts: the frame's own once, the summaries' for
+    all references in one batch.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 3, 1, 1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+        self.predict = nn.Conv2d(channels, 1, 1)
+
+    def forward(self, summary: Tensor, features: Tensor) -> Tensor:
+        """Summaries ``[B, C, h, w]`` and features ``[B or 1, C, h, w]`` to logits ``[B, 1, h, w]``."""
+        channels = features.shape[1]
+        own = F.conv2d(features, self.conv.weight[:, channels:], self.conv.bias, padding=1)
+        x = own + F.conv2d(summary, self.conv.weight[:, :channels], padding=1)
+        logits: Tensor = self.predict(F.relu(self.bn(x)))
+        return logits
+
+
+class COSNetNetwork(nn.Module):
+    """A siamese encoder, co-attention between its frames, and a head for each side."""
+
+    def __init__(self, config: COSNetConfig) -> None:
+        super().__init__()
+        self.caffe = config.caffe
+        self.trunk = ResNet(config.depth, stages=config.stages, output_stride=config.output_stride, caffe=config.caffe)
+        self.aspp = PyramidPooling(self.trunk.channels[-1], config.aspp_dim, config.dim, config.dilations)
+        self.saliency = nn.Conv2d(config.dim, 1, 1)
+        self.attention = CoAttention(config)
+        self.gate = nn.Conv2d(config.dim, 1, 1, bias=False)
+        self.reference_head = Head(config.dim)
+        self.query_head = Head(config.dim)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """What is computed once per frame.
+
+        Args:
+            image: from :func:`as_input`, ``[B, 3, H, W]``, any size.
+        Returns: features ``[B, C, h, w]`` at the output stride.
+        """
+        features: Tensor = self.aspp(self.trunk(image)[-1])
+        return features
+
+    def single(self, features: Tensor) -> Tensor:
+        """Logits ``[B, 1, h, w]`` of what a frame shows by itself, without looking at another."""
+        logits: Tensor = self.saliency(features)
+        return logits
+
+    def summary(self, features: Tensor, reference: Tensor, back: bool = False) -> Tensor:
+        """The gated summary of references for frames, each of batch B or 1: ``[B, C, h, w]``.
+
+        ``back`` as in :class:`~rotoscope.methods.cosnet.attention.CoAttention`.
+        """
+        if self.attention.kind == "none":
+            found = features.expand(max(len(features), len(reference)), -1, -1, -1)
+        else:
+            found = self.attention(features, reference, back)
+        gated: Tensor = found * torch.sigmoid(self.gate(found))
+        return gated
+
+    def pair(self, query: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits ``[B, 1, h, w]`` of both frames of pairs, each with the other as its reference, as in training."""
+        ahead = self.query_head(self.summary(query, reference), query)
+        return ahead, self.reference_head(self.summary(reference, query, back=True), reference)
+
+    def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion) -> Tensor:
+        """Find the primary object on a frame.
+
+        Args:
+            query: features of the frame, ``[1, C, h, w]``.
+            references: of N others, ``[N, C, h, w]``; with none the frame is judged by itself.
+            size: height and width of the answer.
+            fusion: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
+        Returns: probabilities ``[H, W]``, float32.
+        """
+        if not len(references):
+            return torch.sigmoid(enlarge(self.single(query), size))[0, 0]
+        if fusion == "group":  # one reference, as wide as all of them
+            references = references.permute(1, 2, 0, 3).flatten(2)[None]
+        summary = self.summary(query, references)
+        if fusion == "summary":
+            summary = summary.mean(dim=0, keepdim=True)
+        return torch.sigmoid(enlarge(self.query_head(summary, query), size)).mean(dim=0)[0]
+
+
+def enlarge(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear, corners not aligned, in float32."""
+    return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+
+
+def _with_norm(layer: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels))

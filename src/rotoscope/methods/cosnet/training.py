@@ -1,0 +1,163 @@
+"""Losses of one training clip of COSNet, and its recipes (Lu et al., CVPR 2019; released code: facts, training)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rotoscope.layers.losses import class_balanced_bce
+from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.cosnet.network import COSNetNetwork, as_input, enlarge
+from rotoscope.methods.lesson import ClipLoss
+from rotoscope.methods.recipe import Interlude, Recipe, Stage
+
+TRUNK = "trunk."
+"""Where the network keeps its image encoder."""
+
+SMALL = {
+    "depth": 18,
+    "stages": 3,
+    "caffe": False,
+    "aspp_dim": 128,
+    "dilations": (3, 6, 9),
+    "dim": 128,
+    "scaled": True,
+    "size": (224, 400),
+}
+"""Sizes of ``cosnet-small``: a ResNet-18 up to its third stage, all of which ``stcn-small`` has learnt, dilated to
+stride 8; half the channels and, for a smaller picture, half the ranges."""
+
+ENCODER, HEADS = ("trunk.", "aspp.", "saliency."), ("attention.", "gate.", "query_head.", "reference_head.")
+"""What a saliency step trains, and what only pairs train."""
+EPOCH = 130
+"""Steps of an epoch: the 2,079 training frames of DAVIS-2016 by batches of 16."""
+
+
+def _rates(encoder: float, heads: float) -> dict[str, float]:
+    return {**dict.fromkeys(ENCODER, encoder), "": heads}
+
+
+def _published(epochs: int, learning_rate: float) -> Stage:
+    """Some epochs as published: two steps of pairs for each of photographs."""
+    return Stage(
+        epochs * EPOCH,
+        473,
+        2,
+        16,
+        "videos",
+        (1.0,),
+        learning_rate,
+        skips=((0.0, 60),),
+        rates=_rates(0.01, 10.0),
+        interlude=Interlude("stills", rates=_rates(1.0, 0.0)),
+    )
+
+
+RECIPES: dict[str, Recipe] = {
+    "cosnet-small": Recipe(
+        name="cosnet-small",
+        method="cosnet",
+        config=SMALL,
+        stages=tuple(
+            Stage(steps, size, 2, 4, "primary", pace=2.0, interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
+            for steps, size in ((1000, 160), (500, 192))
+        ),
+        inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
+        trunk="stcn-small",
+        trunk_rate=0.3,
+        objects=(1.0,),
+        learning_rate=1e-3,
+        loss={"balanced": 1.0, "saliency": 1.0},
+    ),
+    "cosnet": Recipe(
+        name="cosnet",
+        method="cosnet",
+        config={},
+        stages=(_published(6, 2.5e-4), _published(54, 1.25e-4)),
+        optimiser="sgd",
+        learning_rate=2.5e-4,
+        poly=0.9,
+        weight_decay=5e-4,
+        clip_norm=0.0,
+        average=0.0,
+        frozen=tuple(f"trunk.layer{stage}.0.downsample.1." for stage in (1, 2, 3, 4)),
+        validate_every=EPOCH,
+    ),
+}
+"""Recipes by name. ``cosnet`` is the published one: videos of DAVIS-2016 (``--data "davis16:PATH?split=train"``) and
+photographs of MSRA10K and DUT-OMRON; its authors begin with a DeepLabv3 trained on saliency: ``--set trunk=FILE``.
+``cosnet-small`` finds the primary object of synthetic photographs and clips."""
+
+
+def clip_loss(
+    network: COSNetNetwork,
+    images: Tensor,
+    labels: Tensor,
+    objects: int,
+    *,
+    hardest: float = 1.0,
+    places: Tensor | None = None,
+    correspondence: float = 0.0,
+    balanced: float = 0.0,
+    l1: float = 0.8,
+    saliency: float = 0.1,
+    orthogonal: float = 0.01,
+) -> ClipLoss:
+    """The loss of a saliency step (clips of one frame) or of a step of pairs (two or more).
+
+    All objects are one. A photograph is judged by the encoder's own output. In a clip every later frame is a query and
+    the first its reference; both give a mask. Parameters that a kind of step does not use get gradients of zero, for
+    which several processes would otherwise wait.
+
+    Args:
+        network: what is trained.
+        images: normalised RGB, ``[B, T, 3, H, W]``.
+        labels: int64 ``[B, T, H, W]`` in [0, objects].
+        objects: highest id.
+        hardest, places, correspondence: not used by COSNet.
+        balanced: other than 0: cross-entropy is balanced between the classes, as the paper says; else weighted alike
+            everywhere by the inverse share of the object (released code).
+        l1: weight of the mean absolute difference.
+        saliency: weight of a saliency step.
+        orthogonal: weight of what keeps the projection of symmetric attention orthogonal; not known from the paper.
+    Returns: the loss; ``probabilities`` are those of background and object on later frames, ``[B, T - 1, 2, H, W]``.
+    """
+    batch, frames = labels.shape[:2]
+    size = (images.shape[-2], images.shape[-1])
+    truth = (labels > 0).to(torch.float32)
+    features = network.encode(as_input(denormalise(images.flatten(0, 1)), network.caffe)).unflatten(0, (batch, frames))
+    if frames == 1:
+        used: tuple[str, ...] = ENCODER
+        weight = saliency
+        losses = [_mask_loss(network.single(features[:, 0]), truth[:, 0], bool(balanced))]
+        answers = images.new_zeros(batch, 0, 2, *size)
+    else:
+        used, weight = (*ENCODER[:2], *HEADS), 1.0
+        losses, found = [], []
+        for t in range(1, frames):
+            ahead, back = network.pair(features[:, t], features[:, 0])
+            losses.append(_mask_loss(ahead, truth[:, t], bool(balanced)))
+            losses.append(_mask_loss(back, truth[:, 0], bool(balanced)))
+            object_ = torch.sigmoid(enlarge(ahead.detach(), size))
+            found.append(torch.cat([1 - object_, object_], dim=1))
+        answers = torch.stack(found, dim=1)
+    entropy = torch.stack([entropy for entropy, _ in losses]).sum() / max(frames - 1, 1)
+    distance = torch.stack([distance for _, distance in losses]).sum() / max(frames - 1, 1)
+    loss = weight * (entropy + l1 * distance)
+    if frames > 1 and network.attention.kind == "symmetric":
+        loss = loss + orthogonal * network.attention.irregularity()
+    parts = {"entropy": entropy.item(), "distance": distance.item()}
+    return ClipLoss(loss + 0.0 * _unused(network, used), parts, answers)
+
+
+def _mask_loss(logits: Tensor, truth: Tensor, balanced: bool) -> tuple[Tensor, Tensor]:
+    """Weighted cross-entropy and mean absolute difference of masks, logits ``[B, 1, h, w]``, truth ``[B, H, W]``."""
+    full = enlarge(logits, (truth.shape[-2], truth.shape[-1]))[:, 0]
+    return class_balanced_bce(full, truth, balanced), F.l1_loss(torch.sigmoid(full), truth)
+
+
+def _unused(network: COSNetNetwork, used: tuple[str, ...]) -> Tensor:
+    """The sum of all parameters that a step does not use."""
+    left = [p.sum() for name, p in network.named_parameters() if p.requires_grad and not name.startswith(used)]
+    return torch.stack(left).sum() if left else torch.zeros(())
