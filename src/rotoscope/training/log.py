@@ -23,17 +23,6 @@ PARTS = (
     "global",
     "distance",
 )
-    "cross_entropy",
-    "dice",
-    "correspondence",
-    "soft_iou",
-    "entropy",
-    "empty",
-    "main",
-    "auxiliary",
-    "global",
-    "distance",
-)
 COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j", "dataset_j")
 
 
