@@ -94,7 +94,6 @@ def test_training_can_begin_with_weights(tmp_path: Path, photographs_folder: Pat
 def test_a_small_network_learns_a_clip_by_heart(photographs_folder: Path) -> None:
     """J above 0.9 on the clip it was shown, within a minute."""
     torch.manual_seed(0)
-    torch.set_num_threads(2)
     network = STCNNetwork(STCNConfig(**{**SMALL, "value_dim": 32, "decoder_dims": (32, 32, 16)}))  # type: ignore[arg-type]
     clips = SyntheticClips(Photographs.open(photographs_folder), SyntheticConfig(size=64, objects=1), 5)
     batch = collate(clips, range(2, 3), 1)

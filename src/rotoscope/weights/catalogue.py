@@ -122,6 +122,17 @@ CATALOGUE: dict[str, Entry] = {
             config={"one_shot": False},
         ),
         Entry(
+            name="agame-small",
+            method="agame",
+            task="masks of one frame given",
+            file="agame-small.safetensors",
+            sha256="0421bcf8427ee4e0fdfe5d87b7efad36164e710d1b6595368f472922e5b0fff3",
+            parameters=4.1,
+            summary="A-GAME on a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
+            limits="spreads onto what looks like the object; objects that grow or hide long; see its model card",
+            speed=None,
+        ),
+        Entry(
             name="agame",
             method="agame",
             task="masks of one frame given",

@@ -8,7 +8,7 @@ ABLATIONS: dict[str, Ablation] = {
     "agame": Ablation(
         "agame",
         "what each part of A-GAME gives (paper, ablation study), small network",
-        "agame",
+        "agame-small",
         (
             Row("A-GAME"),
             Row("no appearance module", settings=("config.appearance=none",)),
@@ -19,7 +19,18 @@ ABLATIONS: dict[str, Ablation] = {
             Row("no end-to-end", settings=("config.end_to_end=false",)),
         ),
         recipe="agame-small",
-    )
+    ),
+    "agame-update": Ablation(
+        "agame-update",
+        "what an appearance model should learn from predictions; best on clips whose objects hide (--long-kind hidden)",
+        "agame-small",
+        (
+            Row("update, as released"),
+            Row("update but while hidden", {"freeze_hidden": True}),
+            Row("update at a third of the rate", {"update_rate": 0.033}),
+            Row("no update", {"update_rate": 0.0}),
+        ),
+    ),
 }
 """Tables by name. The last two rows are not in the released code; see :class:`Appearance
 <rotoscope.methods.agame.appearance.Appearance>` and :class:`~rotoscope.methods.agame.config.AGAMEConfig`. The paper's

@@ -44,12 +44,18 @@ RECIPES: dict[str, Recipe] = {
         name="agame-small",
         method="agame",
         config=SMALL,
-        stages=(Stage(800, 160, 4, 4, pace=0.5), Stage(800, 192, 6, 2, pace=0.5)),
+        stages=(
+            Stage(800, 160, 4, 4, pace=0.5),
+            Stage(800, 192, 6, 2, pace=0.5),
+            Stage(900, 192, 8, 2, pace=0.5, learning_rate=7e-4),
+            Stage(700, 256, 6, 2, pace=0.5, learning_rate=7e-4),
+            Stage(550, 224, 5, 3, pace=0.18, learning_rate=6e-4),
+        ),
         trunk="stcn-small",
         trunk_rate=0.3,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,
-        inference={"max_short_side": 320},
+        inference={"max_short_side": 240},
     ),
     "agame": Recipe(
         name="agame",
@@ -93,7 +99,7 @@ RECIPES: dict[str, Recipe] = {
 """Recipes by name. ``agame`` is the published one: half and full resolution, 240x432 and 480x864, as squares of about
 their area; begin its trunk with ImageNet weights: ``--set trunk=FILE``. SynthVOS clips, which its authors say made no
 difference, are ``--set stages=…:synthvos``. ``agame-small`` begins with the trunk of ``stcn-small`` and
-trains on synthetic clips of up to three objects."""
+trains on synthetic clips of up to three objects; at last on slow ones, where it learns to trust the mask before."""
 
 
 def clip_loss(
