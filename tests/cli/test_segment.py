@@ -203,7 +203,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "mask without any object": (["--mask", blank], "without any object"),
         "mask frame beyond the end": (["--mask", "MASK@12"], "frames 0 to 11"),
         "object id 0": (["--mask", negative], "object id 0"),
-        "unknown method": (["--method", "stcm"], "did you mean 'stcn"),
+        "unknown method": (["--method", "stcnn"], "did you mean 'stcn"),
         "unknown weights": (["--weights", tmp_path / "none.pth"], "no such weights"),
         "unknown policy": (["--memory", "lru:4"], "memory policy"),
         "unknown device": (["--device", "tpu9"], "device 'tpu9'"),
