@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,11 @@ def photographs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(labels).save(root / "masks" / f"coco_{number}.png")
         Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(root / "textures" / f"{number}.png")
     return root
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_they_were() -> Iterator[None]:
+    """Commands set the number of threads of their process, which here goes on with other tests."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -34,7 +34,7 @@ def test_the_small_recipe_begins_with_the_default_trunk_and_its_weights_load(
     assert path.stat().st_size < 25_000_000
     model = rotoscope.load(path, device="cpu")
     assert isinstance(model, AGAME)
-    assert model.config.max_short_side == 320
+    assert model.config.max_short_side == 240
     assert model.config.stages == 3
     mask = np.zeros((48, 64), bool)
     mask[8:40, 8:40] = True

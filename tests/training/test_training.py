@@ -159,7 +159,7 @@ def test_the_command_trains(tmp_path: Path, photographs_folder: Path, capsys: py
         "--workers",
         "0",
     ]
-    arguments += ["--device", "cpu", "--set", "stages=2x48x3x1", "--set", "validation_clips=2", "--threads", "2"]
+    arguments += ["--device", "cpu", "--set", "stages=2x48x3x1", "--set", "validation_clips=2", "--threads", "1"]
     assert main(arguments) == 0
     assert "stcn-small.safetensors" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "run" / "stcn-small.safetensors")]) == 0
