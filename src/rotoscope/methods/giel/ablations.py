@@ -15,7 +15,7 @@ ABLATIONS: dict[str, Ablation] = {
         Ablation(
             "giel",
             "what each part of GIEL gives (paper, ablation study), small network",
-            "giel",
+            "giel-small",
             (
                 Row("GIEL", published=_published(80.2, 85.3)),
                 Row(
@@ -44,7 +44,7 @@ ABLATIONS: dict[str, Ablation] = {
         Ablation(
             "giel-support",
             "which frames support (paper, ablation study)",
-            "giel",
+            "giel-small",
             (
                 Row("first", {"memory": "first"}, published=_published(69.8, 76.5)),
                 Row("previous", {"memory": "latest"}, published=_published(69.4, 74.6)),
