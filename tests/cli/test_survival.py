@@ -39,7 +39,8 @@ def masks(folder: Path) -> dict[str, bytes]:
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background are started with it ignored
 from rotoscope.methods.stcn.session import STCNSession
 advance = STCNSession.advance
 def slow(self, frame, given):

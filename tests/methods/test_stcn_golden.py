@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -157,8 +158,9 @@ def test_each_single_mistake_is_seen(stcn: STCN, golden: Golden, monkeypatch: py
     elif mistake == "relu":
         monkeypatch.setattr(blocks.F, "relu", lambda x, inplace=False: torch.nn.functional.leaky_relu(x, 0.01))
     elif mistake == "spatial_order":
+        stcn = copy.deepcopy(stcn)  # others use it too
         weight = stcn.network.fuser.attention.spatial.weight
-        monkeypatch.setattr(stcn.network.fuser.attention.spatial, "weight", torch.nn.Parameter(weight.flip(1), False))
+        weight.copy_(weight.flip(1))
     data = golden("stcn_infer")
     answers, _, _ = follow(stcn, data, memory="every:3")
     assert mismatch(answers, data["probs"]) > 5 * NOISE
