@@ -130,7 +130,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=4.1,
             summary="A-GAME on a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
             limits="spreads onto what looks like the object; objects that grow or hide long; see its model card",
-            speed=None,
+            speed=26.9,
         ),
         Entry(
             name="agame",
@@ -141,7 +141,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=63.5,
             summary="A-GAME as published (ResNet-101); give its authors' main_runfile_beta_best.pth.tar with --weights",
             limits="objects that stay hidden long; look-alikes; time of the full-size network",
-            speed=1.6,
+            speed=1.4,
         ),
         Entry(
             name="capsulevos",
@@ -174,7 +174,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=6.2,
             summary="GIEL on a ResNet-18 trunk, six objects in one pass, trained by this project on synthetic clips",
             limits="fast, blurred and small objects; look-alikes; see its model card",
-            speed=None,
+            speed=9.5,
         ),
         Entry(
             name="giel-small-fast",
@@ -185,7 +185,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=6.2,
             summary="the same weights without the decoder of instances: time hardly depends on the number of objects",
             limits="as giel-small; parts of objects that touch are told apart coarsely",
-            speed=None,
+            speed=11.9,
             config={"output": "fast"},
         ),
         Entry(
