@@ -13,6 +13,7 @@ from rotoscope.ablating import ablations, find_recipe_of, scaled
 from rotoscope.cli import main
 from rotoscope.datasets.long_clips import long_clip, wandering
 from rotoscope.datasets.photographs import Photographs
+from rotoscope.errors import InputError
 from rotoscope.weights import find, save_method
 
 
@@ -128,6 +129,11 @@ def test_hidden_objects_go_whole_and_come_back(photographs_folder: Path) -> None
         assert counts[0] > 16
         assert counts[-4:].max() > 16
         assert np.all(np.diff(gone) == 1)  # once, and not in pieces
+
+
+def test_clips_too_short_to_hide_in(photographs_folder: Path) -> None:
+    with pytest.raises(InputError, match="30 frames are too short for hidden objects; give at least 40"):
+        long_clip(Photographs.open(photographs_folder), 30, 64, (3,), 2, "hidden")
 
 
 def test_small_objects_are_small(photographs_folder: Path) -> None:

@@ -82,8 +82,11 @@ def long_clip(
     """One clip: RGB frames ``[T, size, size, 3]`` and labels ``[T, size, size]``, all objects in the first frame.
 
     Raises:
-        InputError: nothing that was drawn shows what the kind asks for, which takes photographs of unusual objects.
+        InputError: hidden objects in fewer frames than a hiding takes; or nothing that was drawn shows what the kind
+            asks for, which takes photographs of unusual objects.
     """
+    if kind == "hidden" and frames < PERIOD:
+        raise InputError(f"clips of {frames} frames are too short for hidden objects; give at least {PERIOD}.")
     config = SyntheticConfig(size=size, shapes=0.0, extra=0.0)
     maker = SyntheticClips(photographs, config)
     least = (size // (40 if kind == "small" else 14)) ** 2

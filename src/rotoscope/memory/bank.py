@@ -17,6 +17,7 @@ GROWTH_WARNING = 1_000_000
 
 
 Similarity = Literal["l2", "dot"]
+"""How keys are compared; see :class:`MemoryBank`."""
 
 
 class MemoryBank:
