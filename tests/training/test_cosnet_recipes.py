@@ -30,9 +30,9 @@ def test_the_small_recipe_trains_both_kinds_of_steps_and_its_weights_load(
     recipe = find_recipe("cosnet-small").changed(changes)
     clips = write_long_clips(Photographs.open(photographs_folder).split()[1], tmp_path / "clips", 1, 3, 64, 1)
     trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}")
-    trunk = rotoscope.load("stcn-small", device="cpu", precision="exact").state_dict()
+    trunk = rotoscope.load("rvos-small-zeroshot", device="cpu", precision="exact").state_dict()
     for name, tensor in trainer.network.trunk.state_dict().items():  # type: ignore[union-attr,operator]
-        assert torch.equal(tensor, trunk[f"network.key_encoder.{name}"]) or name.endswith("num_batches_tracked"), name
+        assert torch.equal(tensor, trunk[f"network.encoder.{name}"]) or name.endswith("num_batches_tracked"), name
     lines = list(trainer.run(log_every=1))
     assert [line.step for line in lines] == [1, 2, 3, 4]
     assert lines[-1].validation_j is not None

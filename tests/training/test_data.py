@@ -96,3 +96,14 @@ def test_salient_clips_leave_nothing_unlabelled(photographs_folder: Path, tmp_pa
         counts.add(int(clip.labels[0].max()))
         assert 1 <= clip.labels[0].max() <= 6
     assert len(counts) > 2  # as many as there are, not as many as could be
+
+
+def test_hiding_clips_cover_what_is_pasted_and_show_it_again(photographs_folder: Path) -> None:
+    source = TrainingData.open([photographs_folder]).source("hiding")
+    returned = 0
+    for seed in range(6):
+        labels = source.clip(np.random.default_rng(seed), ClipShape(64, 15, 1, 0, 0.1)).labels
+        seen = (labels == 1).sum(axis=(1, 2))
+        assert seen[0] > 0
+        returned += bool((seen[6:9] == 0).all() and seen[-1] > 0)
+    assert returned >= 3  # the others are objects of the background photograph, which nothing covers

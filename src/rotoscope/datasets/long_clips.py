@@ -27,8 +27,8 @@ EXTRAS = 3
 """Layers without a label, which only get in the way; one of them looks like an object."""
 SIDES: dict[Kind, tuple[float, float]] = {"wandering": (0.2, 0.38), "small": (0.05, 0.09), "hidden": (0.15, 0.25)}
 """Square root of an object's area, as a share of the frame's side."""
-PERIOD, COVERED = 40, 0.25
-"""Frames from one hiding to the next, and the share of them in which the cover lies on the object."""
+PERIOD = 40
+"""Frames from one hiding to the next."""
 LEAST_HIDDEN = 5
 """Frames without a pixel of the object, for every hiding."""
 
@@ -105,7 +105,7 @@ def long_clip(
         layers = [layers[i] for i in rng.permutation(len(layers))]
         if kind == "hidden":  # no passers-by: what comes back is the object and nothing else
             layers = [layer for layer in layers if layer.target]
-            layers += [_cover(rng, maker, layer, size) for layer in layers]
+            layers += [maker.covering(rng, layer, PERIOD) for layer in layers]
         images, labels, _ = composite(rng, background, None, [], camera, layers, size)
         seen = [(labels == i).sum(axis=(1, 2)) for i in range(1, objects + 1)]
         if all(counts[0] > least for counts in seen) and (
@@ -127,25 +127,6 @@ def _layer(
     reach, turn = (0.2, 0.1) if kind == "hidden" else (0.55, 0.25)
     path = wandering(rng, frames, (centre[0], centre[1]), reach * size, scale, periods=(60, 160), turn=turn)
     return Layer(rgba, path, number)
-
-
-def _cover(rng: np.random.Generator, maker: SyntheticClips, hidden: Layer, size: int) -> Layer:
-    """Something larger than an object that glides onto it, lies there, and glides off on the other side."""
-    frames = len(hidden.path.centre)
-    height, width = hidden.rgba.shape[:2]
-    texture = maker._photograph(rng).read()[0]
-    side = 128
-    rgba = np.dstack([cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA), np.full((side, side), 255)])
-    reach = float(np.hypot(width, height) * hidden.path.scale.max())  # its shape turned by any angle
-    away = rng.choice([-1, 1]) * (reach + 0.75 * size)
-    phase = (np.arange(frames) % PERIOD) / PERIOD  # 0 and 1: away; 0.5: on it
-    slide = np.clip((np.abs(phase - 0.5) - COVERED / 2) / (0.5 - COVERED / 2), 0, 1) * np.sign(phase - 0.5)
-    centre = hidden.path.centre.copy()
-    centre[:, 0] += away * slide
-    scale = np.full((frames, 2), 1.1 * reach / side)
-    still = np.zeros(frames)
-    path = Path2D(centre=centre, angle=still, scale=scale, shear=still, bend=np.zeros((frames, 4, 4, 2)))
-    return Layer(rgba.astype(np.uint8), path, 0)
 
 
 def _hides(counts: NDArray[np.int64], least: int) -> bool:

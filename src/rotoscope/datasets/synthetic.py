@@ -18,6 +18,8 @@ from rotoscope.datasets.photographs import VOID, Photograph, Photographs, read_r
 from rotoscope.datasets.shapes import random_shape
 
 Rgb = NDArray[np.uint8]
+COVERED = 0.25
+"""Share of the time in which a cover lies on its object."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class SyntheticConfig:
             far as ``objects`` goes, which is then the most and not what is asked for. For methods that find objects.
         pasted: most that ``complete`` pastes.
         merged: all labelled objects are one, number 1.
+        cover: chance that the pasted objects of a clip are covered whole in its middle, each by something that glides
+            over it and away.
         pace: how fast everything moves, turns, grows and bends, as a share of the usual.
         weights: how often a cut-out is taken from each kind of photograph.
     """
@@ -53,6 +57,7 @@ class SyntheticConfig:
     complete: bool = False
     pasted: int = 3
     merged: bool = False
+    cover: float = 0.0
     pace: float = 1.0
     weights: dict[str, float] = field(default_factory=lambda: {"coco": 4.0, "cocop": 1.0, "ccp": 0.5})
 
@@ -113,6 +118,8 @@ class SyntheticClips:
             if rng.random() < config.extra:
                 layers.append(self._passer_by(rng, calm, layers))
         rng.shuffle(layers)
+        if config.cover and rng.random() < config.cover:
+            layers += [self.covering(rng, layer, config.frames) for layer in layers if layer.target]
         frames, labels, places = composite(rng, background, scene_labels, scene_ids, camera, layers, config.size)
         kept = _visible_first(labels, config.objects, minimum=max(24, (config.size // 24) ** 2))
         return None if kept is None else Clip(frames, kept, places)
@@ -160,6 +167,30 @@ class SyntheticClips:
     def _pasted(self, rng: np.random.Generator, calm: float, target: int) -> Layer:
         rgba = self._shape(rng) if rng.random() < self.config.shapes else self._cut_out(rng)
         return self._moving(rng, rgba, calm, target)
+
+    def covering(self, rng: np.random.Generator, hidden: Layer, period: int) -> Layer:
+        """Something larger than an object that glides onto it, lies there, and glides off on the other side.
+
+        Args:
+            rng: the source of randomness.
+            hidden: the object.
+            period: frames from one hiding to the next; the cover is away at the start and lies on it in the middle.
+        """
+        frames = len(hidden.path.centre)
+        height, width = hidden.rgba.shape[:2]
+        texture = self._photograph(rng).read()[0]
+        side = 128
+        rgba = np.dstack([cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA), np.full((side, side), 255)])
+        reach = float(np.hypot(width, height) * hidden.path.scale.max())  # its shape turned by any angle
+        away = rng.choice([-1, 1]) * (reach + 0.75 * self.config.size)
+        phase = (np.arange(frames) % period) / period  # 0 and 1: away; 0.5: on it
+        slide = np.clip((np.abs(phase - 0.5) - COVERED / 2) / (0.5 - COVERED / 2), 0, 1) * np.sign(phase - 0.5)
+        centre = hidden.path.centre.copy()
+        centre[:, 0] += away * slide
+        scale = np.full((frames, 2), 1.1 * reach / side)
+        still = np.zeros(frames)
+        path = Path2D(centre=centre, angle=still, scale=scale, shear=still, bend=np.zeros((frames, 4, 4, 2)))
+        return Layer(rgba.astype(np.uint8), path, 0)
 
     def _passer_by(self, rng: np.random.Generator, calm: float, others: list[Layer]) -> Layer:
         targets = [layer for layer in others if layer.target]

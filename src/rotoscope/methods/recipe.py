@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from rotoscope.errors import InputError
 from rotoscope.layers.losses import hardest_share
@@ -15,11 +15,11 @@ FIXED = ("name", "method", "config", "inference", "loss", "frozen")
 """Fields that ``--set`` does not change."""
 
 
-Source = Literal["synthetic", "salient", "primary", "stills", "videos", "synthvos"]
-SOURCES: tuple[Source, ...] = ("synthetic", "salient", "primary", "stills", "videos", "synthvos")
+Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "synthvos"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
-objects by themselves), the same with all that is labelled as one object, changed photographs, annotated videos,
-A-GAME's synthetic clips."""
+objects by themselves), the same with all that is labelled as one object, the same with objects that are covered whole
+for a while, changed photographs, annotated videos, A-GAME's synthetic clips."""
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,21 @@ PARTLY_LABELLED = "cocop"
 """Kind of photographs in which further objects are not labelled."""
 
 COMPLETE: dict[str, Any] = {"extra": 0.0, "complete": True}
-PRIMARY: dict[str, Any] = {**COMPLETE, "objects": 6, "pasted": 1, "merged": True, "smallest": 0.15, "largest": 0.8}
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"salient": COMPLETE, "primary": PRIMARY}
-"""How synthetic clips for methods that find objects differ: see :class:`SyntheticConfig`. The primary object is the one
-that is pasted, or all that a photograph shows of objects, with or without one pasted on it."""
+PRIMARY: dict[str, Any] = {
+    **COMPLETE,
+    "objects": 6,
+    "pasted": 1,
+    "merged": True,
+    "scene": 0.7,
+    "shapes": 0.0,
+    "smallest": 0.25,
+    "largest": 0.8,
+}
+HIDING: dict[str, Any] = {"cover": 1.0, "scene": 0.2, "smallest": 0.12, "largest": 0.35}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"salient": COMPLETE, "primary": PRIMARY, "hiding": HIDING}
+"""How kinds of synthetic clips differ: see :class:`SyntheticConfig`. For methods that find objects everything is
+labelled; the primary object is the one that is pasted, or all that a photograph shows of objects, with or without one
+pasted on it. In clips of hiding objects what is pasted is covered whole for a while."""
 
 
 class SyntheticSource:
@@ -35,13 +46,13 @@ class SyntheticSource:
 
     Args:
         photographs: raw material.
-        kind: ``salient`` and ``primary`` leave out photographs of one labelled person among others (``cocop``).
+        kind: those that label everything leave out photographs of one labelled person among others (``cocop``).
     """
 
     def __init__(self, photographs: Photographs, kind: Source = "synthetic") -> None:
         self.photographs = photographs
         self.options = OPTIONS.get(kind, {})
-        if self.options:
+        if self.options.get("complete"):
             kept = tuple(p for p in photographs.masked if p.kind != PARTLY_LABELLED)
             self.photographs = Photographs(kept, photographs.textures)
 

@@ -26,7 +26,7 @@ SMALL = {
     "frame_types": 8,
     "types": 8,
     "size": (192, 320),
-    "crop": (64, 96),
+    "crop": (96, 160),
     "trunk": 18,
 }
 """Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320; a ResNet-18 in
@@ -45,7 +45,7 @@ RECIPES: dict[str, Recipe] = {
         config=SMALL,
         trunk="stcn-small",
         trunk_rate=0.3,
-        stages=(Stage(1200, 192, 8, 4, pace=0.35), Stage(500, 192, 15, 2, pace=0.5)),
+        stages=(Stage(1600, 192, 8, 3, pace=0.15), Stage(400, 192, 15, 2, pace=0.2)),
         objects=(0.6, 0.4),
         learning_rate=1e-3,
     ),

@@ -60,11 +60,11 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config=SMALL,
         stages=tuple(
-            Stage(steps, size, 2, 4, "primary", pace=2.0, interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
-            for steps, size in ((1000, 160), (500, 192))
+            Stage(steps, size, 2, batch, "primary", interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
+            for steps, size, batch in ((1500, 160, 8), (1500, 224, 4))
         ),
         inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
-        trunk="stcn-small",
+        trunk="rvos-small-zeroshot",
         trunk_rate=0.3,
         objects=(1.0,),
         learning_rate=1e-3,

@@ -1,0 +1,41 @@
+"""What does a clip answered at once cost, beside a method that goes frame by frame?"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from common import SIZE, options, report
+from rotoscope.benchmarking import build, measure
+
+
+def main() -> None:
+    chosen = options(
+        __doc__, method="capsulevos-small", beside="stcn-small", overlaps="1,3,5", clips=4, rounds=3, precision="fast"
+    )
+    model, other = (build(name, None, chosen.precision) for name in (chosen.method, chosen.beside))
+    clip = model.config.clip
+    overlaps = [int(text) for text in chosen.overlaps.split(",")]
+    rows: list[dict[str, Any]] = []
+    for count in (1, 2, 5):
+        spent: dict[int | str, list[float]] = {}
+        parts: dict[str, float] = {}
+        for _ in range(chosen.rounds):
+            for overlap in overlaps:
+                # As many frames as a whole number of clips brings, after the first clip.
+                new = clip - overlap
+                speed = measure(model, SIZE, count, chosen.clips * new, warm=clip, overlap=overlap)
+                spent.setdefault(overlap, []).append(speed.seconds)
+                parts = {name: seconds * new for name, seconds in speed.parts.items()}
+            spent.setdefault("beside", []).append(measure(other, SIZE, count, chosen.clips * 5).seconds)
+        first = overlaps[0]
+        beside, ours = median(spent["beside"]), median(spent[first])
+        row: dict[str, Any] = {"objects": count, f"clip of {clip} (s)": ours * (clip - first)}
+        row |= {f"  {name}": seconds for name, seconds in parts.items()}
+        row |= {f"a frame, overlap {overlap}": median(spent[overlap]) for overlap in overlaps}
+        rows.append(row | {chosen.beside: beside, f"frames for each of its, overlap {first}": beside / ours})
+    report("clips", f"{chosen.method}, {chosen.precision}, 854x480, seconds, median of {chosen.rounds}", rows, chosen)
+
+
+if __name__ == "__main__":
+    main()
