@@ -345,11 +345,31 @@ def test_a_trunk_sees_frames_one_by_one(clip: np.ndarray, masks: dict[int, np.nd
     model = make(trunk=18)
     frames = torch.from_numpy(clip[:8]).permute(0, 3, 1, 2)[None, :, :, :32, :64].float() / 255
     seen, first = model.network.see(frames), model.network.see(frames[:, :1].expand(-1, 8, -1, -1, -1))
-    assert seen.first is not None
-    torch.testing.assert_close(seen.first, first.first)
+    assert seen.features is not None
+    assert first.features is not None
+    torch.testing.assert_close(seen.features[:, 0], first.features[:, 0])
     assert seen.capsules.pose.shape == make().network.see(frames).capsules.pose.shape
     assert not torch.allclose(seen.capsules.pose, first.capsules.pose)
     assert len(list(segment(clip[:10], masks, model))) == 10
+
+
+def test_fine_skips_see_each_frame_beside_the_first(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
+    """Computed in parts they equal a convolution of everything side by side."""
+    model = make(trunk=18, skips="fine")
+    skip = model.network.skip
+    assert skip is not None
+    features, given = torch.randn(1, 8, 16, 8, 16), torch.randn(2, 24, 8, 16)
+    whole = torch.nn.functional.conv2d(
+        torch.cat([features[0, 5].expand(2, -1, -1, -1), given], dim=1),
+        torch.cat([skip.frames.weight, skip.given.weight], dim=1),
+        skip.frames.bias + skip.given.bias + 5 / 7 * skip.late,  # type: ignore[operator]
+        padding=1,
+    )
+    expected = torch.relu(skip.merge(torch.relu(whole)))
+    torch.testing.assert_close(skip(features, given)[:, 5], expected, atol=1e-5, rtol=1e-4)
+    assert len(list(segment(clip[:10], masks, model))) == 10
+    with pytest.raises(InputError, match="give trunk=18 as well"):
+        make(skips="fine")
 
 
 def test_an_unknown_trunk() -> None:

@@ -115,6 +115,36 @@ class FrameBranch(nn.Module):
         return self.capsules(state.hidden.to(found.dtype)[:, :, None]), state
 
 
+class FineSkip(nn.Module):
+    """Each frame beside the first one and its mask at stride 4, where the decoder's capsules are too coarse to tell.
+
+    The first layer is linear until its ReLU, so the first frame's part is computed once for all frames.
+    """
+
+    def __init__(self, config: CapsuleVOSConfig) -> None:
+        super().__init__()
+        channels, out = VIDEO[BEFORE_TRUNK - 1][1] * config.width, DECODER[2] * config.width
+        self.frames = SameConv2d(channels, out, 3)
+        self.given = SameConv2d(channels + FRAME[-1][0] * config.width, out, 3)
+        self.late = nn.Parameter(torch.zeros(out))
+        self.merge = SameConv2d(out, out, 3)
+
+    def forward(self, features: Tensor, given: Tensor) -> Tensor:
+        """A clip.
+
+        Args:
+            features: of its frames, ``[B or 1, T, C, h / 4, w / 4]``.
+            given: what the frame branch keeps of the first frame and its mask, ``[B, C', h / 4, w / 4]``.
+        Returns: ``[B, T, …, h / 4, w / 4]``.
+        """
+        frames = features.shape[1]
+        when = torch.linspace(0, 1, frames, device=features.device, dtype=features.dtype)
+        seen = self.frames(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        both = seen + self.given(given)[:, None] + (when[:, None] * self.late.to(when.dtype))[:, :, None, None]
+        found: Tensor = F.relu(self.merge(F.relu(both).flatten(0, 1)))
+        return found.unflatten(0, (len(given), frames))
+
+
 class Decoder(nn.Module):
     """Transposed convolutions from the last layer's poses to masks, with skips from the layers before."""
 
@@ -127,18 +157,20 @@ class Decoder(nn.Module):
         self.deconv2 = SameConvTranspose3d(2 * first, second, (3, 3, 3), both)
         self.skip2 = SameConvTranspose3d(fine, second, (1, 3, 3))
         self.deconv3 = SameConvTranspose3d(2 * second, third, (1, 3, 3), flat)
-        self.deconv4 = SameConvTranspose3d(third, fourth, (1, 3, 3), flat)
+        beside = third if config.skips == "fine" else 0
+        self.deconv4 = SameConvTranspose3d(third + beside, fourth, (1, 3, 3), flat)
         self.deconv5 = SameConvTranspose3d(fourth, fifth, (1, 3, 3), flat)
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(n)) for n in (second, third, fourth, fifth))
         self.segment = SameConv3d(fifth, 1, (1, 1, 1), linear=True)
 
-    def forward(self, coarse: Tensor, middle: Tensor, fine: Tensor) -> Tensor:
+    def forward(self, coarse: Tensor, middle: Tensor, fine: Tensor, skip: Tensor | None = None) -> Tensor:
         """Poses as channels.
 
         Args:
             coarse: of the last layer, ``[B, …, T / 4, H / 32, W / 32]``.
             middle: of the layer before, ``[B, …, T / 2, H / 16, W / 16]``.
             fine: of the clip's primary capsules, ``[B, …, T, H / 8, W / 8]``.
+            skip: what else is seen, ``[B, T, …, H / 4, W / 4]``.
         Returns: logits ``[B, T, H, W]``, float32.
         """
         x = torch.cat([F.relu(self.deconv1(coarse)), F.relu(self.skip1(middle))], dim=1)
@@ -146,6 +178,8 @@ class Decoder(nn.Module):
         batch, frames = x.shape[0], x.shape[2]
         x = x.transpose(1, 2).flatten(0, 1)  # from here on, frames do not meet
         for number, deconv in enumerate((self.deconv3, self.deconv4, self.deconv5), 1):
+            if deconv is self.deconv4 and skip is not None:
+                x = torch.cat([x, skip.flatten(0, 1)], dim=1)
             x = _biased(deconv.flat(x), self.biases[number])
         logits = F.conv2d(x, self.segment.weight[:, :, 0], self.segment.bias)
         return logits.unflatten(0, (batch, frames))[:, :, 0].float()

@@ -10,6 +10,7 @@ from rotoscope.layers.resnet import BLOCKS, Depth
 
 Zoom = Literal["learnt", "crafted", "none"]
 Routing = Literal["attention", "concatenation"]
+Skips = Literal["published", "fine"]
 Merging = Literal["soft", "published"]
 CROP_MULTIPLE = 32
 """The crop is halved five times: twice by the video branch, once by each of three layers of capsules."""
@@ -37,6 +38,8 @@ class CapsuleVOSConfig:
         trunk: None: the video branch's own convolutions see the clip, as published. Else the depth of a residual
             network that sees each frame in place of the first four of them, and can begin with what another method
             has learnt; the last two and all that follows are the same.
+        skips: what the decoder sees beside the capsules. ``published``: nothing. ``fine``, with a trunk: the trunk's
+            features of each frame at stride 4, compared with the frame branch's of the first frame and its mask.
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` takes the
             most probable object, or the background where none reaches one half.
     """
@@ -54,6 +57,7 @@ class CapsuleVOSConfig:
     memory: bool = True
     overlap: int = 3
     trunk: Depth | None = None
+    skips: Skips = "published"
     merging: Merging = "soft"
 
     def __post_init__(self) -> None:
@@ -65,12 +69,15 @@ class CapsuleVOSConfig:
         for name, value, known in (
             ("zoom", self.zoom, get_args(Zoom)),
             ("routing", self.routing, get_args(Routing)),
+            ("skips", self.skips, get_args(Skips)),
             ("merging", self.merging, get_args(Merging)),
         ):
             if value not in known:
                 raise InputError(f"{name} {value!r} is not known; use {' or '.join(known)}.")
         if self.trunk is not None and self.trunk not in BLOCKS:
             raise InputError(f"trunk {self.trunk!r} is not known; use {', '.join(map(str, BLOCKS))} or none.")
+        if self.skips == "fine" and self.trunk is None:
+            raise InputError("skips 'fine' are of a trunk's features: give trunk=18 as well.")
         for name, truth in (("capsules", self.capsules), ("memory", self.memory)):
             if not isinstance(truth, bool):
                 raise InputError(f"{name} is {truth!r}; give true or false.")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rotoscope.layers.normalise import normalise
 from rotoscope.layers.resnet import ResNet
 from rotoscope.methods.capsulevos import zoom
-from rotoscope.methods.capsulevos.branches import Decoder, FrameBranch, FrameFeatures, VideoBranch
+from rotoscope.methods.capsulevos.branches import Decoder, FineSkip, FrameBranch, FrameFeatures, VideoBranch
 from rotoscope.methods.capsulevos.capsules import (
     POSE,
     CapsuleLayer,
@@ -38,11 +38,11 @@ class Seen(NamedTuple):
 
     Attributes:
         capsules: of all frames.
-        first: the trunk's features of the first frame, ``[B, C, h / 4, w / 4]``; None without a trunk.
+        features: the trunk's, of all frames, ``[B, T, C, h / 4, w / 4]``; None without a trunk.
     """
 
     capsules: Capsules
-    first: Tensor | None
+    features: Tensor | None
 
 
 class ClipState(NamedTuple):
@@ -85,6 +85,7 @@ class CapsuleVOSNetwork(nn.Module):
         self.features = FrameFeatures(config, self.trunk) if self.trunk is not None else None
         self.video = VideoBranch(config)
         self.frame = FrameBranch(config)
+        self.skip = FineSkip(config) if config.skips == "fine" else None
         self.second: nn.Module
         self.third: nn.Module
         if not config.capsules:
@@ -111,7 +112,7 @@ class CapsuleVOSNetwork(nn.Module):
             return Seen(self.video(clip.to(self.dtype).transpose(1, 2)), None)
         frames = normalise(clip.flatten(0, 1)).to(self.dtype)
         features = self.features(self.trunk(frames)).unflatten(0, clip.shape[:2])
-        return Seen(self.video(features.transpose(1, 2)), features[:, 0])
+        return Seen(self.video(features.transpose(1, 2)), features)
 
     def segment(self, seen: Seen, frame: Tensor, mask: Tensor, state: LSTMState | None) -> tuple[Tensor, LSTMState]:
         """Masks of a clip of crops.
@@ -124,7 +125,9 @@ class CapsuleVOSNetwork(nn.Module):
         Returns: logits ``[B, T, h, w]``, and the state.
         """
         video = seen.capsules
-        asked, state = self.frame(frame.to(self.dtype), mask.to(self.dtype), state, seen.first)
+        features = seen.features
+        first = None if features is None else features[:, 0]
+        asked, state = self.frame(frame.to(self.dtype), mask.to(self.dtype), state, first)
         asked = over_time(asked, video.pose.shape[3])
         if self.config.capsules:
             second = self.second(video, asked)
@@ -133,7 +136,10 @@ class CapsuleVOSNetwork(nn.Module):
             fine = F.relu(video.flat).to(self.dtype)
             middle = self.second(torch.cat([fine, F.relu(asked.flat).to(self.dtype)], dim=1))
             coarse = self.third(middle)
-        return self.decoder(*(poses.to(self.dtype) for poses in (coarse, middle, fine))), state
+        skip = None
+        if self.skip is not None and features is not None:
+            skip = self.skip(features, state.hidden.to(features.dtype))
+        return self.decoder(*(poses.to(self.dtype) for poses in (coarse, middle, fine)), skip), state
 
 
 def run_clip(

@@ -15,7 +15,7 @@ from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
 from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
 from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
 from rotoscope.methods.lesson import ClipLoss
-from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.recipe import Interlude, Recipe, Stage
 
 TRUNK = "trunk."
 """Where the network keeps its image encoder, if its config asks for one."""
@@ -28,6 +28,7 @@ SMALL = {
     "size": (192, 320),
     "crop": (96, 160),
     "trunk": 18,
+    "skips": "fine",
 }
 """Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320; a ResNet-18 in
 place of the first convolutions, which from nothing would take far more training than two cores can give."""
@@ -45,7 +46,10 @@ RECIPES: dict[str, Recipe] = {
         config=SMALL,
         trunk="stcn-small",
         trunk_rate=0.3,
-        stages=(Stage(1600, 192, 8, 3, pace=0.15), Stage(400, 192, 15, 2, pace=0.2)),
+        stages=(
+            Stage(1600, 192, 8, 3, pace=0.15),
+            Stage(400, 192, 15, 2, pace=0.2, interlude=Interlude("hiding", frames=15, every=2)),
+        ),
         objects=(0.6, 0.4),
         learning_rate=1e-3,
     ),
