@@ -14,6 +14,7 @@ from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.training.run import new_method, prepare
 from rotoscope.training.trunk import begin_trunk
+from rotoscope.weights.files import save_method
 
 RECIPE = Recipe(
     name="tiny",
@@ -49,6 +50,30 @@ def test_imagenet_weights_in_the_names_of_torchvision(tmp_path: Path) -> None:
     torch.save(bare | {"fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet18.pth")
     assert begin_trunk(rvos, "rvos", str(tmp_path / "resnet18.pth")) == len(bare)
     assert all(torch.equal(rvos.state_dict()[prefix + name], tensor) for name, tensor in bare.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "own"),
+    [
+        ("cosnet", {"attention": "symmetric"}, {"attention", "gate", "query_head", "reference_head"}),
+        ("capsulevos", {"zoom": "none"}, set()),
+    ],
+)
+def test_what_else_a_method_takes_of_its_own_kind(
+    name: str, changes: dict[str, str], own: set[str], tmp_path: Path
+) -> None:
+    theirs = tiny(name)
+    save_method(tmp_path / "theirs.safetensors", name, theirs.config, theirs.state_dict())
+    torch.manual_seed(8)
+    ours = type(theirs)(dataclasses.replace(theirs.config, **changes))  # type: ignore[type-var]
+    begin_trunk(ours, name, str(tmp_path / "theirs.safetensors"))
+    equal: dict[str, list[bool]] = {}
+    for entry, tensor in ours.state_dict().items():
+        if tensor.is_floating_point() and tensor.ndim > 1:
+            found = theirs.state_dict().get(entry)
+            same = found is not None and found.shape == tensor.shape and torch.equal(found, tensor)
+            equal.setdefault(entry.split(".")[1], []).append(same)
+    assert {part for part, same in equal.items() if not all(same)} == own
 
 
 def test_a_trunk_that_does_not_fit(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +74,17 @@ RECIPES: dict[str, Recipe] = {
 clip. ``capsulevos-small`` has clips of one or two objects, each of them a sample of its own, so that a network that
 follows whatever moves is wrong half of the time. Clips are square and frames are not: they are stretched to the working
 size."""
+
+
+def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What else CapsuleVOS begins with: all of another CapsuleVOS; the caller leaves out what does not fit.
+
+    Args:
+        kind: method of the weights.
+        state: their tensors, by their names without ``network.``.
+        ours: not used.
+    """
+    return dict(state) if kind == "capsulevos" else {}
 
 
 def true_region(masks: Tensor, leeway: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -88,6 +90,19 @@ RECIPES: dict[str, Recipe] = {
 """Recipes by name. ``cosnet`` is the published one: videos of DAVIS-2016 (``--data "davis16:PATH?split=train"``) and
 photographs of MSRA10K and DUT-OMRON; its authors begin with a DeepLabv3 trained on saliency: ``--set trunk=FILE``.
 ``cosnet-small`` finds the primary object of synthetic photographs and clips."""
+
+
+def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What else COSNet begins with: of another COSNet the whole encoder, but nothing of how frames look at each other.
+
+    So rows of ``cosnet-attention`` that begin with ``trunk=cosnet-small`` differ in nothing but their attention.
+
+    Args:
+        kind: method of the weights.
+        state: their tensors, by their names without ``network.``.
+        ours: not used.
+    """
+    return {name: tensor for name, tensor in state.items() if kind == "cosnet" and name.startswith(ENCODER)}
 
 
 def clip_loss(
