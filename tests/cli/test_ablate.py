@@ -168,5 +168,3 @@ def test_weights_of_ones_own_for_rows_that_are_not_trained(
     rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
     assert [row["row"]["options"]["references"] for row in rows] == [0, 1, 2, 5, 7]
     assert [row["remembered"] for row in rows] == [0, 3, 3, 3, 3]  # of a clip of three frames
-    assert main([*arguments, *common[:-1], str(tmp_path / "other")]) == 2
-    assert "comes without weights" in capsys.readouterr().err

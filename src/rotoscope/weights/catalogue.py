@@ -155,6 +155,17 @@ CATALOGUE: dict[str, Entry] = {
             speed=4.5,
         ),
         Entry(
+            name="cosnet-small",
+            method="cosnet",
+            task="no mask: finds the primary object",
+            file="cosnet-small.safetensors",
+            sha256="5b98f22603512731cc77223d7e0c8d6f2b37e285362d74259fc06c0701e62ac4",
+            parameters=5.1,
+            summary="COSNet on a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
+            limits="one object, blurred outlines; finds what stands out beside it too; see its model card",
+            speed=None,
+        ),
+        Entry(
             name="cosnet",
             method="cosnet",
             task="no mask: finds the primary object",

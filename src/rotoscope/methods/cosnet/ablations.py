@@ -13,7 +13,7 @@ ABLATIONS: dict[str, Ablation] = {
         Ablation(
             "cosnet-attention",
             "how frames look at each other (COSNet)",
-            "cosnet",
+            "cosnet-small",
             (
                 Row("none", settings=("config.attention=none",)),
                 Row("vanilla", settings=("config.attention=vanilla",)),
@@ -26,7 +26,7 @@ ABLATIONS: dict[str, Ablation] = {
         Ablation(
             "cosnet-fusion",
             "how several references become one mask (COSNet)",
-            "cosnet",
+            "cosnet-small",
             (
                 Row("prediction", {"fusion": "prediction"}, published={"J": 79.5}),
                 Row("attention summary", {"fusion": "summary"}, published={"J": 80.5}),
@@ -37,7 +37,7 @@ ABLATIONS: dict[str, Ablation] = {
         Ablation(
             "cosnet-sampling",
             "which frames are references (COSNet)",
-            "cosnet",
+            "cosnet-small",
             (
                 Row("global uniform", {"sampling": "uniform"}),
                 Row("global random", {"sampling": "random"}),
@@ -48,7 +48,7 @@ ABLATIONS: dict[str, Ablation] = {
         Ablation(
             "cosnet-references",
             "number of reference frames (COSNet)",
-            "cosnet",
+            "cosnet-small",
             tuple(
                 Row(str(count), {"references": count}, published={"J": j}) for count, j in PUBLISHED_REFERENCES.items()
             ),
@@ -56,5 +56,4 @@ ABLATIONS: dict[str, Ablation] = {
         ),
     )
 }
-"""Tables by name. Published figures that could not be read are left out, not guessed. Rows that are not trained need
-weights: ``rotoscope ablate TABLE --weights FILE``."""
+"""Tables by name. Published figures that could not be read are left out, not guessed."""
