@@ -144,6 +144,17 @@ CATALOGUE: dict[str, Entry] = {
             speed=1.4,
         ),
         Entry(
+            name="capsulevos-small",
+            method="capsulevos",
+            task="masks of one frame given",
+            file="capsulevos-small.safetensors",
+            sha256="e5ad0931931a065fad12de64b4ce496aab80444690fe2cafcbc928277b62545a",
+            parameters=4.9,
+            summary="CapsuleVOS on a ResNet-18 trunk, eight frames at once, trained by this project; for CPUs",
+            limits="answers up to seven frames late; objects that grow or move fast; errors add up; see its model card",
+            speed=None,
+        ),
+        Entry(
             name="capsulevos",
             method="capsulevos",
             task="masks of one frame given",

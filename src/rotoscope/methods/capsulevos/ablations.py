@@ -8,7 +8,7 @@ ABLATIONS: dict[str, Ablation] = {
     "capsulevos": Ablation(
         "capsulevos",
         "what each part of CapsuleVOS gives (paper, ablation study: overall on YouTube-VOS 2018), small network",
-        "capsulevos",
+        "capsulevos-small",
         (
             Row("CapsuleVOS", published={"overall": 62.3}),
             Row("no zooming", settings=("config.zoom=none",), published={"overall": 54.3}),

@@ -40,6 +40,9 @@ LEEWAY = (0.15, 0.25)
 PUBLISHED_STEPS = 347_000
 """400 epochs of the 3,471 training videos of YouTube-VOS, by four."""
 
+HIDING = Interlude("hiding", frames=15, every=2)
+"""Objects out of sight where the second pass begins: what is then known of them is in the states."""
+
 RECIPES: dict[str, Recipe] = {
     "capsulevos-small": Recipe(
         name="capsulevos-small",
@@ -48,8 +51,10 @@ RECIPES: dict[str, Recipe] = {
         trunk="stcn-small",
         trunk_rate=0.3,
         stages=(
-            Stage(1600, 192, 8, 3, pace=0.15),
-            Stage(400, 192, 15, 2, pace=0.2, interlude=Interlude("hiding", frames=15, every=2)),
+            Stage(1200, 192, 8, 3, pace=0.15),
+            Stage(400, 192, 15, 2, pace=0.2, interlude=HIDING),
+            Stage(340, 192, 15, 2, pace=0.35, interlude=HIDING),
+            Stage(250, 192, 15, 2, pace=0.25, interlude=HIDING),
         ),
         objects=(0.6, 0.4),
         learning_rate=1e-3,
