@@ -140,6 +140,8 @@ def test_small_objects_are_small(photographs_folder: Path) -> None:
     _, labels = long_clip(Photographs.open(photographs_folder), 10, 128, (3,), 2, "small")
     for number in (1, 2):
         assert 9 < (labels[0] == number).sum() < (0.12 * 128) ** 2
+        seen = [np.argwhere(label == number).mean(axis=0) for label in labels if (label == number).any()]
+        assert np.abs(np.diff(seen, axis=0)).max() < 0.03 * 128  # slow: only their size is hard
 
 
 def test_a_kind_of_clips_that_there_is_not(photographs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
 """Long synthetic clips, each kind of which asks for one thing that real clips of a few seconds hardly show.
 
-``wandering``: objects wander, pass behind others, leave and come back. ``small``: the same, but tiny. ``hidden``: each
-object is covered whole, again and again, by something that glides over it and away.
+``wandering``: objects wander, pass behind others, leave and come back. ``small``: tiny ones that wander about one place,
+so that size is all that is asked for. ``hidden``: each object is covered whole, again and again, by something that
+glides over it and away.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ EXTRAS = 3
 """Layers without a label, which only get in the way; one of them looks like an object."""
 SIDES: dict[Kind, tuple[float, float]] = {"wandering": (0.2, 0.38), "small": (0.05, 0.09), "hidden": (0.15, 0.25)}
 """Square root of an object's area, as a share of the frame's side."""
+REACH: dict[Kind, tuple[float, float]] = {"wandering": (0.55, 0.25), "small": (0.12, 0.25), "hidden": (0.2, 0.1)}
+"""How far objects wander, as a share of the frame's side, and turn, in radians."""
 PERIOD = 40
 """Frames from one hiding to the next."""
 LEAST_HIDDEN = 5
@@ -124,7 +127,7 @@ def _layer(
     area = max(float((rgba[..., 3] > 127).sum()), 1.0)
     scale = size * rng.uniform(*SIDES[kind]) / np.sqrt(area)
     centre = rng.uniform(0.3, 0.7, 2) * size
-    reach, turn = (0.2, 0.1) if kind == "hidden" else (0.55, 0.25)
+    reach, turn = REACH[kind]
     path = wandering(rng, frames, (centre[0], centre[1]), reach * size, scale, periods=(60, 160), turn=turn)
     return Layer(rgba, path, number)
 
