@@ -1,8 +1,8 @@
 """Long synthetic clips, each kind of which asks for one thing that real clips of a few seconds hardly show.
 
-``wandering``: objects wander, pass behind others, leave and come back. ``small``: tiny ones that wander about one place,
-so that size is all that is asked for. ``hidden``: each object is covered whole, again and again, by something that
-glides over it and away.
+``wandering``: objects wander, pass behind others, leave and come back. ``small``: tiny ones that wander about one
+place, so that size is all that is asked for. ``hidden``: each object is covered whole, again and again, by something
+that glides over it and away.
 """
 
 from __future__ import annotations
