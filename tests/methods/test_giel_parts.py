@@ -142,7 +142,8 @@ def test_a_read_of_support_frames_equals_plain_loops(variant: str) -> None:
 def wrong_attention(layer: TemporalAttention, mistake: str) -> None:
     right = layer.forward
 
-    def forward(first: Tensor, own: Tensor, key: Tensor) -> Tensor:
+    def forward(first: Tensor, own: Tensor, key: Tensor, count: int | None = None) -> Tensor:
+        own = own[:, :count]
         if mistake == "each frame is its own first":
             return torch.cat([right(o, torch.stack([o], 1), key) for o in own.unbind(1)], dim=1)
         if mistake == "sigmoid instead of softmax":
@@ -355,3 +356,32 @@ def test_a_read_among_some_equals_a_bank_of_those() -> None:
         torch.testing.assert_close(found, part.read(query, top_k)[1])
         torch.testing.assert_close(whole_bank._hits[among], part._hits[:5])
         assert whole_bank._hits[:20].sum() == pytest.approx(float(part._hits[:5].sum()))
+
+
+def test_filling_up_support_frames_changes_no_weight() -> None:
+    """Frames are filled up to a power of two; what fills up counts for nothing, whatever it holds."""
+    torch.manual_seed(0)
+    attention = TemporalAttention(8).requires_grad_(False)
+    first, own, key = torch.randn(1, 8), torch.randn(1, 5, 8), torch.randn(1, 8, 3, 4)
+    filled = torch.cat([own, 100 * torch.randn(1, 3, 8)], dim=1)
+    torch.testing.assert_close(attention(first, filled, key, 5), attention(first, own, key))
+
+
+def test_numbers_of_frames_that_attention_sees_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels are compiled for each and never let go: under ``lfu`` the number of frames grows for a long time."""
+    seen: list[int] = []
+    forward = TemporalAttention.forward
+
+    def spy(self: TemporalAttention, first: Tensor, own: Tensor, key: Tensor, count: int | None = None) -> Tensor:
+        seen.append(own.shape[1])
+        return forward(self, first, own, key, count)
+
+    monkeypatch.setattr(TemporalAttention, "forward", spy)
+    memory = SupportMemory(config(memory="lfu:4"), TemporalAttention(8).requires_grad_(False))
+    torch.manual_seed(0)
+    for _ in range(40):
+        key = torch.randn(1, 8, 3, 4)
+        memory.store(key, {1: torch.randn(4, 3, 4)}, pinned=False, temporary=False)
+        memory.read(key)
+    assert len(memory._own) > 4
+    assert set(seen) <= {1, 2, 4, 8, 16, 32}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.memory import MemoryBank, SupportSet, parse_policy
@@ -78,7 +79,9 @@ class SupportMemory:
         if self.attention is not None:
             assert self._first is not None
             own = torch.stack([self._own[frame] for frame in chosen], dim=1)
-            weights = self.attention(self._first, own, key)[0]
+            # Filled up to a power of two: on CPUs every new number of frames compiles kernels that are never let go.
+            filled = F.pad(own, (0, 0, 0, (1 << (len(chosen) - 1).bit_length()) - len(chosen)))
+            weights = self.attention(self._first, filled, key, len(chosen))[0]
             each = weights[torch.searchsorted(torch.tensor(chosen, device=numbers.device), numbers)]
             gain, bias = (each, None) if config.temporal_attention == "similarity" else (None, torch.log(each))
         query = key[0].flatten(1).float()

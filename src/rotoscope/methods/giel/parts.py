@@ -113,18 +113,19 @@ class TemporalAttention(nn.Module):
         """A support frame's key ``[B, Ck, h, w]`` as the first frame's and as its own, ``[B, Ck]`` each."""
         return _pooled(self.first, key), _pooled(self.own, key)
 
-    def forward(self, first: Tensor, own: Tensor, key: Tensor) -> Tensor:
+    def forward(self, first: Tensor, own: Tensor, key: Tensor, count: int | None = None) -> Tensor:
         """Weights of support frames, their mean 1 (so that equal ones change nothing).
 
         Args:
             first: of the first frame, ``[B, Ck]``.
             own: of the support frames, ``[B, T, Ck]``.
             key: of the query, ``[B, Ck, h, w]``.
-        Returns: ``[B, T]``.
+            count: so many of them are frames, the rest only fills up; all without it.
+        Returns: ``[B, count]``.
         """
         query = _pooled(self.query, key)
         joined = torch.cat([first[:, None].expand_as(own), own, query[:, None].expand_as(own)], dim=-1)
-        scores = self.layer3(F.relu(self.layer2(F.relu(self.layer1(joined)))))[..., 0]
+        scores = self.layer3(F.relu(self.layer2(F.relu(self.layer1(joined)))))[:, :count, 0]
         return torch.softmax(scores.float(), dim=1) * scores.shape[1]
 
 
