@@ -152,7 +152,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=4.9,
             summary="CapsuleVOS on a ResNet-18 trunk, eight frames at once, trained by this project; for CPUs",
             limits="answers up to seven frames late; objects that grow or move fast; errors add up; see its model card",
-            speed=None,
+            speed=35.7,
         ),
         Entry(
             name="capsulevos",
@@ -174,7 +174,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=5.1,
             summary="COSNet on a ResNet-18 trunk, trained by this project on synthetic clips; for CPUs",
             limits="one object, blurred outlines; finds what stands out beside it too; see its model card",
-            speed=None,
+            speed=12.5,
         ),
         Entry(
             name="cosnet",
@@ -185,7 +185,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=81.2,
             summary="COSNet as published (ResNet-101); give its authors' co_attention.pth with --weights",
             limits="one object; what is salient in all of the clip; small objects; time of the full-size network",
-            speed=None,
+            speed=0.5,
         ),
         Entry(
             name="giel-small",
@@ -219,7 +219,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=38.5,
             summary="GIEL as published (ResNet-50), six objects in one pass; its authors released no weights: train it",
             limits="memory and time of the full-size network",
-            speed=None,
+            speed=0.7,
         ),
         Entry(
             name="giel-fast",
@@ -230,7 +230,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=28.5,
             summary="the same without the decoder of instances: time hardly depends on the number of objects",
             limits="outlines as fine as the global map's; parts of look-alikes that touch",
-            speed=None,
+            speed=0.9,
             config={"output": "fast", "refine": False},
         ),
         Entry(
@@ -242,7 +242,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=38.9,
             summary="STM as published (ResNet-50), GIEL's ground; give its authors' STM_weights.pth with --weights",
             limits="memory grows with the video; memory and time of the full-size network",
-            speed=None,
+            speed=1.0,
             config={
                 "kernel": 3,
                 "shared": False,
