@@ -12,7 +12,8 @@ from rotoscope.benchmarking import build, moving_frames, squares
 def main() -> None:
     chosen = options(__doc__, frames=10_000, method="stcn-small", memory="lfu:4", size=None)
     model = build(chosen.method, None, "fast")
-    wanted = {"memory": chosen.memory, "short_side": chosen.size or None}
+    policy = isinstance(getattr(model.config, "memory", None), str)  # CapsuleVOS's is not one
+    wanted = {"memory": chosen.memory if policy else None, "short_side": chosen.size or None}
     extra = {name: value for name, value in wanted.items() if value and name in model.inference_options}
     session = model.session(**extra)
     images = moving_frames(200, SIZE)
