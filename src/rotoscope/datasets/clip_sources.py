@@ -128,16 +128,27 @@ class VideoClips:
         """Make a clip."""
         for _ in range(16):
             sequence = self.sequences[rng.integers(len(self.sequences))]
-            chosen = self._choose(rng, sequence, shape)
-            images = [read_rgb(sequence.images[name]) for name in chosen]
-            marks = [self._labels(sequence, name) for name in chosen]
-            frames, marks = self._changed(rng, images, marks, shape)
+            frames, marks = self.window(rng, sequence, shape)
             clip = finished(rng, frames, marks, shape.objects)
             if clip is not None:
                 return clip
         raise InputError("sixteen clips in a row show no object in their first frame; look at the annotations.")
 
-    def _choose(self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape) -> list[str]:
+    def window(
+        self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape
+    ) -> tuple[list[Rgb], list[Labels]]:
+        """Choose, crop and colour frames of one sequence.
+
+        Returns: frames uint8 ``[size, size, 3]`` and their labels ``[size, size]`` with the data set's own ids; 255 is
+            unknown. The crop may show no object.
+        """
+        chosen = self.choose(rng, sequence, shape)
+        images = [read_rgb(sequence.images[name]) for name in chosen]
+        marks = [self.labels(sequence, name) for name in chosen]
+        return self._changed(rng, images, marks, shape)
+
+    def choose(self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape) -> list[str]:
+        """Names of the frames of a clip, in order of time or reversed, with gaps of at most ``shape.skip``."""
         names = [n for n in (sequence.frames if self.between else sequence.annotated) if n in sequence.images]
         if self.between:  # interpolation needs an annotation on both sides
             ends = [names.index(n) for n in sequence.annotated if n in sequence.images]
@@ -150,7 +161,8 @@ class VideoClips:
         chosen = [names[place] for place in places]
         return chosen[::-1] if rng.random() < 0.5 else chosen
 
-    def _labels(self, sequence: VideoSequence, name: str) -> Labels:
+    def labels(self, sequence: VideoSequence, name: str) -> Labels:
+        """Labels of a chosen frame, ``[H, W]``, interpolated where it is not annotated."""
         if name in sequence.annotations:
             return sequence.labels(name).astype(np.uint8)
         order = {frame: index for index, frame in enumerate(sequence.frames)}
