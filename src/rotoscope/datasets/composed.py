@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.datasets.augment import to_grey
 from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
 from rotoscope.datasets.layers import colour_change, gain_and_gamma
 from rotoscope.datasets.photographs import Photographs, read_rgb
@@ -24,6 +25,8 @@ SMALLEST, LARGEST = 0.005, 0.2
 MOST_ENLARGED = 2.0
 """A pasted object is not enlarged further than this, or it would be told by its blur."""
 
+CROPS = 6
+"""Crops of a video drawn at most until one shows its object."""
 MOST_COVERED = 0.6
 """Share of an object that another may cover in the first frame; beyond it the two change their order."""
 
@@ -46,14 +49,14 @@ class Chances:
         hide: chance, whatever the way, that something glides over an object and covers it whole for a while.
     """
 
-    paste: float = 0.45
+    paste: float = 0.48
     photo: float = 0.15
     twin: float = 0.12
     halves: float = 0.12
     cut: float = 0.08
-    plain: float = 0.08
+    plain: float = 0.05
     second: float = 0.25
-    unlabelled: float = 0.3
+    unlabelled: float = 0.25
     behind: float = 0.4
     leave: float = 0.12
     hide: float = 0.2
@@ -113,7 +116,7 @@ class ComposedClips:
 
     def _scene(self, rng: np.random.Generator, shape: ClipShape) -> _Scene:
         number = int(rng.integers(len(self.videos.sequences)))
-        scene = _Scene(*self.videos.window(rng, self.videos.sequences[number], shape))
+        scene = _Scene(*self.videos.window(rng, self.videos.sequences[number], shape, CROPS))
         way = self.chances.way(rng)
         if not scene.ids():  # the crop shows nothing but a background for others
             self._paste(rng, scene, shape, number)
@@ -198,7 +201,7 @@ class ComposedClips:
 
     def _halves(self, rng: np.random.Generator, scene: _Scene, shape: ClipShape, number: int) -> None:
         """Show another clip on one side of a straight line that may move."""
-        frames, marks = self.videos.window(rng, self._other(rng, number), shape)
+        frames, marks = self.videos.window(rng, self._other(rng, number), shape, CROPS)
         angle, middle = rng.uniform(0, 2 * np.pi), (shape.size - 1) / 2
         ys, xs = np.mgrid[: shape.size, : shape.size] - middle
         distance = xs * np.cos(angle) + ys * np.sin(angle)
@@ -231,6 +234,8 @@ class ComposedClips:
 
     def _put(self, rng: np.random.Generator, scene: _Scene, sprite: Sprite, label: int) -> None:
         """Lay a sprite over the clip, or behind its objects, where that leaves enough to see at first."""
+        if (scene.frames[0][..., 0] == scene.frames[0][..., 2]).all():  # a clip without colour
+            sprite = np.stack([np.dstack([to_grey(rgba[..., :3]), rgba[..., 3]]) for rgba in sprite])
         ids, first = scene.ids(), sprite[0, ..., 3] > 127
         behind = bool(rng.random() < self.chances.behind)
         covered = max((share_of(scene.marks[0] == label, first) for label in ids), default=0.0)
