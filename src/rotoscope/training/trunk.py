@@ -11,10 +11,14 @@ from rotoscope.errors import InputError
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.catalogue import find, verified
+from rotoscope.layers import efficientnet
 from rotoscope.weights.load import open_file
 from rotoscope.weights.pickles import open_pickle
+from rotoscope.weights.pretrained import imagenet_trunk
 
-IMAGENET = ("conv1.weight", "layer1.0.conv1.weight")
+IMAGENET = "imagenet"
+"""Asks for the weights that a package brings for the config's own trunk."""
+RESNET = ("conv1.weight", "layer1.0.conv1.weight")
 """Entries that tell a bare residual network, in the names of torchvision, as ImageNet weights are released."""
 
 
@@ -26,7 +30,8 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
     Args:
         method: changed in place.
         name: its name.
-        weights: name or file of any method's weights, or a file of a bare ResNet in torchvision's names.
+        weights: name or file of any method's weights; a file of a bare ResNet in torchvision's names, or of an
+            EfficientNet-Lite in its published ones; or ``imagenet`` for what a package brings.
     Returns: how many tensors were taken.
 
     Raises:
@@ -35,7 +40,7 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
     training = method_module(name, "training")
     prefix = f"network.{training.TRUNK}"
     ours = method.state_dict()
-    kind, state = _weights(weights)
+    kind, state = ("", imagenet_trunk(method.config.trunk)) if weights == IMAGENET else _weights(weights)
     trunk = "" if not kind else method_module(kind, "training").TRUNK
     theirs = {prefix + k.removeprefix(trunk): tensor for k, tensor in state.items() if k.startswith(trunk)}
     if hasattr(training, "borrowed"):
@@ -60,8 +65,11 @@ def _weights(weights: str) -> tuple[str, Mapping[str, Tensor]]:
     path = Path(weights) if Path(weights).exists() else verified(find(weights))
     if path.is_file() and path.suffix != ".safetensors":
         loaded = open_pickle(path)
-        if all(entry in loaded for entry in IMAGENET):
-            return "", {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}
+        tensors = {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}
+        if all(entry in tensors for entry in RESNET):
+            return "", tensors
+        if efficientnet.SIGNATURE in tensors:
+            return "", efficientnet.renamed(tensors)
     source = open_file(path)
     kind = next(name for name in METHODS if method_class(name) is type(source))
     return kind, {entry.removeprefix("network."): tensor for entry, tensor in source.state_dict().items()}
