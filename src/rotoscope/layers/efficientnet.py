@@ -163,16 +163,13 @@ def published_range(image: Tensor) -> Tensor:
 
     Done on the image rather than in the first convolution, since the zeros around it are zeros in that range.
     """
-    scale = [255 * deviation / 128 for deviation in STD]
-    shift = [(255 * mean - 127) / 128 for mean in MEAN]
-    options = {"dtype": image.dtype, "device": image.device}
-    return torch.addcmul(
-        torch.tensor(shift, **options)[:, None, None], image, torch.tensor(scale, **options)[:, None, None]
-    )
+    scale = image.new_tensor([255 * deviation / 128 for deviation in STD])[:, None, None]
+    shift = image.new_tensor([(255 * mean - 127) / 128 for mean in MEAN])[:, None, None]
+    return torch.addcmul(shift, image, scale)
 
 
 def pad_same(x: Tensor, kernel: int) -> Tensor:
-    """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them at even sizes: the smaller half comes first."""
+    """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them at even sizes: the smaller half first."""
     before, after = (kernel - 2) // 2, (kernel - 1) // 2
     return F.pad(x, (before, after, before, after))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from torch import Tensor
 
 from rotoscope.errors import InputError
+from rotoscope.layers import efficientnet
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.catalogue import find, verified
-from rotoscope.layers import efficientnet
 from rotoscope.weights.load import open_file
 from rotoscope.weights.pickles import open_pickle
 from rotoscope.weights.pretrained import imagenet_trunk
