@@ -178,6 +178,6 @@ def _labelled(
         masks = [_moved(cut_out, course, t, size).alpha >= 0.5 for course in courses]
         for number, mask in enumerate(masks, 1):
             labels[t][mask] = number
-        shown = [np.count_nonzero(labels[t] == number) for number in range(1, len(masks) + 1)]
-        seen[t] = [part / max(np.count_nonzero(mask), 1) for part, mask in zip(shown, masks, strict=True)]
+        shown = np.bincount(labels[t].ravel(), minlength=len(masks) + 1)[1:]
+        seen[t] = shown / np.maximum([mask.sum() for mask in masks], 1)
     return labels, seen
