@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +36,7 @@ from rotoscope.evaluation.confusion import Confusion, confusion
 from rotoscope.masks import overlay
 from rotoscope.masks.writing import save_png
 from rotoscope.methods.base import Method
+from rotoscope.weights.catalogue import CATALOGUE, file_hash
 
 SHORT, FULL = 240, 480
 """Short side of the frames in pixels; the second with ``--full``."""
@@ -144,6 +145,13 @@ def loaded(given: list[str], precision: str) -> dict[str, Method]:
     return {name: rotoscope.load(what, precision=precision) for name, what in zip(names, given, strict=True)}
 
 
+def hashes(names: Iterable[str], given: list[str]) -> dict[str, str | None]:
+    """SHA-256 of each weights file, since the weights behind a name change; None for what is not one file."""
+    named = {what: CATALOGUE[what].path for what in given if what in CATALOGUE and not Path(what).exists()}
+    paths = [named.get(what, Path(what)) for what in given]
+    return {n: file_hash(p) if p is not None and p.is_file() else None for n, p in zip(names, paths, strict=True)}
+
+
 def main() -> None:
     chosen = options(
         __doc__, weights=["stcn-small"], dataset="", data="", short_side=SHORT, full=False, clips=0, frames=0,
@@ -163,7 +171,8 @@ def main() -> None:
         sys.exit(2)
     short = FULL if chosen.full else chosen.short_side
     title = f"clips of several objects, short side {short}, {chosen.precision}; means over clips, first frame left out"
-    report("pairs", title, summed(clips, list(models)), chosen, clips=clips)
+    rows = summed(clips, list(models))
+    report("pairs", title, rows, chosen, weights_sha256=hashes(models, chosen.weights), clips=clips)
 
 
 if __name__ == "__main__":

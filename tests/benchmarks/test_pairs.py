@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -54,6 +55,7 @@ def test_the_table_of_two_networks(davis: Path, photographs_folder: Path, tiny_w
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "pairs.json").read_text())
+    assert record["weights_sha256"]["tiny"] == hashlib.sha256(tiny_weights.read_bytes()).hexdigest()
     rows = {(row[""], row["weights"]): row for row in record["rows"]}
     parts = ("pairs", "triples", "look-alikes", "all")
     assert list(rows) == [(part, name) for part in parts for name in ("stcn-small", "tiny")]
