@@ -26,7 +26,7 @@ from rich.progress import track
 
 import rotoscope
 from common import options, report
-from rotoscope.datasets.composed import ComposedClip, MixedClips, all_pairs, some_triples
+from rotoscope.datasets.pairs import ComposedClip, MixedClips, all_pairs, some_triples
 from rotoscope.datasets.look_alikes import LookAlikes
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.spec import open_dataset

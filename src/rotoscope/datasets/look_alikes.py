@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.datasets.composed import ComposedClip, Cut
+from rotoscope.datasets.pairs import ComposedClip, Cut
 from rotoscope.datasets.photographs import VOID, Photographs
 from rotoscope.errors import InputError
 
