@@ -26,8 +26,8 @@ from rich.progress import track
 
 import rotoscope
 from common import options, report
-from rotoscope.datasets.pairs import ComposedClip, MixedClips, all_pairs, some_triples
 from rotoscope.datasets.look_alikes import LookAlikes
+from rotoscope.datasets.pairs import ComposedClip, MixedClips, all_pairs, some_triples
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import RotoscopeError

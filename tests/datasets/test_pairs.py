@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rotoscope.datasets.pairs import ComposedClip, Cut, MixedClips, all_pairs, flatten, some_triples
 from rotoscope.datasets.look_alikes import LookAlikes
+from rotoscope.datasets.pairs import ComposedClip, Cut, MixedClips, all_pairs, flatten, some_triples
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.placement import COARSE, MEETING, find_place, laid_masks
 from rotoscope.datasets.sequences import VideoDataset, VideoSequence
