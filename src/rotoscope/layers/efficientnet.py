@@ -78,9 +78,14 @@ class LiteBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, channels, H/stride, W/stride]``."""
-        y = F.relu6(convolve(x, self.conv1, self.bn1), inplace=True) if self.expands else x
-        if self.conv2.stride[0] == 2:
-            y = pad_same(y, self.conv2.kernel_size[0])
+        strided, kernel = self.conv2.stride[0] == 2, self.conv2.kernel_size[0]
+        late = strided and not torch.is_grad_enabled() and self.expands  # padding fewer channels is cheaper
+        y = pad_same(x, kernel) if late else x
+        y = F.relu6(convolve(y, self.conv1, self.bn1), inplace=True) if self.expands else y
+        if late:
+            clear_padding(y, kernel)
+        elif strided:
+            y = pad_same(y, kernel)
         y = F.relu6(convolve(y, self.conv2, self.bn2), inplace=True)
         y = convolve(y, self.conv3, self.bn3)
         return y + x if self.residual else y
@@ -172,6 +177,13 @@ def pad_same(x: Tensor, kernel: int) -> Tensor:
     """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them at even sizes: the smaller half first."""
     before, after = (kernel - 2) // 2, (kernel - 1) // 2
     return F.pad(x, (before, after, before, after))
+
+
+def clear_padding(x: Tensor, kernel: int) -> None:
+    """Put back to zero, in place, what :func:`pad_same` added, after layers that do not leave zeros as they are."""
+    before, after = (kernel - 2) // 2, (kernel - 1) // 2
+    for edge in (x[..., :before, :], x[..., x.shape[-2] - after :, :], x[..., :before], x[..., x.shape[-1] - after :]):
+        edge.zero_()
 
 
 PUBLISHED: dict[str, str] = {
