@@ -135,10 +135,9 @@ class EfficientNetLite(nn.Module):
         """Return the features at stride 4, 8, 16 (and 32), finest first.
 
         Args:
-            x: image normalised with ImageNet's mean and deviation, ``[B, 3, H, W]``; H and W even at every halving,
-                so multiples of the last stride.
-        Returns: ``[B, channels[i], H / s, W / s]`` for each resolution ``i``, without activation; ``s`` is
-            ``2**(2 + i)``, at most ``output_stride``.
+            x: image normalised with ImageNet's mean and deviation, ``[B, 3, H, W]``, any size.
+        Returns: ``[B, channels[i], H / s, W / s]``, rounded up at every halving, for each resolution ``i``, without
+            activation; ``s`` is ``2**(2 + i)``, at most ``output_stride``.
         """
         x = pad_same(published_range(x), 3)
         x = F.relu6(convolve(x, self.conv1, self.bn1), inplace=True)
@@ -172,9 +171,14 @@ def published_range(image: Tensor) -> Tensor:
 
 
 def pad_same(x: Tensor, kernel: int) -> Tensor:
-    """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them at even sizes: the smaller half comes first."""
-    before, after = (kernel - 2) // 2, (kernel - 1) // 2
-    return F.pad(x, (before, after, before, after))
+    """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them: the smaller half comes first.
+
+    Args:
+        x: ``[B, C, H, W]``; a side that is even gets ``kernel - 2`` cells in all, an odd one ``kernel - 1``.
+        kernel: side of the convolution's kernel, odd.
+    """
+    height, width = (kernel - 2 + side % 2 for side in x.shape[-2:])
+    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
 
 
 PUBLISHED: dict[str, str] = {

@@ -22,7 +22,7 @@ TRUNK = "backbone."
 """Where the network keeps its image encoder."""
 
 SMALL = {
-    "depth": 18,
+    "trunk": "resnet18",
     "stages": 3,
     "appearance_dim": 128,
     "propagation_dim": 128,

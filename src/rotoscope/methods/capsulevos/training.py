@@ -28,7 +28,7 @@ SMALL = {
     "types": 8,
     "size": (192, 320),
     "crop": (96, 160),
-    "trunk": 18,
+    "trunk": "resnet18",
     "skips": "fine",
 }
 """Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320; a ResNet-18 in

@@ -18,7 +18,7 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize
 
 TRUNK = "encoder."
 """Where the network keeps its image encoder."""
-SMALL = {"depth": 18, "last_width": 256, "size": (160, 288)}
+SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
 FORBIDDEN = 10.0
