@@ -19,7 +19,7 @@ from rotoscope.segmenting import segment
 from rotoscope.video import open_video
 
 TINY = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 8,
     "shared": False,
     "key_dim": 16,

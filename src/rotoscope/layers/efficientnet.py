@@ -80,12 +80,13 @@ class LiteBlock(nn.Module):
         """``[B, channels_in, H, W]`` -> ``[B, channels, H/stride, W/stride]``."""
         strided, kernel = self.conv2.stride[0] == 2, self.conv2.kernel_size[0]
         late = strided and not torch.is_grad_enabled() and self.expands  # padding fewer channels is cheaper
-        y = pad_same(x, kernel) if late else x
+        margins = same_margins(x, kernel)
+        y = F.pad(x, margins) if late else x
         y = F.relu6(convolve(y, self.conv1, self.bn1), inplace=True) if self.expands else y
         if late:
-            clear_padding(y, kernel)
+            clear_margins(y, margins)
         elif strided:
-            y = pad_same(y, kernel)
+            y = F.pad(y, margins)
         y = F.relu6(convolve(y, self.conv2, self.bn2), inplace=True)
         y = convolve(y, self.conv3, self.bn3)
         return y + x if self.residual else y
@@ -140,10 +141,9 @@ class EfficientNetLite(nn.Module):
         """Return the features at stride 4, 8, 16 (and 32), finest first.
 
         Args:
-            x: image normalised with ImageNet's mean and deviation, ``[B, 3, H, W]``; H and W even at every halving,
-                so multiples of the last stride.
-        Returns: ``[B, channels[i], H / s, W / s]`` for each resolution ``i``, without activation; ``s`` is
-            ``2**(2 + i)``, at most ``output_stride``.
+            x: image normalised with ImageNet's mean and deviation, ``[B, 3, H, W]``, any size.
+        Returns: ``[B, channels[i], H / s, W / s]``, rounded up at every halving, for each resolution ``i``, without
+            activation; ``s`` is ``2**(2 + i)``, at most ``output_stride``.
         """
         x = pad_same(published_range(x), 3)
         x = F.relu6(convolve(x, self.conv1, self.bn1), inplace=True)
@@ -173,16 +173,28 @@ def published_range(image: Tensor) -> Tensor:
     return torch.addcmul(shift, image, scale)
 
 
+def same_margins(x: Tensor, kernel: int) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom zeros of a convolution of stride 2 as TensorFlow's SAME adds them.
+
+    Args:
+        x: ``[B, C, H, W]``; a side that is even gets ``kernel - 2`` cells in all, an odd one ``kernel - 1``, the smaller
+            half first.
+        kernel: side of the convolution's kernel, odd.
+    """
+    height, width = (kernel - 2 + side % 2 for side in x.shape[-2:])
+    return width // 2, width - width // 2, height // 2, height - height // 2
+
+
 def pad_same(x: Tensor, kernel: int) -> Tensor:
-    """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them at even sizes: the smaller half first."""
-    before, after = (kernel - 2) // 2, (kernel - 1) // 2
-    return F.pad(x, (before, after, before, after))
+    """Zeros around ``x``; see :func:`same_margins`."""
+    return F.pad(x, same_margins(x, kernel))
 
 
-def clear_padding(x: Tensor, kernel: int) -> None:
-    """Put back to zero, in place, what :func:`pad_same` added, after layers that do not leave zeros as they are."""
-    before, after = (kernel - 2) // 2, (kernel - 1) // 2
-    for edge in (x[..., :before, :], x[..., x.shape[-2] - after :, :], x[..., :before], x[..., x.shape[-1] - after :]):
+def clear_margins(x: Tensor, margins: tuple[int, int, int, int]) -> None:
+    """Put margins back to zero, in place, after layers that do not leave zeros as they are."""
+    left, right, top, bottom = margins
+    height, width = x.shape[-2:]
+    for edge in (x[..., :top, :], x[..., height - bottom :, :], x[..., :left], x[..., width - right :]):
         edge.zero_()
 
 

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers import efficientnet
+from rotoscope.layers.trunks import LITE, is_lite
 from rotoscope.weights.pickles import open_pickle
-
-LITE = "efficientnet-lite"
 
 
 def imagenet_trunk(trunk: str) -> dict[str, Tensor]:
@@ -24,7 +23,7 @@ def imagenet_trunk(trunk: str) -> dict[str, Tensor]:
     Raises:
         InputError: no package brings them, or the one that does is not installed.
     """
-    if not trunk.startswith(LITE):
+    if not is_lite(trunk):
         raise InputError(
             f"trunk=imagenet: no package brings ImageNet weights of {trunk}. Give torchvision's file of it, such as "
             f"--set trunk={trunk}-….pth."

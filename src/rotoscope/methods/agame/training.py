@@ -22,7 +22,7 @@ TRUNK = "backbone."
 """Where the network keeps its image encoder."""
 
 SMALL = {
-    "depth": 18,
+    "trunk": "resnet18",
     "stages": 3,
     "appearance_dim": 128,
     "propagation_dim": 128,
@@ -51,7 +51,7 @@ RECIPES: dict[str, Recipe] = {
             Stage(700, 256, 6, 2, pace=0.5, learning_rate=7e-4),
             Stage(550, 224, 5, 3, pace=0.18, learning_rate=6e-4),
         ),
-        trunk="stcn-small",
+        trunk="stcn-small-resnet18",
         trunk_rate=0.3,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,

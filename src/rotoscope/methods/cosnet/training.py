@@ -18,7 +18,7 @@ TRUNK = "trunk."
 """Where the network keeps its image encoder."""
 
 SMALL = {
-    "depth": 18,
+    "trunk": "resnet18",
     "stages": 3,
     "caffe": False,
     "aspp_dim": 128,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rotoscope.layers.blocks import CBAM, ResBlock, UpsampleBlock
 from rotoscope.layers.resnet import ResNet
-from rotoscope.layers.trunks import build_trunk
+from rotoscope.layers.trunks import begin_small, build_trunk, is_lite
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.light import Decoded, LightDecoder, LightValueEncoder, previous_places
 
@@ -78,22 +78,21 @@ class STCNNetwork(nn.Module):
             self.up_16_8 = UpsampleBlock(c8, d16, d8)
             self.up_8_4 = UpsampleBlock(c4, d8, d4)
             self.pred = nn.Conv2d(d4, 1, 3, 1, 1)
-        lite = config.trunk.startswith("efficientnet")
-        nn.init.orthogonal_(self.key_proj.weight, gain=LITE_KEYS if lite else 1.0)
+        nn.init.orthogonal_(self.key_proj.weight, gain=LITE_KEYS if is_lite(config.trunk) else 1.0)
         nn.init.zeros_(self.key_proj.bias)  # type: ignore[arg-type]
-        if lite:
-            self._begin_small()
+        begin_small(config.trunk, self.key_comp.weight, *self._readers(c16))
 
-    def _begin_small(self) -> None:
-        """Scale the layers that read an EfficientNet-Lite's features to their size."""
-        readers: list[nn.Module] = [self.key_comp]
+    def _readers(self, c16: int) -> list[Tensor]:
+        """Weights of the values and the decoder that read the trunk's features; its last have ``c16`` channels."""
         if self.config.value_encoder == "light":
-            readers += [self.light_values.image4, self.light_values.image8, self.light_values.image16]
+            values = self.light_values
+            weights = [values.image4.weight, values.image8.weight, values.image16.weight]
+        else:
+            first, shortcut = self.fuser.block1.conv1, self.fuser.block1.downsample
+            weights = [layer.weight[:, -c16:] for layer in (first, shortcut) if layer is not None]
         if self.config.decoder == "light":
-            readers += [self.decoder.skip8, self.decoder.skip4]
-        for layer in readers:
-            with torch.no_grad():
-                layer.weight.mul_(LITE_SCALE)  # type: ignore[operator]
+            return [*weights, self.decoder.skip8.weight, self.decoder.skip4.weight]
+        return [*weights, self.up_16_8.skip_conv.weight, self.up_8_4.skip_conv.weight]
 
     def encode_key(self, image: Tensor) -> FrameFeatures:
         """Encode frames.
@@ -161,10 +160,9 @@ class STCNNetwork(nn.Module):
         return Decoded(F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False))
 
 
-LITE_SCALE, LITE_KEYS = 0.17, 0.14
-"""EfficientNet-Lite's features end in no activation and deviate by about 6, where those of other layers begin near 1:
-what reads them begins so much smaller. Keys begin smaller still, or similarities begin in the hundreds and the softmax
-looks at one cell only."""
+LITE_KEYS = 0.14
+"""Keys made of an EfficientNet-Lite's features, which deviate by about 6, begin so much smaller, or similarities begin
+in the hundreds and the softmax looks at one cell only."""
 
 
 def _for_each(tensor: Tensor, objects: int) -> Tensor:
