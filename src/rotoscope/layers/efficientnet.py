@@ -177,8 +177,8 @@ def same_margins(x: Tensor, kernel: int) -> tuple[int, int, int, int]:
     """Left, right, top and bottom zeros of a convolution of stride 2 as TensorFlow's SAME adds them.
 
     Args:
-        x: ``[B, C, H, W]``; a side that is even gets ``kernel - 2`` cells in all, an odd one ``kernel - 1``, the smaller
-            half first.
+        x: ``[B, C, H, W]``; a side that is even gets ``kernel - 2`` cells in all, an odd one ``kernel - 1``, the
+            smaller half first.
         kernel: side of the convolution's kernel, odd.
     """
     height, width = (kernel - 2 + side % 2 for side in x.shape[-2:])
