@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from rotoscope.errors import InputError
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write
 from rotoscope.masks.writing import FORMATS, Segmented
 from rotoscope.methods.base import Method, Prediction
 from rotoscope.segmenting import Prompts
@@ -30,7 +30,7 @@ from rotoscope.video.images import ImageSequence
 WORK = ".rotoscope"
 REPORT = "run.json"
 _HALF_WRITTEN = re.compile(r"\..+(\.\w+)\.[a-z0-9_]{8}\1")
-"""How :func:`~rotoscope.masks.atomic.atomic_write` calls a file until it is whole."""
+"""How :func:`~rotoscope.files.atomic_write` calls a file until it is whole."""
 UNSURE = 0.7
 """Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""
 

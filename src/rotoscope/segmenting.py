@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
+from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
-from rotoscope.masks.atomic import atomic_write
 from rotoscope.methods.base import MaskLike, Method, Prediction, Session
 from rotoscope.video import Frame, Video, open_video
 from rotoscope.weights import load

@@ -18,9 +18,9 @@ from PIL import Image
 
 from rotoscope.cli import main
 from rotoscope.errors import InputError
+from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
-from rotoscope.masks.atomic import atomic_write
-from rotoscope.masks.writing import PaletteWriter, is_whole
+from rotoscope.masks.writing import PaletteWriter
 from rotoscope.methods.base import Prediction
 from rotoscope.running import Report, segment_to_folder
 from rotoscope.video import open_video
@@ -32,6 +32,16 @@ def command(movie: Path, mask_file: Path, weights: Path, out: Path, *more: str) 
         "segment", str(movie), "--mask", str(mask_file), "-o", str(out), "--weights", str(weights),
         "--threads", "1", "--state-every", "7", "--memory", "lfu:2", *more,
     ]  # fmt: skip
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an image can be read to its end."""
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
 
 
 def masks(folder: Path) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rotoscope.evaluation.evaluate import Averages, Evaluation
 from rotoscope.evaluation.scores import ObjectScores
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write
 from rotoscope.provenance import provenance
 
 SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall ",
