@@ -22,7 +22,8 @@ from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
 from rotoscope.masks.writing import PaletteWriter
 from rotoscope.methods.base import Prediction
-from rotoscope.running import Report, segment_to_folder
+from rotoscope.runs.report import Report
+from rotoscope.runs.segment import segment_to_folder
 from rotoscope.video import open_video
 from rotoscope.weights import load
 
