@@ -39,11 +39,8 @@ def _fits(value: Any, hint: Any) -> bool:
         several = inside[:1] * len(value) if isinstance(value, tuple) and inside[1:] == (...,) else inside
         return isinstance(value, tuple) and len(value) == len(several) and all(map(_fits, value, several))
     if hint is float:
-        return (
-            isinstance(value, (int, float, np.integer, np.floating))
-            and not isinstance(value, bool)
-            and bool(np.isfinite(value))
-        )
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        return number and bool(np.isfinite(value))
     if hint is int:
         return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return not isinstance(hint, type) or isinstance(value, hint)

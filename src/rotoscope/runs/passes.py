@@ -46,8 +46,8 @@ class Passes:
         start: a state to go on from; None starts.
         save: called with a state every ``every`` frames, when all steps before it have been taken.
         every: frames between states.
-        scratch: where direction ``both`` keeps the backward pass's answers between the passes; it must be the same as
-            before where a state is gone on from, and is made when it is needed. None takes one that goes away at the end.
+        scratch: folder where direction ``both`` keeps the backward pass's answers between the passes; where a state is
+            gone on from, the same as before. It is made when it is needed; None takes one that goes away at the end.
         images: give each frame's image with its step.
 
     Attributes:
