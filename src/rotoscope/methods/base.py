@@ -103,7 +103,7 @@ class Session(ABC):
     """At most how many frames are held back before they are answered."""
     keeps_given: bool = False
     """Whether masks given on a frame are its answer as they are, at full size, rather than on their way through the
-    working size. Not for a session that holds frames back."""
+    working size. A session that holds frames back sees to it itself."""
 
     def __init__(self) -> None:
         self.timings = Timings()
