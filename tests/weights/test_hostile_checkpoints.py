@@ -151,7 +151,7 @@ def test_nothing_that_a_file_names_is_made_or_changed(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return (bytearray, (2**33,))
 
-    refused(stored(tmp_path / "a.pth", True, {"a": Sly()}), "asks to call builtins.bytearray")
+    refused(stored(tmp_path / "a.pth", True, {"a": Sly()}), r"asks to call \w+\.bytearray")
     path = stored(tmp_path / "b.pth", True, {})
     with_table(path, lambda _: b"}X\x01\x00\x00\x00actorch\nload\n)\x81s.")
     assert vars(open_pickle(path)["a"]) == {}
@@ -159,7 +159,7 @@ def test_nothing_that_a_file_names_is_made_or_changed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["double", "inflated", "two tables", "big-endian"])
 def test_malformed_archives(tmp_path: Path, kind: str) -> None:
-    path = stored(tmp_path / "a.pth", True, {"a": torch.zeros(100_000)})
+    path = stored(tmp_path / "a.pth", True, {"a": torch.zeros(1_000_000)})
     with zipfile.ZipFile(path) as archive:
         entries = [(entry, archive.read(entry)) for entry in archive.namelist()]
     entries = [(n, b"big" if n.endswith("byteorder") and kind == "big-endian" else c) for n, c in entries]
@@ -179,7 +179,7 @@ def test_several_threads_read_at_once(tmp_path: Path) -> None:
     for number in range(6):
         kind = type(f"Meter{number}", (), {"__module__": f"of_someone_{number}"})
         path = stored(tmp_path / f"{number}.pth", True, {"w": torch.full((3,), float(number))})
-        cls = f"cof_someone_{number}\nMeter{number}\n)\x81".encode()
+        cls = f"cof_someone_{number}\nMeter{number}\n)\x81".encode("latin-1")
         with_table(path, lambda table, cls=cls: table.removesuffix(b".") + b"X\x01\x00\x00\x00s" + cls + b"s.")
         paths.append(path)
         assert kind.__name__ in type(open_pickle(path)["s"]).__name__

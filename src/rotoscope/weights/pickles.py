@@ -44,9 +44,9 @@ def open_pickle(path: Path) -> Mapping[Any, Any]:
     except MemoryError:
         raise CheckpointError(f"{path}: asks for more memory than there is. Get the file again.") from None
     except Exception as error:  # a malformed file can make the interpreter of pickles fail in any way
-        raise CheckpointError(
-            f"{path}: truncated, or not a checkpoint that can be opened safely ({one_line(error)})."
-        ) from None
+        unknown = isinstance(error, KeyError) and isinstance(error.args[0], int)
+        reason = "an instruction that no checkpoint needs" if unknown else one_line(error)
+        raise CheckpointError(f"{path}: truncated, or not a checkpoint that can be opened safely ({reason}).") from None
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a table of named tensors.")
     return loaded
