@@ -162,12 +162,9 @@ def published_range(image: Tensor) -> Tensor:
 
     Done on the image rather than in the first convolution, since the zeros around it are zeros in that range.
     """
-    scale = [255 * deviation / 128 for deviation in STD]
-    shift = [(255 * mean - 127) / 128 for mean in MEAN]
-    options = {"dtype": image.dtype, "device": image.device}
-    return torch.addcmul(
-        torch.tensor(shift, **options)[:, None, None], image, torch.tensor(scale, **options)[:, None, None]
-    )
+    scale = image.new_tensor([255 * deviation / 128 for deviation in STD])
+    shift = image.new_tensor([(255 * mean - 127) / 128 for mean in MEAN])
+    return torch.addcmul(shift[:, None, None], image, scale[:, None, None])
 
 
 def pad_same(x: Tensor, kernel: int) -> Tensor:

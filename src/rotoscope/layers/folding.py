@@ -21,7 +21,10 @@ def convolve(x: Tensor, convolution: nn.Conv2d, norm: nn.Module) -> Tensor:
     if not isinstance(norm, nn.BatchNorm2d) or norm.training:
         out: Tensor = norm(convolution(x))
         return out
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # type: ignore[operator, type-var]
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
     weight = convolution.weight * scale[:, None, None, None]
-    bias = norm.bias - norm.running_mean * scale  # type: ignore[operator]
+    bias = norm.bias - mean * scale
     return F.conv2d(x, weight, bias, convolution.stride, convolution.padding, convolution.dilation, convolution.groups)

@@ -161,8 +161,8 @@ class STCNNetwork(nn.Module):
 
 
 LITE_KEYS = 0.14
-"""Keys made of an EfficientNet-Lite's features, which deviate by about 6, begin so much smaller, or similarities begin in
-the hundreds and the softmax looks at one cell only."""
+"""Keys made of an EfficientNet-Lite's features, which deviate by about 6, begin so much smaller, or similarities begin
+in the hundreds and the softmax looks at one cell only."""
 
 
 def _for_each(tensor: Tensor, objects: int) -> Tensor:
