@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from rotoscope.methods import METHODS, method_class
 from rotoscope.methods.base import Method
 from rotoscope.weights import save_method
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long an example takes says how busy the machine is, and nothing about it
 
 TINY = {
     "stcn": {

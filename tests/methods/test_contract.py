@@ -10,7 +10,7 @@ import torch
 
 from rotoscope.errors import InputError, SessionError
 from rotoscope.methods.base import Method, Prediction, Session
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 
 
 def answers(session: Session, frames: np.ndarray, masks: dict[int, np.ndarray]) -> list[Prediction]:

@@ -14,8 +14,7 @@ from rotoscope.layers.precision import prepare
 from rotoscope.methods.base import Prediction
 from rotoscope.methods.giel import GIEL, GIELConfig, GIELSession
 from rotoscope.methods.giel.training import SMALL
-from rotoscope.running import segment_to_folder
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
 TINY = {

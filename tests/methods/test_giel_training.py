@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from conftest import tiny
-from rotoscope.ablating import find_ablation, find_recipe_of
+from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.ablation import Row
 from rotoscope.methods.giel import GIEL, GIELConfig
 from rotoscope.methods.giel.ablations import ABLATIONS
 from rotoscope.methods.giel.training import RECIPES, borrowed, clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.training.run import new_method
 from rotoscope.training.trunk import begin_trunk
 

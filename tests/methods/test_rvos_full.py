@@ -12,7 +12,7 @@ from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.methods.rvos import RVOS, RVOSConfig, RVOSNetwork
 from rotoscope.methods.rvos.training import clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.weights import load
 
 

@@ -14,7 +14,7 @@ from rotoscope.layers.normalise import normalise
 from rotoscope.methods.rvos import RVOS, RVOSConfig
 from rotoscope.methods.rvos.network import resize, run_frame
 from rotoscope.methods.rvos.training import clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.weights import save_method
 
 TINY = {"trunk": "resnet18", "hidden": 16, "size": (32, 48)}

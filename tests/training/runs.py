@@ -1,7 +1,11 @@
-"""A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``."""
+"""A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``.
+
+With ``STEP_BY_STEP`` in the environment it waits for a line on standard input after every step.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,6 +40,8 @@ def main(data: str, folder: str, *changes: str) -> None:
     for line in trainer.run(save_every=1, log_every=1):
         if trainer.first:
             print(line.step, flush=True)
+        if "STEP_BY_STEP" in os.environ:
+            sys.stdin.readline()
     save_weights(trainer)
 
 

@@ -78,9 +78,15 @@ class LiteBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, channels, H/stride, W/stride]``."""
-        y = F.relu6(convolve(x, self.conv1, self.bn1), inplace=True) if self.expands else x
-        if self.conv2.stride[0] == 2:
-            y = pad_same(y, self.conv2.kernel_size[0])
+        strided, kernel = self.conv2.stride[0] == 2, self.conv2.kernel_size[0]
+        late = strided and not torch.is_grad_enabled() and self.expands  # padding fewer channels is cheaper
+        margins = same_margins(x, kernel)
+        y = F.pad(x, margins) if late else x
+        y = F.relu6(convolve(y, self.conv1, self.bn1), inplace=True) if self.expands else y
+        if late:
+            clear_margins(y, margins)
+        elif strided:
+            y = F.pad(y, margins)
         y = F.relu6(convolve(y, self.conv2, self.bn2), inplace=True)
         y = convolve(y, self.conv3, self.bn3)
         return y + x if self.residual else y
@@ -162,20 +168,34 @@ def published_range(image: Tensor) -> Tensor:
 
     Done on the image rather than in the first convolution, since the zeros around it are zeros in that range.
     """
-    scale = image.new_tensor([255 * deviation / 128 for deviation in STD])
-    shift = image.new_tensor([(255 * mean - 127) / 128 for mean in MEAN])
-    return torch.addcmul(shift[:, None, None], image, scale[:, None, None])
+    scale = image.new_tensor([255 * deviation / 128 for deviation in STD])[:, None, None]
+    shift = image.new_tensor([(255 * mean - 127) / 128 for mean in MEAN])[:, None, None]
+    return torch.addcmul(shift, image, scale)
 
 
-def pad_same(x: Tensor, kernel: int) -> Tensor:
-    """Zeros for a convolution of stride 2 as TensorFlow's SAME adds them: the smaller half comes first.
+def same_margins(x: Tensor, kernel: int) -> tuple[int, int, int, int]:
+    """Left, right, top and bottom zeros of a convolution of stride 2 as TensorFlow's SAME adds them.
 
     Args:
-        x: ``[B, C, H, W]``; a side that is even gets ``kernel - 2`` cells in all, an odd one ``kernel - 1``.
+        x: ``[B, C, H, W]``; a side that is even gets ``kernel - 2`` cells in all, an odd one ``kernel - 1``, the
+            smaller half first.
         kernel: side of the convolution's kernel, odd.
     """
     height, width = (kernel - 2 + side % 2 for side in x.shape[-2:])
-    return F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2))
+    return width // 2, width - width // 2, height // 2, height - height // 2
+
+
+def pad_same(x: Tensor, kernel: int) -> Tensor:
+    """Zeros around ``x``; see :func:`same_margins`."""
+    return F.pad(x, same_margins(x, kernel))
+
+
+def clear_margins(x: Tensor, margins: tuple[int, int, int, int]) -> None:
+    """Put margins back to zero, in place, after layers that do not leave zeros as they are."""
+    left, right, top, bottom = margins
+    height, width = x.shape[-2:]
+    for edge in (x[..., :top, :], x[..., height - bottom :, :], x[..., :left], x[..., width - right :]):
+        edge.zero_()
 
 
 PUBLISHED: dict[str, str] = {

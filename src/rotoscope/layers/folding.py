@@ -21,10 +21,9 @@ def convolve(x: Tensor, convolution: nn.Conv2d, norm: nn.Module) -> Tensor:
     if not isinstance(norm, nn.BatchNorm2d) or norm.training:
         out: Tensor = norm(convolution(x))
         return out
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight = convolution.weight * scale[:, None, None, None]
-    bias = norm.bias - mean * scale
+    bias = norm.bias - norm.running_mean * scale
     return F.conv2d(x, weight, bias, convolution.stride, convolution.padding, convolution.dilation, convolution.groups)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from rotoscope.errors import InputError
 from rotoscope.layers.losses import hardest_share
 
-FIXED = ("name", "method", "config", "inference", "loss", "frozen")
+FIXED = ("name", "method", "config", "inference", "loss")
 """Fields that ``--set`` does not change."""
 
 
@@ -318,6 +318,8 @@ def _parse(name: str, text: str, current: object) -> object:
     if name == "stages":
         assert isinstance(current, tuple)
         return tuple(_stage(part, current[i] if i < len(current) else None) for i, part in enumerate(text.split(",")))
+    if name == "frozen":
+        return tuple(part for part in text.split(",") if part)
     if isinstance(current, tuple):
         return tuple(float(part) for part in text.split(","))
     if isinstance(current, bool):

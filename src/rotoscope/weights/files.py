@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rotoscope.errors import CheckpointError
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix

@@ -58,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
             Stage(900, 160, 6, 3, learning_rate=6e-4, pace=0.77),
         ),
         inference={"keep_aspect": True},
-        trunk="stcn-small",
+        trunk="stcn-small-resnet18",
         trunk_rate=0.5,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,

@@ -141,7 +141,7 @@ class LightDecoder(nn.Module):
 
     def _judge(self, x16: Tensor, logits: Tensor) -> Tensor:
         """Scores ``[N, 2]`` from features ``[N, D16, h, w]`` and the mask they led to; teaches neither."""
-        x16, inside = x16.detach(), F.adaptive_avg_pool2d(torch.sigmoid(logits.detach()), x16.shape[-2:])
+        x16, inside = x16.detach(), F.avg_pool2d(torch.sigmoid(logits.detach()), STRIDE // FINE * self.subpixel)
         share = (x16 * inside).sum(dim=(2, 3)) / (inside.sum(dim=(2, 3)) + 1e-3)
         assert self.score is not None
         scores: Tensor = self.score(torch.cat([x16.mean(dim=(2, 3)), x16.amax(dim=(2, 3)), share], dim=1))

@@ -9,7 +9,7 @@ import torch
 import rotoscope
 from rotoscope.errors import InputError
 from rotoscope.methods.base import Method, Prediction
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.video import open_video
 
 
