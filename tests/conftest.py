@@ -18,7 +18,7 @@ settings.load_profile("any machine")  # how long an example takes says how busy 
 
 TINY = {
     "stcn": {
-        "key_depth": 18,
+        "trunk": "resnet18",
         "value_width": 8,
         "key_dim": 16,
         "value_dim": 16,
@@ -26,8 +26,8 @@ TINY = {
         "decoder_dims": (16, 16, 8),
         "mem_every": 2,
     },
-    "rvos": {"depth": 18, "hidden": 16, "size": (32, 48)},
-    "agame": {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
+    "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},
+    "agame": {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
     "capsulevos": {
         "width": 2,
         "video_types": 3,
@@ -36,9 +36,9 @@ TINY = {
         "size": (64, 96),
         "crop": (32, 32),
     },
-    "cosnet": {"depth": 18, "stages": 3, "aspp_dim": 8, "dim": 16, "dilations": (1, 2), "size": (48, 64)},
+    "cosnet": {"trunk": "resnet18", "stages": 3, "aspp_dim": 8, "dim": 16, "dilations": (1, 2), "size": (48, 64)},
     "giel": {
-        "depth": 18,
+        "trunk": "resnet18",
         "support_width": 8,
         "shared": False,
         "key_dim": 16,

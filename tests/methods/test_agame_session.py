@@ -24,7 +24,7 @@ from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.training.run import new_method
 from rotoscope.video import open_video
 
-TINY = {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True}
+TINY = {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True}
 ROWS = [pytest.param(row, id=row.name) for row in ABLATIONS["agame"].rows]
 
 

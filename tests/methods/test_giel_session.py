@@ -18,7 +18,7 @@ from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
 TINY = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 8,
     "shared": False,
     "key_dim": 16,

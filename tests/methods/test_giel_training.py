@@ -22,7 +22,7 @@ from rotoscope.training.run import new_method
 from rotoscope.training.trunk import begin_trunk
 
 TINY = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 8,
     "shared": False,
     "key_dim": 16,

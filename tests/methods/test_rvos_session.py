@@ -17,7 +17,7 @@ from rotoscope.methods.rvos.training import clip_loss
 from rotoscope.runs.segment import segment
 from rotoscope.weights import save_method
 
-TINY = {"depth": 18, "hidden": 16, "size": (32, 48)}
+TINY = {"trunk": "resnet18", "hidden": 16, "size": (32, 48)}
 
 
 def make(**config: object) -> RVOS:

@@ -16,7 +16,7 @@ RECIPE = Recipe(
     name="tiny",
     method="stcn",
     config={
-        "key_depth": 18,
+        "trunk": "resnet18",
         "value_width": 8,
         "key_dim": 16,
         "value_dim": 16,

@@ -53,7 +53,7 @@ def test_the_published_recipe_trains_the_last_stage_and_the_heads(tmp_path: Path
     assert (recipe.decay(0), recipe.decay(alpha.steps)) == (1e-5, 1e-6)
     assert recipe.loss_options(0) == {}
     assert recipe.loss_options(alpha.steps) == {"auxiliary": 0.0}
-    tiny = {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16}
+    tiny = {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16}
     stages = tuple(
         dataclasses.replace(stage, steps=1, size=64, frames=3, batch=1, source="synthetic") for stage in recipe.stages
     )

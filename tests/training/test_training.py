@@ -24,7 +24,7 @@ from rotoscope.training.run import find_recipe, prepare, save_weights
 from rotoscope.weights import load
 
 SMALL = {
-    "key_depth": 18, "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
+    "trunk": "resnet18", "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
 }  # fmt: skip
 RECIPE = Recipe(
     name="tiny",

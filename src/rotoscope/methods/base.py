@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, SessionError
+from rotoscope.layers.aggregation import aggregate
 from rotoscope.video.frame import Frame
 
 Task = Literal["semi", "unsupervised"]
@@ -32,7 +33,8 @@ class Prediction:
         object_ids: the caller's ids, in the order of the channels of ``probabilities``.
         probabilities: float32 ``[1 + N, H, W]`` at the frame's own size; channel 0 is the background; sums to 1.
         labels: uint8 (uint16 if an id exceeds 255) ``[H, W]``: the id of the most probable object, 0 = background.
-        confidence: one number in [0, 1] per object: mean probability over its pixels, 0 if it has none.
+        confidence: one number in [0, 1] per object: the IoU its mask is predicted to have, by a network that
+            tells; else mean probability over its pixels, 0 if it has none.
         name: the frame's name (see :class:`~rotoscope.video.frame.Frame`).
         given: whether masks were given on this frame.
     """
@@ -47,15 +49,21 @@ class Prediction:
 
     @classmethod
     def from_probabilities(
-        cls, frame: Frame, object_ids: Sequence[int], probabilities: Tensor, given: bool = False
+        cls,
+        frame: Frame,
+        object_ids: Sequence[int],
+        probabilities: Tensor,
+        given: bool = False,
+        confidence: Sequence[float] | None = None,
     ) -> Prediction:
-        """Derive labels and confidence from ``probabilities`` ``[1 + N, H, W]``."""
+        """Derive labels from ``probabilities`` ``[1 + N, H, W]``, and confidence where a network does not tell it."""
         ids = tuple(object_ids)
         best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
-        flat = slots.flatten()
-        count = torch.bincount(flat, minlength=len(ids) + 1)
-        total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
-        confidence = (total / count.clamp(min=1))[1:].tolist()
+        if confidence is None:
+            flat = slots.flatten()
+            count = torch.bincount(flat, minlength=len(ids) + 1)
+            total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
+            confidence = (total / count.clamp(min=1))[1:].tolist()
         table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
         labels = table[slots.cpu().numpy()]
         return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
@@ -93,6 +101,9 @@ class Session(ABC):
 
     latency: int = 0
     """At most how many frames are held back before they are answered."""
+    keeps_given: bool = False
+    """Whether masks given on a frame are its answer as they are, at full size, rather than on their way through the
+    working size. A session that holds frames back sees to it itself."""
 
     def __init__(self) -> None:
         self.timings = Timings()
@@ -175,7 +186,10 @@ class Session(ABC):
                 )
         self._next_index = frame.index + 1
         with torch.inference_mode():
-            return self.advance(frame, given)
+            predictions = self.advance(frame, given)
+        if given and self.keeps_given and not self.latency:
+            predictions = [as_given(frame, prediction, given) for prediction in predictions]
+        return predictions
 
     def finish(self) -> list[Prediction]:
         """Answer the frames still held back and close the session."""
@@ -221,6 +235,9 @@ class Session(ABC):
             raise SessionError("this session has finished; start a new one with model.session().")
 
 
+SessionType = TypeVar("SessionType", bound=Session)
+
+
 class Method(nn.Module, ABC):
     """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
 
@@ -255,10 +272,34 @@ class Method(nn.Module, ABC):
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:
         """Open a session; ``video`` is asked for by methods that read the whole clip."""
 
+    def opened(self, session: SessionType) -> SessionType:
+        """A new session as the precision wants it: ``exact`` answers given frames as the authors' code does."""
+        session.keeps_given = self.precision != "exact"
+        return session
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
+
+
+def as_given(frame: Frame, prediction: Prediction, given: Mapping[int, Tensor]) -> Prediction:
+    """The answer of a frame with the masks given on it in place of what was predicted there.
+
+    Args:
+        frame: the frame.
+        prediction: of it; its ids hold all those given.
+        given: masks in [0, 1], ``[H, W]`` each, by id; of two that overlap the later is in front where both are whole.
+    """
+    masks = torch.stack([mask.to(prediction.probabilities.device) for mask in given.values()])
+    covered = masks.amax(dim=0) > 0.5
+    own = prediction.probabilities[1:].masked_fill(covered, 0)
+    slots = [prediction.object_ids.index(object_id) for object_id in given]
+    for slot, mask, later in zip(slots, masks, range(1, len(masks) + 1), strict=True):
+        front = masks[later:].amax(dim=0) > 0.5 if later < len(masks) else torch.zeros_like(covered)
+        own[slot] = mask.masked_fill(front, 0)
+    confidence = [1.0 if i in given else c for i, c in zip(prediction.object_ids, prediction.confidence, strict=True)]
+    return Prediction.from_probabilities(frame, prediction.object_ids, aggregate(own), prediction.given, confidence)
 
 
 def check_object_id(object_id: int) -> int:
