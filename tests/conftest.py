@@ -26,6 +26,20 @@ TINY = {
         "decoder_dims": (16, 16, 8),
         "mem_every": 2,
     },
+    "stcn:light": {
+        "trunk": "efficientnet-lite0",
+        "value_encoder": "light",
+        "value_width": 4,
+        "key_dim": 16,
+        "value_dim": 16,
+        "thin_dim": 16,
+        "decoder": "light",
+        "decoder_dims": (16, 16, 8),
+        "subpixel": 2,
+        "previous": "matched",
+        "scores": True,
+        "mem_every": 2,
+    },
     "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},
     "agame": {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
     "capsulevos": {
@@ -54,7 +68,7 @@ TINY = {
 def tiny(name: str) -> Method:
     """A small network with fixed random weights: for what does not depend on what was learnt."""
     torch.manual_seed(7)
-    cls = method_class(name)
+    cls = method_class(name.partition(":")[0])
     model = cls(cls.config_class(**TINY[name])).eval()
     model.requires_grad_(False)
     for parameter in list(model.parameters())[-2:-1]:
@@ -66,7 +80,7 @@ SEMI = sorted(name for name in METHODS if method_class(name).task == "semi")
 """Methods that are given masks; those that find objects by themselves have contract tests of their own."""
 
 
-@pytest.fixture(params=SEMI)
+@pytest.fixture(params=[*SEMI, "stcn:light"])
 def any_method(request: pytest.FixtureRequest) -> Method:
     return tiny(request.param)
 

@@ -21,7 +21,7 @@ from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
 from rotoscope.masks.writing import PaletteWriter
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder
 from rotoscope.video import open_video

@@ -19,7 +19,7 @@ from rotoscope.methods.agame.appearance import Appearance, moments, residuals
 from rotoscope.methods.agame.network import Memory, aggregate_pairs
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, SMALL, clip_loss
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.training.run import new_method
 from rotoscope.video import open_video

@@ -10,13 +10,14 @@ import torch
 
 from rotoscope.errors import InputError
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
 from rotoscope.methods.capsulevos import CapsuleVOS, CapsuleVOSConfig
 from rotoscope.methods.capsulevos.network import run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste, resize
 from rotoscope.methods.capsulevos.tracks import shrunk, winners
 from rotoscope.methods.capsulevos.training import clip_loss, true_region
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment
 
 TINY = {"width": 2, "video_types": 3, "frame_types": 2, "types": 4, "size": (64, 96), "crop": (32, 64)}

@@ -203,13 +203,13 @@ def test_losses_under_bfloat16_autocast() -> None:
     assert torch.isfinite(lesson.loss)
 
 
-def test_the_small_network_begins_as_stcn_small_where_they_are_alike() -> None:
+def test_the_small_network_begins_as_the_first_stcn_small_where_they_are_alike() -> None:
     """With its keys and, moved from before the batch norms into them, its value encoder's biases."""
     import rotoscope
 
-    stcn = rotoscope.load("stcn-small", device="cpu", precision="exact")
+    stcn = rotoscope.load("stcn-small-resnet18", device="cpu", precision="exact")
     model = new_method(RECIPES["giel-small"]).eval()
-    begin_trunk(model, "giel", "stcn-small")
+    begin_trunk(model, "giel", "stcn-small-resnet18")
     theirs, ours = stcn.network, model.network
     image, mask = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
     with torch.inference_mode():

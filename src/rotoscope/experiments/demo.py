@@ -15,7 +15,8 @@ from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.masks import contact_sheet, overlay
 from rotoscope.masks.writing import save_png
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import holds_run
 from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder

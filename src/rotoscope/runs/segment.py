@@ -14,7 +14,8 @@ from PIL import Image
 
 from rotoscope.masks.drawing import overlay
 from rotoscope.masks.writing import MaskWriter, open_writer
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import OutputFolder
 from rotoscope.runs.job import Direction, Job, Outputs
 from rotoscope.runs.measure import peak_memory

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 
 VERSION = 2
 """Of what is saved of a run; a state of another version is refused."""

@@ -54,8 +54,9 @@ class FrameFeatures(nn.Module):
     def __init__(self, config: CapsuleVOSConfig, channels: list[int]) -> None:
         super().__init__()
         wanted = VIDEO[BEFORE_TRUNK - 1][1] * config.width
-        self.project = nn.ModuleList(nn.Conv2d(before, wanted, 1) for before in channels)
-        begin_small(config.trunk or "", *(layer.weight for layer in self.project))
+        layers = [nn.Conv2d(before, wanted, 1) for before in channels]
+        begin_small(config.trunk or "", *(layer.weight for layer in layers))
+        self.project = nn.ModuleList(layers)
 
     def forward(self, stages: list[Tensor]) -> Tensor:
         """Stages at strides 4, 8 and 16 to ``[B, channels, H / 4, W / 4]``."""

@@ -13,7 +13,8 @@ from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import MemoryBank, parse_policy
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
 from rotoscope.video.frame import Frame
