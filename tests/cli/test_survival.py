@@ -196,7 +196,8 @@ def test_a_full_disk(
     assert all(is_whole(out / name) for name in masks(out))
     monkeypatch.setattr(PaletteWriter, "write", write)
     whole = tmp_path / "whole"
-    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume", "--json"]) == 0
+    assert told(capsys)["resumed_at"] == 14  # the last state before the mask that did not fit
     assert main(command(movie, mask_file, tiny_weights, whole)) == 0
     assert masks(out) == masks(whole)
 

@@ -35,7 +35,7 @@ Others = Annotated[
 ]
 
 # Data sets and their scores.
-Task = Annotated[
+ScoredTask = Annotated[
     str | None, typer.Option(help="semi, unsupervised or zero-shot; the one that fits the method unless said.")
 ]
 Jobs = Annotated[int | None, typer.Option(help="Processes that score; as many as processors unless given.")]

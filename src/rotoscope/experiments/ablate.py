@@ -24,7 +24,6 @@ from rotoscope.methods.recipe import Recipe
 from rotoscope.provenance import provenance
 from rotoscope.runs.dataset import segment_dataset
 from rotoscope.runs.measure import Measurement
-from rotoscope.training.run import prepare, save_weights
 from rotoscope.weights import find, load
 
 RESULTS = "results.json"
@@ -176,6 +175,8 @@ class AblationRun:
         return scaled(find_recipe_of(self.table), self.scale).changed([*self.settings, *row.settings])
 
     def _train(self, recipe: Recipe, place: Path) -> Path:
+        from rotoscope.training.run import prepare, save_weights  # rows that are not trained do without that extra
+
         trainer = prepare(
             recipe, list(self.data), place, device=self.device, threads=self.threads, initial=self.initial
         )
