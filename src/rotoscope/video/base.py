@@ -24,6 +24,7 @@ class Video(ABC):
         length_is_exact: whether ``length`` is certain rather than what a container promises or suggests.
         fps: frames per second, where the source says.
         indexable: whether frames can be had in any order.
+        notes: what was decided on opening, such as which of several streams is read; one line each.
         problems: damage met while reading, one line each; filled as frames are read.
         start, end: the part that is read; indices stay those of the source.
     """
@@ -35,6 +36,7 @@ class Video(ABC):
     indexable: bool = True
 
     def __init__(self, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+        self.notes: list[str] = []
         self.problems: list[str] = []
         self.prefetch_depth = prefetch_depth
         self.start = start

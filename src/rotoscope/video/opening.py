@@ -12,8 +12,9 @@ import numpy as np
 from rotoscope.errors import InputError
 from rotoscope.video.arrays import ArrayVideo, IteratorVideo
 from rotoscope.video.base import Video
-from rotoscope.video.files import StreamVideo, VideoFile
+from rotoscope.video.files import VideoFile
 from rotoscope.video.images import ImageSequence, is_image, natural_key
+from rotoscope.video.streams import StreamVideo
 
 
 def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | None = None) -> Video:
