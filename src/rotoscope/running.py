@@ -175,14 +175,14 @@ def segment_to_folder(
 
 def write_overlay(video: Video, folder: Path, path: Path) -> None:
     """Make a video of the frames with their palette masks laid over them."""
-    with VideoWriter(path, video.fps or 24.0, video.size) as writer:
+    with VideoWriter(path, video.fps or 24.0, video.size, aspect=video.aspect) as writer:
         for frame in video.frames():
             mask = folder / f"{frame.name}.png"
             if not mask.exists():
-                writer.write(frame.image)
+                writer.write(frame.image, frame.time)
                 continue
             with Image.open(mask) as opened:
-                writer.write(overlay(frame.image, np.array(opened)))
+                writer.write(overlay(frame.image, np.array(opened)), frame.time)
 
 
 class _Sink:

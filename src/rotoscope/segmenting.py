@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
-from rotoscope.masks import read_masks
 from rotoscope.masks.atomic import atomic_write
+from rotoscope.masks.prompts import masks_for
 from rotoscope.methods.base import MaskLike, Method, Prediction, Session
 from rotoscope.video import Frame, Video, open_video
 from rotoscope.weights import load
@@ -100,30 +100,37 @@ def segment(
                 warnings.warn(problem, RuntimeWarning, stacklevel=2)
 
 
-def read_prompts(masks: MaskSource | Mapping[int, MaskSource] | None, video: Video, resize: bool = False) -> Prompts:
+def read_prompts(
+    masks: MaskSource | Mapping[int, MaskSource] | None,
+    video: Video,
+    resize: bool = False,
+    notes: list[str] | None = None,
+) -> Prompts:
     """Bring all prompts to one form and check them against the video; None stays none.
+
+    What was decided in reading them is added to ``notes``, a line each.
 
     Raises:
         InputError: a mask that cannot be read, of another size, or for a frame that the video does not have.
     """
     if masks is None:
         return {}
-    if isinstance(masks, (str, Path)) or all(not isinstance(v, (str, Path, Mapping)) for v in masks.values()):
+    if not isinstance(masks, Mapping) or all(not isinstance(v, (str, Path, Mapping)) for v in masks.values()):
         by_frame: Mapping[int, Any] = {video.start: masks}
     else:
         by_frame = masks
     prompts: Prompts = {}
-    for index, given in sorted(by_frame.items()):
+    said: list[str] = [] if notes is None else notes
+    read = [masks_for(given, index, video, resize, said).items() for index, given in sorted(by_frame.items())]
+    for index, found in (item for items in read for item in items):
         last = video.end - 1 if video.end is not None else None
         if video.length is not None and video.length_is_exact:
             last = video.length - 1 if last is None else min(last, video.length - 1)
         if index < video.start or (last is not None and index > last):
             span = f"{video.start} to {last}" if last is not None else f"{video.start} on"
             raise InputError(f"mask for frame {index}, but {video.name} has frames {span}.")
-        if isinstance(given, Mapping):
-            prompts[index] = dict(given)
-        else:
-            prompts[index] = dict(read_masks(given, size=video.size, resize=resize).masks)
+        prompts.setdefault(index, {}).update(found)
+    prompts = dict(sorted(prompts.items()))
     if not any(prompts.values()):
         raise InputError("no mask is given. Give the masks of at least one frame.")
     return prompts

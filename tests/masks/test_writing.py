@@ -92,7 +92,7 @@ def test_coco_goes_on_from_an_unfinished_run(tmp_path: Path) -> None:
     import json
 
     data = json.loads((tmp_path / "annotations.json").read_text())
-    assert [image["file_name"] for image in data["images"]] == ["a", "b"]
+    assert [image["file_name"] for image in data["images"]] == ["a.png", "b.png"]
     assert len({annotation["id"] for annotation in data["annotations"]}) == 4
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.output import InterruptedRunError, error_line, meter, show_report
+from rotoscope.cli.output import InterruptedRunError, error_line, meter, show_report, warning_line
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +83,10 @@ def command(
     options = session_options(memory, memory_budget, mem_every, top_k, include_last, size, others)
     notes: list[str] = []
     with open_video(video, start=start, end=end) as opened:
-        prompts = read_prompts(mask_arguments(mask, opened.start) if mask else None, opened, resize_masks)
+        read: list[str] = []
+        prompts = read_prompts(mask_arguments(mask, opened.start) if mask else None, opened, resize_masks, read)
+        for line in [*opened.notes, *read]:
+            warning_line(line)
         model = build(method, weights, device, precision, threads)
         if then is not None:
             from rotoscope.chaining import find_objects

@@ -16,7 +16,7 @@ from rotoscope.video.base import Video
 from rotoscope.video.containers import choose_stream, end_of_all_streams, open_container, promise
 from rotoscope.video.decoding import Decoding, Numbered, Pass
 from rotoscope.video.frame import Frame
-from rotoscope.video.orientation import upright
+from rotoscope.video.orientation import is_turned, upright
 
 CHUNK_BYTES = 256 << 20
 """Most memory that reading backwards buffers."""
@@ -54,6 +54,9 @@ class VideoFile(Video):
             if first is None:
                 raise InputError(f"{path}: no frame can be decoded. It may be damaged, or not a video.")
             image = upright(first)
+            aspect = stream.sample_aspect_ratio or None
+            if aspect and aspect != 1:
+                self.aspect = 1 / aspect if is_turned(first) else aspect
             self._size = (image.shape[1], image.shape[0])
         self._decoding = Decoding(path, self._size[0] * self._size[1])
         if start and (self._decoding.small() or start >= (self.length or 0)):

@@ -27,6 +27,12 @@ def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     return None if item is None else struct.unpack("=9i", bytes(item)[:36])
 
 
+def is_turned(frame: VideoFrame) -> bool:
+    """Whether width and height change places when a frame is made upright."""
+    matrix = display_matrix(frame)
+    return matrix is not None and abs(matrix[0]) + abs(matrix[4]) < abs(matrix[1]) + abs(matrix[3])
+
+
 def apply_matrix(image: Any, matrix: tuple[int, ...]) -> Any:
     """Turn and mirror an image ``[H, W, C]``; turns that are no quarters are rounded to the nearest."""
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
