@@ -126,8 +126,7 @@ def _palette(image: Image.Image) -> Reading:
     """Indices are ids, unless the palette's colours say that index 0 is an object and another is the background."""
     array = np.array(image)
     kind = "palette image"
-    table = np.array(image.getpalette("RGB") or [0, 0, 0], np.int64).reshape(-1, 3)
-    table = np.concatenate([table, np.zeros((max(256 - len(table), 0), 3), np.int64)])
+    table = _table(image)
     used = [int(v) for v in np.unique(array)]
     if (table[used] == np.array(used)[:, None]).all() and max(used, default=0) > 1:
         masks, account = masks_of_values(array)  # a grey image that is stored with a palette
@@ -155,6 +154,18 @@ def _palette(image: Image.Image) -> Reading:
         ids.remove(VOID)
         account.append(f"value 255 left out: it marks unknown pixels ({(array == VOID).sum()} of them)")
     return {i: array == i for i in ids}, account, kind
+
+
+def _table(image: Image.Image) -> NDArray[np.int64]:
+    """A palette image's colours, ``[256, 3]``; black where it has fewer."""
+    table = np.array(image.getpalette("RGB") or [0, 0, 0], np.int64).reshape(-1, 3)
+    return np.concatenate([table, np.zeros((max(256 - len(table), 0), 3), np.int64)])
+
+
+def palette_by_colour(image: Image.Image, array: NDArray[Any]) -> str:
+    """Why a palette image, of the indices ``array``, is read by its colours; empty if by its indices."""
+    table = _table(image)
+    return _by_colour(array, table, [int(v) for v in np.unique(array)]) if table[0].any() else ""
 
 
 def _by_colour(array: NDArray[Any], table: NDArray[Any], used: list[int]) -> str:
