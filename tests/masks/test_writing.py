@@ -62,7 +62,7 @@ def test_what_is_written_reads_back_with_its_ids(tmp_path: Path, name: str) -> N
     assert all(np.array_equal(found[i] > 0.5, i == LABELS) for i in found)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(labels=hnp.arrays(np.uint16, (7, 9), elements=st.sampled_from([0, 1, 7, 200, 300, 65000])))
 def test_any_label_map_survives(tmp_path: Path, labels: np.ndarray) -> None:
     labels[0, 0] = 1

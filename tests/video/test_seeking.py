@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from video.painted import joined, read_number, remux, write
 
 from rotoscope.video import open_video
+from video.painted import joined, read_number, remux, write
 
 X264 = {"g": "6", "bf": "2", "crf": "12"}
 OPEN = {"x264-params": "open-gop=1:keyint=7:bframes=3:scenecut=0:b-adapt=0", "crf": "12"}
 X265 = {"x265-params": "open-gop=1:keyint=8:min-keyint=8:bframes=3:scenecut=0:log-level=none", "crf": "12"}
+VP9 = {"g": "8", "auto-alt-ref": "1", "lag-in-frames": "9"}
 Build = Callable[[Path], Path]
 
 
@@ -74,7 +75,7 @@ FILES: dict[str, Build] = {
     "mkv vfr": lambda d: write(d / "a.mkv", options=X264, times=lambda n: n * (n + 3) // 2),
     "mkv negative": negative,
     "mkv late": lambda d: remux(write(d / "w.mp4", options=X264), d / "late.mkv", shifted(100)),
-    "webm vp9": lambda d: write(d / "a.webm", "libvpx-vp9", options={"g": "8", "auto-alt-ref": "1", "lag-in-frames": "9"}),
+    "webm vp9": lambda d: write(d / "a.webm", "libvpx-vp9", options=VP9),
     "ts": lambda d: write(d / "a.ts", options=X264),
     "ts late": lambda d: remux(write(d / "w.ts", options=X264), d / "late.ts", shifted(5000)),
     "ts open gop": lambda d: write(d / "a.ts", options=OPEN),

@@ -17,12 +17,14 @@ from PIL import Image, ImageOps
 from rotoscope.errors import InputError
 from rotoscope.masks.images import palette_by_colour
 from rotoscope.masks.palette import davis_palette
-from rotoscope.masks.values import masks_of_values
+from rotoscope.masks.values import deep_is_soft, masks_of_values
 
 VOID = 255
 LOSSY = frozenset({".jpg", ".jpeg"})
 LOOKED_AT = 12
 """Files of a sequence whose colours are gathered."""
+LEVELS = frozenset({127, 128, 85, 64, 51})
+"""Lowest of two, three, four or five grey levels spread evenly up to 255."""
 MOST_COLOURS = 64
 """More colours than this in a file are soft edges or a photograph; the most frequent are taken."""
 
@@ -119,7 +121,7 @@ def coding_of(files: tuple[Path, ...]) -> Coding:
 
 @lru_cache(maxsize=256)
 def _coding_of(files: tuple[Path, ...], stamps: tuple[int, ...]) -> Coding:
-    white = False
+    white, level = False, False
     for path in files:
         try:
             array = read_label_file(path)
@@ -128,8 +130,9 @@ def _coding_of(files: tuple[Path, ...], stamps: tuple[int, ...]) -> Coding:
         found = _decided(array, path, files)
         if found is not None:
             return found
+        level = level or bool(np.isin(array, list(LEVELS)).any())
         white = white or bool(array.any())
-    return Coding("white") if white else Coding("ids")
+    return Coding("white") if white and not level else Coding("ids")
 
 
 def _decided(array: NDArray[Any], path: Path, files: Sequence[Path]) -> Coding | None:
@@ -143,8 +146,10 @@ def _decided(array: NDArray[Any], path: Path, files: Sequence[Path]) -> Coding |
     if path.suffix.lower() in LOSSY:
         return Coding("white", note=f"{path}: JPEG masks read as one object, where they are above half.")
     if array.dtype == np.uint16:
-        soft = len(values) > 200 or (len(values) > 8 and max(values) > 60000)
+        soft = deep_is_soft(array, values)
         return Coding("white", note=f"{path}: 16-bit soft masks read at half of 65535.") if soft else Coding("ids")
+    if len(values) == 1 and values[0] in LEVELS:
+        return None  # an id, or the lower of grey levels, whose others come later
     if max(values) < 128 or len(values) == 1:
         return Coding("ids")
     with Image.open(path) as opened:

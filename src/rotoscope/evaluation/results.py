@@ -138,14 +138,16 @@ class SequenceResults:
         coding = coding_of(tuple(self.files.values()))
         if coding.kind == "table" or array.ndim == 3:
             return self._from_colours(array, path, coding)
-        if coding.note:
-            self._warn("coding", coding.note)
+        if coding.kind == "white":
+            if coding.note or not (self.merged or array.max(initial=0) <= 1):
+                self._warn("255", coding.note or f"{path}: 0/255 where ids are expected; 255 read as object 1.")
             return coding.labels(array)
         if self.merged or self.single:
-            soft = (array > LARGEST_ID) & (array < VOID)
-            if array.dtype == np.uint8 and soft.any() and int(array.max()) > 127 and not _is_palette(path):
-                self._warn("soft", f"{path}: grey values read as a soft mask, at 0.5 of 255.")
-                return (array > 127).astype(np.uint8)
+            white = VOID if array.dtype == np.uint8 else 65535
+            soft = (array > LARGEST_ID * white // VOID) & (array < white)
+            if soft.any() and int(array.max()) > white // 2 and not _is_palette(path):
+                self._warn("soft", f"{path}: grey values read as a soft mask, at 0.5 of {white}.")
+                return (array > white // 2).astype(np.uint8)
             if self.merged:
                 return (array > 0).astype(np.uint8)
             if array.max(initial=0) == VOID and not ((array > 0) & (array < VOID)).any():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
 from rotoscope.masks.palette import davis_palette
-from rotoscope.masks.values import MOST_OBJECTS, VOID
+from rotoscope.masks.values import MOST_OBJECTS, RIM, VOID
 
 Masks = dict[int, NDArray[Any]]
 NEAR = 48
@@ -92,12 +92,18 @@ def _background(
     black = next((i for i in main if (colours[i] ** 2).sum() <= slack), None)
     if black is not None:
         return black, []
+    rim = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
     white = next((i for i in main if ((colours[i] - WHITE) ** 2).sum() <= slack), None)
     if white is not None and len(main) > 1:
         code = int(colours[white] @ (1 << 16, 1 << 8, 1))
-        rim = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
         if (rim == code).mean() > 0.5 or lossy:
             return white, ["no pixel is black; white, which lines the picture, read as the background"]
+    found, counts = np.unique(rim, return_counts=True)
+    most = colours @ (1 << 16, 1 << 8, 1) == found[counts.argmax()]
+    lining = next((i for i in main if most[i]), None)
+    if lining is not None and len(main) > 1 and counts.max() > RIM * rim.size:
+        colour = ",".join(str(int(v)) for v in colours[lining])
+        return lining, [f"no pixel is black; the colour {colour}, which lines the picture, read as the background"]
     return None, ["no pixel is black, so every pixel belongs to an object and none to the background"]
 
 

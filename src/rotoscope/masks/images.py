@@ -147,7 +147,7 @@ def _palette(image: Image.Image) -> Reading:
     account = []
     if 0 in used and table[0].any():
         colour = ",".join(map(str, table[0]))
-        account.append(f"index 0, of colour {colour} and most of the rim, read as the background")
+        account.append(f"index 0, of colour {colour}, read as the background")
     elif 0 not in used:
         account.append("no pixel has index 0, so every pixel belongs to an object and none to the background")
     if VOID in ids:

@@ -19,6 +19,8 @@ DARK, BRIGHT = 32, 223
 """Values up to here are black, and from here on white, if noise or compression made them."""
 REGION = 0.6
 """A value forms regions if this share of its pixels' neighbours have it too; else it is of edges or noise."""
+RIM = 0.9
+"""Share of the pixels along the edges that a background has if objects lie within the picture."""
 SPREAD = 16
 """At most so many values, spread evenly up to 255, are grey levels that number objects."""
 VIDEO_BLACK, VIDEO_WHITE = (14, 18), (231, 239)
@@ -54,6 +56,13 @@ class Values:
         """Whether a value's pixels lie among their like."""
         return self.agreement[value] >= REGION
 
+    def lines_the_rim(self) -> int | None:
+        """The value that nearly all pixels along the edges of the picture have; None if there is none."""
+        rim = np.concatenate([self.array[0], self.array[-1], self.array[:, 0], self.array[:, -1]])
+        counts = np.bincount(rim, minlength=256)
+        value = int(counts.argmax())
+        return value if counts[value] > RIM * rim.size else None
+
     def dark_is_noise(self) -> bool:
         """Whether the dark values are strewn: neighbours agree hardly more often than chance has it."""
         counts = self.counts[: DARK + 1].astype(np.float64)
@@ -77,7 +86,7 @@ def masks_of_values(array: NDArray[np.uint8], lossy: bool = False) -> tuple[Mask
     if not values.present:
         return {}, []
     if len(values.present) == 1 and values.counts[0]:
-        return _lone(array, values.present[0])
+        return _lone(values)
     white = _one_object(values)
     if white is not None:
         return white
@@ -96,17 +105,32 @@ def masks_of_values(array: NDArray[np.uint8], lossy: bool = False) -> tuple[Mask
             return {v: array == v for v in others}, [line]
     if len(values.present) > 32:
         return _matte(values)
-    account = ["grey values read as ids"]
+    return _ids(values)
+
+
+def _ids(values: Values) -> tuple[Masks, list[str]]:
+    """Values that are ids; where none is 0, one that lines the picture is the background all the same."""
+    account, present = ["grey values read as ids"], values.present
     if not values.counts[0]:
-        account.append("no pixel is 0, so every pixel belongs to an object and none to the background")
-    return {v: array == v for v in values.present}, account
+        behind = values.lines_the_rim() if len(present) > 1 else None
+        present = [v for v in present if v != behind]
+        account.append(
+            f"no pixel is 0; value {behind}, which lines the picture, left out: it is the background"
+            if behind is not None
+            else "no pixel is 0, so every pixel belongs to an object and none to the background"
+        )
+    return {v: values.array == v for v in present}, account
 
 
-def _lone(array: NDArray[np.uint8], value: int) -> tuple[Masks, list[str]]:
+def _lone(values: Values) -> tuple[Masks, list[str]]:
     """One value beside 0: an object of that id, or white."""
-    if value == 1 or value > MOST_OBJECTS:
-        return {1: array > 0}, [f"0/{value} mask read as one object"]
-    return {value: array > 0}, ["grey values read as ids"]
+    array, value = values.array, values.present[0]
+    if value != 1 and value <= MOST_OBJECTS:
+        return {value: array > 0}, ["grey values read as ids"]
+    account = [f"0/{value} mask read as one object"]
+    if values.lines_the_rim() == value and values.share(value, value) > 0.5:
+        account.append(f"{value} lines the picture and fills most of it: if it is the background, invert the mask")
+    return {1: array > 0}, account
 
 
 def _one_object(values: Values) -> tuple[Masks, list[str]] | None:
@@ -199,6 +223,17 @@ def _snapped(values: Values) -> tuple[NDArray[np.uint8], str]:
     ], f"{len(values.present)} values brought to {', '.join(map(str, cores))}: the file is JPEG"
 
 
+def deep_is_soft(array: NDArray[Any], present: list[int]) -> bool:
+    """Whether a 16-bit image is a soft mask: many values, most pixels nearly black or nearly white, and some white.
+
+    A soft mask whose object is never sure has no white, but more values than there are objects.
+    """
+    if len(present) <= 8:
+        return False
+    near = float(((array <= DARK * 257) | (array >= BRIGHT * 257)).mean())
+    return near > 0.5 and (len(present) > MOST_OBJECTS or max(present) >= BRIGHT * 257)
+
+
 def masks_of_deep_values(array: NDArray[np.int64]) -> tuple[Masks, list[str]]:
     """A 16-bit image, ``[H, W]``: labels if it holds few values, else one soft mask.
 
@@ -206,10 +241,9 @@ def masks_of_deep_values(array: NDArray[np.int64]) -> tuple[Masks, list[str]]:
         InputError: neither.
     """
     present = [int(v) for v in np.unique(array) if v]
-    if present == [65535]:
-        return {1: array == 65535}, ["0/65535 mask read as one object"]
-    near = float(((array < 2056) | (array > 63479)).mean())  # a thirty-second of the range from either end
-    if len(present) > 8 and near > 0.5 and (len(present) > MOST_OBJECTS or max(present) > 60000):
+    if present in ([65535], [255]):  # no depth but 8 bits has its white at 255, and no one object its id there
+        return {1: array > 0}, [f"0/{present[0]} mask read as one object"]
+    if deep_is_soft(array, present):
         return {1: (array / 65535).astype(np.float32)}, ["16-bit soft mask of one object"]
     if max(present, default=0) == 65535 and 2 <= len(present) <= SPREAD:
         number = len(present)
@@ -218,4 +252,9 @@ def masks_of_deep_values(array: NDArray[np.int64]) -> tuple[Masks, list[str]]:
             return {k: array == v for k, v in enumerate(present, 1)}, [line]
     if len(present) > MOST_OBJECTS:
         raise InputError(f"{len(present)} different values; too many to be objects.")
-    return {v: array == v for v in present}, []
+    account = (
+        []
+        if array.min(initial=0) == 0 and (array == 0).any()
+        else ["no pixel is 0, so every pixel belongs to an object and none to the background"]
+    )
+    return {v: array == v for v in present}, account

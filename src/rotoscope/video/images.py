@@ -68,8 +68,8 @@ def read_values(path: Path, page: int = 0) -> NDArray[Any]:
         if page:
             opened.seek(page)
         if is_deep(opened) and not (page and opened.mode in ("RGB", "RGBA")):
-            orientation = opened.getexif().get(0x0112, 1)
-            return np.ascontiguousarray(_turned(deep_values(path, opened), orientation))
+            values = deep_values(path, opened)  # before EXIF is asked for: that loads a PNG, at 8 bits
+            return np.ascontiguousarray(_turned(values, opened.getexif().get(0x0112, 1)))
         return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
 
 
