@@ -87,7 +87,8 @@ class Promise:
 
 def promise(path: Path, container: InputContainer, stream: VideoStream) -> Promise:
     """Read what a container says of a stream."""
-    entries = list(stream.index_entries) if stream.frames and len(stream.index_entries) >= stream.frames else []
+    listed = list(getattr(stream, "index_entries", ()))  # older PyAV does not show them
+    entries = listed if stream.frames and len(listed) >= stream.frames else []
     # An edit list leaves frames out: they are listed and marked.
     frames = sum(not entry.is_discard for entry in entries) if entries else (stream.frames or None)
     size = path.stat().st_size
