@@ -16,10 +16,10 @@ from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.ablation import Row
 from rotoscope.methods.giel import GIEL, GIELConfig
 from rotoscope.methods.giel.ablations import ABLATIONS
-from rotoscope.methods.giel.training import RECIPES, borrowed, clip_loss
+from rotoscope.methods.giel.training import RECIPES, clip_loss
 from rotoscope.runs.segment import segment
 from rotoscope.training.run import new_method
-from rotoscope.training.trunk import begin_trunk
+from rotoscope.training.trunk import begin_trunk, transferred
 
 TINY = {
     "trunk": "resnet18",
@@ -225,13 +225,13 @@ def test_stm_begins_all_that_fits() -> None:
     stm, giel = make(**VARIANTS["stm"], kernel=3), make(kernel=3)
     state = {name.removeprefix("network."): tensor for name, tensor in stm.state_dict().items()}
     ours = {name.removeprefix("network."): tensor for name, tensor in giel.state_dict().items()}
-    taken = borrowed("giel", state, ours)
+    taken = transferred("giel", ours, "giel", state)
     fitting = {name for name, tensor in taken.items() if name in ours and ours[name].shape == tensor.shape}
     assert {name.split(".")[0] for name in set(ours) - fitting} == {"temporal", "labels", "coarse"}
     assert torch.equal(taken["refine.enter.weight"], state["decoder.enter.weight"])
     assert torch.equal(taken["support_encoder.conv1.weight"], state["support_encoder.conv1.weight"][:, :4])
     bare = {"conv1.weight": torch.ones(8, 3, 7, 7), "layer1.0.conv1.weight": torch.ones(8, 8, 3, 3)}
-    taken = borrowed("", bare, ours)
+    taken = transferred("giel", ours, "", bare)
     assert torch.equal(taken["support_encoder.conv1.weight"][:, :3], bare["conv1.weight"])
     assert torch.equal(taken["support_encoder.conv1.weight"][:, 3:], ours["support_encoder.conv1.weight"][:, 3:])
-    assert borrowed("rvos", bare, ours) == {}
+    assert transferred("giel", ours, "rvos", bare) == {}

@@ -17,7 +17,7 @@ from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
 from rotoscope.files import atomic_write, check_folder
-from rotoscope.methods import look_up, method_module, of_all_methods
+from rotoscope.methods import ablations, look_up, training_of
 from rotoscope.methods.ablation import Ablation, Row
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
@@ -210,11 +210,6 @@ class AblationRun:
             path.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
-def ablations() -> dict[str, Ablation]:
-    """All tables by name."""
-    return of_all_methods("ablations", "ABLATIONS")
-
-
 def find_ablation(name: str) -> Ablation:
     """Return a table.
 
@@ -236,8 +231,7 @@ def with_objects(dataset: VideoDataset, count: int) -> VideoDataset:
 def find_recipe_of(table: Ablation) -> Recipe:
     """The recipe that a table trains."""
     assert table.recipe is not None
-    recipes: dict[str, Recipe] = method_module(find(table.weights).method, "training").RECIPES
-    return recipes[table.recipe]
+    return training_of(find(table.weights).method).recipes[table.recipe]
 
 
 def scaled(recipe: Recipe, scale: float) -> Recipe:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from rotoscope.layers.precision import has_native_bfloat16, prepare
-from rotoscope.methods import method_class
+from rotoscope.methods import build_method
 from rotoscope.methods.base import Method
 from rotoscope.runs.measure import Measurement, peak_memory
 from rotoscope.weights import find, load
@@ -126,8 +126,7 @@ def method_to_time(method: str, weights: str | None, precision: str) -> Method:
     if weights is not None or entry.file is not None:
         return load(weights or method, precision=precision)
     torch.manual_seed(0)
-    cls = method_class(entry.method)
-    model = cls(cls.config_class(**entry.config))
+    model = build_method(entry.method, entry.config)
     model.requires_grad_(False).eval()
     prepare(model, precision, bfloat16=has_native_bfloat16(model.device))
     model.precision = precision

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
-from rotoscope.methods import method_module
+from rotoscope.methods import training_of
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.training.checkpoint import load_run, save_run
 from rotoscope.training.clips import Batch, StepBatches, step_loader
@@ -318,7 +318,7 @@ def hold_norms(network: nn.Module, recipe: Recipe) -> None:
 
 def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser; each group of parameters carries the share of the rate that it gets."""
-    trunk: str = method_module(recipe.method, "training").TRUNK
+    trunk = training_of(recipe.method).image_encoder
     beginnings = sorted({name for stage in recipe.kinds() for name in stage.rates}, key=len, reverse=True)
     groups: dict[tuple[str, float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

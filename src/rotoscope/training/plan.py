@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from rotoscope.layers.normalise import normalise
-from rotoscope.methods import method_module
+from rotoscope.methods import training_of
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.runs.measure import peak_memory
 from rotoscope.training.clips import Batch
@@ -52,10 +52,9 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
         device: where.
         processes: that share each machine's processor; a step's clips are per process.
     """
-    training: Any = method_module(recipe.method, "training")
     method: Any = new_method(recipe)
     freeze(method.network, recipe.frozen)
-    teacher = Teacher(method.network, training.clip_loss).to(device)
+    teacher = Teacher(method.network, training_of(recipe.method).clip_loss).to(device)
     optimiser = torch.optim.Adam(method.network.parameters(), lr=1e-6)
     costs = []
     before = peak_memory()

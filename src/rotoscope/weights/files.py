@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rotoscope.errors import CheckpointError
 from rotoscope.files import atomic_write
-from rotoscope.methods import METHODS, method_class, method_module
+from rotoscope.methods import METHODS, build_method, released
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
 from rotoscope.weights.pickles import open_pickle
@@ -90,10 +90,10 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
     else:
         loaded = read_npz(path) if path.suffix == ".npz" else open_pickle(path)
     for name in [method] if method else METHODS:
-        official = method_module(name, "official")
+        official = released(name)
         state = official.unwrap(loaded)
         state = {str(key).removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
-        if method or all(entry in state for entry in official.SIGNATURE):
+        if method or all(entry in state for entry in official.signature):
             return name, state
     first = ", ".join(str(key) for key in list(loaded)[:3])
     raise CheckpointError(f"{path}: of no network known here (its first entries: {first}).")
@@ -102,7 +102,7 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
 def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]]:
     """Read a checkpoint that was released as several files in a folder, each with a prefix of its own."""
     for name in [method] if method else METHODS:
-        files: Mapping[str, str] = getattr(method_module(name, "official"), "FILES", {})
+        files = released(name).files
         if not files or not all((path / file).is_file() for file in files.values()):
             continue
         state = {}
@@ -122,17 +122,17 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
     Raises:
         CheckpointError: entries that are missing, unexpected, or of another shape; the first are named.
     """
-    official = method_module(method, "official")
-    missing = [entry for entry in official.SIGNATURE if entry not in state]
-    config_of = getattr(official, "config_of", None)
+    official = released(method)
+    missing = [entry for entry in official.signature if entry not in state]
+    config_of = official.config_of
     if missing and config_of is not None:
         raise CheckpointError(f"{path}: does not fit {method}: {missing[0]} is missing.")
-    model = method_class(method)(official.CONFIG if config_of is None else config_of(state))
+    model = build_method(method, official.config if config_of is None else config_of(state))
     state = official.adapt(dict(state))
     renamed: dict[str, Tensor] = {}
     unexpected: list[str] = []
     for name, tensor in state.items():
-        for pattern, prefix in official.OFFICIAL.items():
+        for pattern, prefix in official.names.items():
             match = re.match(pattern, name)
             if match:
                 renamed[prefix + name[match.end() :]] = tensor

@@ -10,7 +10,7 @@ import torch
 
 from rotoscope.errors import CheckpointError, InputError
 from rotoscope.layers.precision import has_native_bfloat16, prepare
-from rotoscope.methods import method_class
+from rotoscope.methods import build_method, make_config, method_class
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import tensorflow_prefix
 from rotoscope.weights.catalogue import find, verified
@@ -68,24 +68,26 @@ def open_file(path: Path, method: str | None = None) -> Method:
         name, fields, state = read_own(path)
         if method is not None and method != name:
             raise CheckpointError(f"{path}: weights of {name}, not of {method}.")
-        cls = method_class(name)
-        model = cls(config_from(cls, fields))
+        model = build_method(name, config_from(name, fields))
         fill(model, state, path)
         return model
     name, tensors = read_official(path, method)
     return from_official(path, name, tensors)
 
 
-def config_from(cls: type[Method], fields: dict[str, Any]) -> Any:
-    """Build a method's config from JSON fields (lists become tuples)."""
-    config_class = cls.config_class
-    known = {field.name for field in dataclasses.fields(config_class)}
+def config_from(name: str, fields: dict[str, Any]) -> Any:
+    """Build a method's config from JSON fields.
+
+    Raises:
+        CheckpointError: a field that this version does not know.
+    """
+    known = {field.name for field in dataclasses.fields(method_class(name).config_class)}
     foreign = sorted(set(fields) - known)
     if foreign:
         raise CheckpointError(
             f"the weights ask for {foreign[0]!r}, which this version does not know. Update rotoscope."
         )
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    return make_config(name, fields)
 
 
 def find_device(device: str | torch.device) -> torch.device:

@@ -15,11 +15,9 @@ from rotoscope.methods.agame.network import (
     shrink,
     with_background,
 )
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
-
-TRUNK = "backbone."
-"""Where the network keeps its image encoder."""
 
 SMALL = {
     "trunk": "resnet18",
@@ -163,3 +161,6 @@ def _joined(logits: Tensor, clips: Tensor, slots: Tensor, shape: tuple[int, int]
     pairs[:, :, 0] = 1
     pairs[clips, slots] = torch.softmax(logits, dim=1)
     return aggregate_pairs(pairs)
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("backbone.",)})

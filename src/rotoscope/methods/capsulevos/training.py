@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +11,12 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import two_sided_dice_loss
 from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
 from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
 from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
 from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Interlude, Recipe, Stage
-
-TRUNK = "trunk."
-"""Where the network keeps its image encoder, if its config asks for one."""
 
 SMALL = {
     "width": 8,
@@ -79,17 +76,6 @@ RECIPES: dict[str, Recipe] = {
 clip. ``capsulevos-small`` has clips of one or two objects, each of them a sample of its own, so that a network that
 follows whatever moves is wrong half of the time. Clips are square and frames are not: they are stretched to the working
 size."""
-
-
-def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What else CapsuleVOS begins with: all of another CapsuleVOS; the caller leaves out what does not fit.
-
-    Args:
-        kind: method of the weights.
-        state: their tensors, by their names without ``network.``.
-        ours: not used.
-    """
-    return dict(state) if kind == "capsulevos" else {}
 
 
 def true_region(masks: Tensor, leeway: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -213,3 +199,7 @@ def clip_loss(
         answers.append(aggregate(each, dim=1))
     parts = {name: value.item() / len(terms.bce) for name, value in sums.items()}
     return ClipLoss(torch.stack(list(sums.values())).sum(), parts, torch.stack(answers, dim=1))
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("trunk.",)}, own=("",))
+"""The image encoder is there only if the config asks for one."""

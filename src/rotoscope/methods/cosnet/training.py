@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.layers.losses import class_balanced_bce
 from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input, enlarge
 from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Interlude, Recipe, Stage
-
-TRUNK = "trunk."
-"""Where the network keeps its image encoder."""
 
 SMALL = {
     "trunk": "resnet18",
@@ -92,19 +88,6 @@ photographs of MSRA10K and DUT-OMRON; its authors begin with a DeepLabv3 trained
 ``cosnet-small`` finds the primary object of synthetic photographs and clips."""
 
 
-def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What else COSNet begins with: of another COSNet the whole encoder, but nothing of how frames look at each other.
-
-    So rows of ``cosnet-attention`` that begin with ``trunk=cosnet-small`` differ in nothing but their attention.
-
-    Args:
-        kind: method of the weights.
-        state: their tensors, by their names without ``network.``.
-        ours: not used.
-    """
-    return {name: tensor for name, tensor in state.items() if kind == "cosnet" and name.startswith(ENCODER)}
-
-
 def clip_loss(
     network: COSNetNetwork,
     images: Tensor,
@@ -176,3 +159,8 @@ def _unused(network: COSNetNetwork, used: tuple[str, ...]) -> Tensor:
     """The sum of all parameters that a step does not use."""
     left = [p.sum() for name, p in network.named_parameters() if p.requires_grad and not name.startswith(used)]
     return torch.stack(left).sum() if left else torch.zeros(())
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("trunk.",)}, own=ENCODER)
+"""Of another COSNet the whole encoder is taken, but nothing of how frames look at each other: rows of
+``cosnet-attention`` that begin with ``trunk=cosnet-small`` differ in nothing but their attention."""

@@ -11,12 +11,10 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
 from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
-
-TRUNK = "query_encoder."
-"""Where the network keeps its image encoder."""
 
 SMALL = {
     "trunk": "resnet18",
@@ -185,34 +183,15 @@ def clip_loss(
     return ClipLoss(loss, parts, torch.stack(answers, dim=1))
 
 
-def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What GIEL can begin with of other weights, beside the image encoder; what does not fit is left out by the caller.
+def fitted(taken: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What was found in other weights, in the layout of this network; the caller leaves out what still does not fit.
 
     Args:
-        kind: method of the weights, or empty for a bare image encoder, of which only a ResNet fits both encoders.
-        state: their tensors, by their names without ``network.``.
+        taken: tensors of other weights, by our names.
         ours: the tensors of the network that begins.
-    Returns: tensors by our names.
+    Returns: a support encoder without the biases that ours does not have, and with the input channels that it has.
     """
-    taken: dict[str, Tensor] = {}
-    places = {
-        "": (("", "support_encoder."),) if "layer1.0.conv1.weight" in state else (),
-        "giel": (("", ""), ("decoder.", "refine.")),
-        "stcn": (
-            ("key_proj.", "query_key."),
-            ("key_comp.", "query_value."),
-            ("value_encoder.", "support_encoder."),
-            *((part, place + part) for part in ("up_16_8.", "up_8_4.", "pred.") for place in ("decoder.", "refine.")),
-            ("compress.downsample.", "decoder.enter."),
-            ("compress.downsample.", "refine.enter."),
-        ),
-    }.get(kind, ())
-    for theirs, place in places:
-        for name, tensor in state.items():
-            if name.startswith(theirs):
-                taken.setdefault(place + name.removeprefix(theirs), tensor)
-    if kind == "stcn":
-        taken = _without_biases(taken)
+    taken = _without_biases(taken, ours)
     enter = "support_encoder.conv1.weight"
     if enter in taken and taken[enter].shape[2:] == ours[enter].shape[2:] and len(taken[enter]) == len(ours[enter]):
         # Image, mask, others, in this order everywhere; channels that are not given begin as they are.
@@ -221,11 +200,11 @@ def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor])
     return taken
 
 
-def _without_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """STCN's value encoder has biases before its batch norms: they move the running means instead."""
+def _without_biases(state: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Biases of convolutions before batch norms, which ours have none of, move the running means instead."""
     kept = dict(state)
     for name, bias in state.items():
-        if not name.startswith("support_encoder.") or not name.endswith(".bias"):
+        if not name.startswith("support_encoder.") or not name.endswith(".bias") or name in ours:
             continue
         layer = name.removesuffix(".bias")
         norm = layer.replace("downsample.0", "downsample.1") if "downsample" in layer else layer.replace("conv", "bn")
@@ -302,3 +281,33 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
     if network.refine is not None:
         outputs["full"] = by_clip(network.find_fine(instances, expanded, total if config.product else None))
     return Found(outputs, common, scores)
+
+
+TRAINING = Training(
+    RECIPES,
+    clip_loss,
+    parts={
+        "image encoder": ("query_encoder.",),
+        "mask encoder": ("support_encoder.",),
+        "query key": ("query_key.",),
+        "query value": ("query_value.",),
+        "decoder": ("decoder.", "refine."),
+        "decoder entry": ("decoder.enter.", "refine.enter."),
+        "upsampling 16 to 8": ("decoder.up_16_8.", "refine.up_16_8."),
+        "upsampling 8 to 4": ("decoder.up_8_4.", "refine.up_8_4."),
+        "mask head": ("decoder.pred.", "refine.pred."),
+    },
+    takes=(
+        "image encoder",
+        "mask encoder",
+        "query key",
+        "query value",
+        "decoder",
+        "decoder entry",
+        "upsampling 16 to 8",
+        "upsampling 8 to 4",
+        "mask head",
+    ),
+    own=("",),
+    fit=fitted,
+)

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 
-TRUNK = "encoder."
-"""Where the network keeps its image encoder."""
 SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
@@ -241,3 +240,6 @@ def clip_loss(
     loss = torch.stack([weights[name] * total for name, total in sums.items() if weights[name]]).sum()
     parts = {name: total.item() / len(run.losses) for name, total in sums.items()}
     return ClipLoss(loss, parts, torch.stack(answers, dim=1))
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("encoder.",)})

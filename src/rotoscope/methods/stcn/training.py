@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Interlude, Recipe, Stage
 from rotoscope.methods.stcn.corruption import spoil
@@ -38,8 +39,6 @@ SMALL = {
 """Sizes of ``stcn-small``: an EfficientNet-Lite0 trunk, values from its features, a thin decoder that is told of the
 frame before."""
 
-TRUNK = "key_encoder."
-"""Where the network keeps its image encoder."""
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 """Most frames left out between two of a video, by share of the stage."""
 
@@ -226,3 +225,19 @@ def _aggregated(logits: Tensor, valid: Tensor) -> Tensor:
     """Aggregated logits ``[B, 1 + N, H, W]`` from each object's own, ``[B * N, 1, H, W]``."""
     own = logits.unflatten(0, tuple(valid.shape))[:, :, 0]
     return aggregate_logits(torch.sigmoid(own) * valid[:, :, None, None], dim=1)
+
+
+TRAINING = Training(
+    RECIPES,
+    clip_loss,
+    parts={
+        "image encoder": ("key_encoder.",),
+        "mask encoder": ("value_encoder.",),
+        "query key": ("key_proj.",),
+        "query value": ("key_comp.",),
+        "decoder entry": ("compress.downsample.",),
+        "upsampling 16 to 8": ("up_16_8.",),
+        "upsampling 8 to 4": ("up_8_4.",),
+        "mask head": ("pred.",),
+    },
+)
