@@ -168,7 +168,7 @@ def test_the_published_size_runs_on_a_480p_frame() -> None:
     found = session.push(frame)[0]
     assert found.probabilities.shape == (2, 480, 854)
     assert torch.isfinite(found.probabilities).all()
-    kept = sum(value.numel() for name, value in session.state().items() if name.startswith("reference."))
+    kept = sum(value.numel() for name, value in session.state().items() if name.startswith("memory.reference."))
     assert kept == 256 * 19 * 19
 
 

@@ -91,8 +91,8 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
         loaded = read_npz(path) if path.suffix == ".npz" else open_pickle(path)
     for name in [method] if method else METHODS:
         official = released(name)
-        state = official.unwrap(loaded)
-        state = {str(key).removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
+        inner = official.unwrap(loaded)
+        state = {str(key).removeprefix("module."): value for key, value in inner.items() if isinstance(value, Tensor)}
         if method or all(entry in state for entry in official.signature):
             return name, state
     first = ", ".join(str(key) for key in list(loaded)[:3])

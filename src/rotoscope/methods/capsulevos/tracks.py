@@ -19,7 +19,7 @@ class Held:
 
     Attributes:
         position: how many frames were pushed before it.
-        index, name: of the frame.
+        index, name, size: of the frame; width and height in pixels.
         image: uint8 ``[3, H, W]`` at the working size.
         ids: objects on it.
         given: masks given on it, ``[H, W]`` at the frame's own size.
@@ -29,6 +29,7 @@ class Held:
     position: int
     index: int
     name: str
+    size: tuple[int, int]
     image: Tensor
     ids: tuple[int, ...]
     given: dict[int, Tensor] = field(default_factory=dict)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rotoscope.errors import InputError
@@ -60,7 +59,7 @@ class References(Protocol):
     def state(self) -> dict[str, Any]:
         """What cannot be had again, as tensors and JSON-able values."""
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
 
 
@@ -131,7 +130,7 @@ class WholeVideo:
         """Nothing: all of it can be read again."""
         return {}
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Nothing to do."""
 
     def _read(self, index: int) -> Tensor | None:
@@ -207,10 +206,10 @@ class PastFrames:
         tensors = {f"reference.{index}": features for index, features in self._held.items()}
         return tensors | {"seen": self._seen}
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
         prefix = "reference."
-        found = {int(k.removeprefix(prefix)): v.to(device) for k, v in state.items() if k.startswith(prefix)}
+        found = {int(k.removeprefix(prefix)): v for k, v in state.items() if k.startswith(prefix)}
         self._held = dict(sorted(found.items()))
         self._seen = int(state["seen"])
 
