@@ -146,7 +146,7 @@ def test_the_last_clip_is_filled_and_cut(clip: np.ndarray, masks: dict[int, np.n
 
 
 @pytest.mark.parametrize("cut", range(1, 19, 2))
-@pytest.mark.parametrize("options", [{}, {"memory": False, "merging": "published", "overlap": 5}])
+@pytest.mark.parametrize("options", [{}, {"carry_states": False, "merging": "published", "overlap": 5}])
 def test_resuming_gives_the_same_bits(
     clip: np.ndarray, masks: dict[int, np.ndarray], cut: int, options: dict[str, Any]
 ) -> None:
@@ -205,7 +205,7 @@ def test_answers_are_probabilities(clip: np.ndarray, masks: dict[int, np.ndarray
 
 
 def test_memory_carries_over_clips(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
-    with_memory, without = (list(segment(clip, masks, make(), memory=memory)) for memory in (True, False))
+    with_memory, without = (list(segment(clip, masks, make(), carry_states=memory)) for memory in (True, False))
     assert torch.equal(with_memory[7].probabilities, without[7].probabilities)
     assert not torch.equal(with_memory[8].probabilities, without[8].probabilities)
 
@@ -311,10 +311,10 @@ def test_fast_agrees_with_exact(clip: np.ndarray, masks: dict[int, np.ndarray]) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overlap": 0}, "an overlap of 0 is not possible; give 1 to 7 frames"),
+        ({"overlap": 0}, "overlap is 0; give a whole number of at least 1"),
         ({"overlap": 8}, "an overlap of 8 is not possible"),
         ({"merging": "hard"}, "merging 'hard' is not known; use soft or published"),
-        ({"memory": 1}, "memory is 1; give true or false"),
+        ({"carry_states": 1}, "carry_states 1 is not known; use true or false"),
         ({"zoom": "none"}, "no option 'zoom'"),
     ],
 )

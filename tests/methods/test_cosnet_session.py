@@ -273,13 +273,13 @@ def test_working_sizes() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fusion": "mean"}, "fusion 'mean' is not known; use prediction, summary, group"),
-        ({"references": -1}, "references -1 is not possible"),
-        ({"references": 2.5}, "references 2.5 is not possible"),
-        ({"pool": 0}, "pool 0 is not possible"),
-        ({"size": 473}, "size 473 is not possible; give height and width"),
-        ({"crf": 1}, "crf is 1; give true or false"),
-        ({"crf_compat": 0}, "must be above 0"),
+        ({"fusion": "mean"}, "fusion 'mean' is not known; use prediction or summary or group"),
+        ({"references": -1}, "references is -1; give a whole number of at least 0"),
+        ({"references": 2.5}, "references 2.5 is not known; use a whole number"),
+        ({"pool": 0}, "pool is 0; give a whole number of at least 1"),
+        ({"size": 473}, "size 473 is not known; use 2 values with commas"),
+        ({"crf": 1}, "crf 1 is not known; use true or false"),
+        ({"crf_compat": 0}, "crf_compat is 0; give a number above 0"),
         ({"attention": "none"}, "there is no option 'attention'"),
     ],
 )

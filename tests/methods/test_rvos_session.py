@@ -112,7 +112,7 @@ def test_zero_shot_finds_objects_with_stable_ids(clip: np.ndarray, recurrence: s
         assert set(seen) <= set(prediction.object_ids) <= {1, 2, 3, 4}
         seen = prediction.object_ids
     assert seen
-    assert list(segment(clip, None, make(one_shot=False, objectness=1.1)))[-1].object_ids == ()
+    assert list(segment(clip, None, make(one_shot=False, objectness=1.0)))[-1].object_ids == ()
 
 
 def test_zero_shot_resumes_with_the_same_bits(clip: np.ndarray) -> None:
@@ -240,9 +240,9 @@ def test_the_shape_of_frames_is_kept_on_request() -> None:
     [
         ({"merging": "hard"}, "merging 'hard' is not known; use soft or published"),
         ({"recurrence": "none"}, "recurrence 'none' is not known"),
-        ({"size": 256}, "give height and width"),
-        ({"slots": 0}, "0 slots are not possible"),
-        ({"keep_aspect": 3}, "give true or false"),
+        ({"size": 256}, "size 256 is not known; use 2 values with commas, each a whole number of at least 32"),
+        ({"slots": 0}, "slots is 0; give a whole number of at least 1"),
+        ({"keep_aspect": 3}, "keep_aspect 3 is not known; use true or false"),
     ],
 )
 def test_options_out_of_range(options: dict[str, object], message: str) -> None:

@@ -256,8 +256,18 @@ class Method(nn.Module, ABC):
         """The config with inference options changed; see :meth:`reconfigure`."""
         unknown = sorted(set(changes) - set(self.inference_options))
         if unknown:
-            raise InputError(f"there is no option {unknown[0]!r}; the options are {', '.join(self.inference_options)}.")
+            raise InputError(self._no_option(unknown[0]))
         return dataclasses.replace(self.config, **changes)
+
+    def _no_option(self, name: str) -> str:
+        """What to tell who asks for an option that there is not; of a short side, how sizes are given instead."""
+        size = getattr(self.config, "size", None)
+        if name not in ("short_side", "max_short_side") or size is None:
+            return f"there is no option {name!r}; the options are {', '.join(self.inference_options)}."
+        sides = f"{size[0]},{size[1]}"
+        if "size" in self.inference_options:
+            return f"{name} (--size): this method works at a height and a width; give size={sides} or others like it."
+        return f"{name} (--size): this network works at a height and width of {sides} and at no other size."
 
     @abstractmethod
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:

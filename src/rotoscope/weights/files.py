@@ -65,9 +65,11 @@ def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A stored config in the fields of today.
 
     Before trunks had names, a config held the depth of a residual network: as ``key_depth`` (STCN), as ``depth``, or,
-    of CapsuleVOS, as the number ``trunk``.
+    of CapsuleVOS, as the number ``trunk``. CapsuleVOS's ``carry_states`` was called ``memory``, as policies are.
     """
     fields = dict(fields)
+    if isinstance(fields.get("memory"), bool):
+        fields["carry_states"] = fields.pop("memory")
     depth = fields.pop("key_depth", fields.pop("depth", fields.get("trunk")))
     if isinstance(depth, int):
         fields["trunk"] = f"resnet{depth}"

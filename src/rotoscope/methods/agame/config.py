@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rotoscope.layers.trunks import TrunkName, check_trunk
+from rotoscope.errors import InputError
+from rotoscope.layers.trunks import TrunkName
+from rotoscope.methods.checks import Count, MethodConfig, Odd, Share, WorkingSide
 
 Appearance = Literal["mixture", "unimodal", "softmax", "none"]
 Recurrence = Literal["aggregated", "own", "coarse"]
 
 
 @dataclass(frozen=True)
-class AGAMEConfig:
+class AGAMEConfig(MethodConfig):
     """A-GAME (Johnander et al., CVPR 2019); the defaults are the released network.
 
     Attributes:
@@ -43,25 +45,26 @@ class AGAMEConfig:
 
     trunk: TrunkName = "resnet101"
     stages: Literal[3, 4] = 4
-    appearance_dim: int = 512
-    propagation_dim: int = 512
-    decoder_dim: int = 128
-    coarse_kernel: int = 1
+    appearance_dim: Count = 512
+    propagation_dim: Count = 512
+    decoder_dim: Count = 128
+    coarse_kernel: Odd = 1
     appearance: Appearance = "mixture"
     mean_scores: bool = False
     propagation: bool = True
     end_to_end: bool = True
-    update_rate: float = 0.1
+    update_rate: Share = 0.1
     freeze_hidden: bool = False
     recurrence: Recurrence = "aggregated"
     predict_given: bool = False
-    short_side: int | None = None
-    max_short_side: int | None = 1088
+    short_side: WorkingSide | None = None
+    max_short_side: WorkingSide | None = 1088
 
-    def __post_init__(self) -> None:
-        """Refuse what no network could do.
+    def check(self) -> None:
+        """See that something is left to follow objects with.
 
         Raises:
-            InputError: a trunk that is not known.
+            InputError: neither appearance nor propagation.
         """
-        check_trunk(self.trunk)
+        if self.appearance == "none" and not self.propagation:
+            raise InputError("a network with neither appearance nor propagation cannot follow anything. Keep one.")

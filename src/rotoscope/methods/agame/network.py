@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.errors import InputError
 from rotoscope.layers.trunks import begin_small, build_trunk
 from rotoscope.methods.agame.appearance import Appearance, Model, blend
 from rotoscope.methods.agame.config import AGAMEConfig
@@ -76,8 +75,6 @@ class AGAMENetwork(nn.Module):
 
     def __init__(self, config: AGAMEConfig) -> None:
         super().__init__()
-        if config.appearance == "none" and not config.propagation:
-            raise InputError("a network with neither appearance nor propagation cannot follow anything. Keep one.")
         self.update_rate = config.update_rate  # that it is trained with
         self.backbone = build_trunk(config.trunk, stages=config.stages, output_stride=16)
         c4, c8, *_, c16 = self.backbone.channels

@@ -167,7 +167,7 @@ class CapsuleVOSSession(Session):
             assert track.seed is not None
             with self.timings.part("segment"):
                 centre = torch.tensor([track.centre], device=device)
-                before = track.state if config.memory else None
+                before = track.state if config.carry_states else None
                 answer = run_clip(self.network, clip, track.seed[None, None], centre=centre, state=before, seen=seen)
             track.state = answer.state
             answers[track.object_id] = answer

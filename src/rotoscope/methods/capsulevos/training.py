@@ -138,7 +138,7 @@ def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_s
         region, centre, shown = true_region(masks > 0.5, low + (high - low) * drawn.to(clip.device))
         boxes = widened(region[:, :2], region[:, 2]) if network.training and config.zoom == "learnt" else None
         answer = run_clip(network, clip, seed[:, None], centre=centre, boxes=boxes, state=state)
-        state = answer.state if config.memory else None
+        state = answer.state if config.carry_states else None
         logits = paste(answer.logits[:, :real], answer.boxes, config.size)
         inside = logits > OUTSIDE / 2
         # Outside the box the logit is a constant: what it costs there teaches nothing, and is left out.

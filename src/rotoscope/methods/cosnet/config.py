@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from rotoscope.errors import InputError
 from rotoscope.layers.trunks import TrunkName, check_trunk
+from rotoscope.methods.checks import Count, FixedSide, MethodConfig, Positive, Range
 
 Attention = Literal["vanilla", "symmetric", "channel", "none"]
 Fusion = Literal["prediction", "summary", "group"]
@@ -16,7 +16,7 @@ LEAST_SIDE = 32
 
 
 @dataclass(frozen=True)
-class COSNetConfig:
+class COSNetConfig(MethodConfig):
     """COSNet (Lu et al., CVPR 2019); the defaults are the released network and the released test.
 
     Attributes:
@@ -55,49 +55,31 @@ class COSNetConfig:
     stages: Literal[3, 4] = 4
     output_stride: Literal[8, 16] = 8
     caffe: bool = True
-    aspp_dim: int = 512
-    dilations: tuple[int, ...] = (6, 12, 18)
-    dim: int = 256
+    aspp_dim: Count = 512
+    dilations: tuple[Count, ...] = (6, 12, 18)
+    dim: Count = 256
     attention: Attention = "vanilla"
     scaled: bool = False
     fusion: Fusion = "prediction"
-    references: int = 5
+    references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"
-    seed: int = 0
-    size: tuple[int, int] = (473, 473)
+    seed: Annotated[int, Range(0)] = 0
+    size: tuple[FixedSide, FixedSide] = (473, 473)
     keep_aspect: bool = False
-    pool: int = 128
+    pool: Count = 128
     cached: bool = True
-    reservoir: int = 16
+    reservoir: Count = 16
     crf: bool = False
-    crf_position: float = 20
-    crf_compat: float = 9
+    crf_position: Positive = 20
+    crf_compat: Positive = 9
 
-    def __post_init__(self) -> None:
-        """Refuse what no session could do.
+    def check(self) -> None:
+        """See that the trunk can have the layout.
 
         Raises:
-            InputError: an option out of its range, or a trunk that cannot have the layout.
+            InputError: Caffe's layout of what is no residual network.
         """
         check_trunk(self.trunk, caffe=self.caffe)
-        for name, value, known in (
-            ("attention", self.attention, get_args(Attention)),
-            ("fusion", self.fusion, get_args(Fusion)),
-            ("sampling", self.sampling, get_args(Sampling)),
-        ):
-            if value not in known:
-                raise InputError(f"{name} {value!r} is not known; use {', '.join(known)}.")
-        for name in ("keep_aspect", "cached", "crf"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} is {getattr(self, name)!r}; give true or false.")
-        for name, least in (("references", 0), ("seed", 0), ("pool", 1), ("reservoir", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name} {value!r} is not possible; give a whole number of at least {least}.")
-        if not isinstance(self.size, tuple) or len(self.size) != 2 or min(self.size) < LEAST_SIDE:
-            raise InputError(f"size {self.size!r} is not possible; give height and width, such as size=473,473.")
-        if self.crf_position <= 0 or self.crf_compat <= 0:
-            raise InputError("crf_position and crf_compat must be above 0.")
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import parse_policy
 from rotoscope.methods.canvas_session import CanvasSession
 from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.memory import SupportMemory
-from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, check, label_tensors
+from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, label_tensors
 from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
@@ -43,9 +42,6 @@ class GIELSession(CanvasSession):
 
     def __init__(self, network: GIELNetwork, config: GIELConfig) -> None:
         super().__init__(network, config)
-        check(config)
-        if config.top_k is not None and config.top_k < 1:
-            raise InputError(f"top_k is {config.top_k}; give a whole number of at least 1, or none to read all.")
         self.policy = parse_policy(config.memory, config.mem_every)
         self.memories: dict[int, SupportMemory] = {}
         self._since_write = 0

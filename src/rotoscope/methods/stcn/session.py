@@ -69,8 +69,6 @@ class STCNSession(CanvasSession):
 
     def __init__(self, network: STCNNetwork, config: STCNConfig, memory_budget: int | None = None) -> None:
         super().__init__(network, config)
-        if config.top_k is not None and config.top_k < 1:
-            raise InputError(f"top_k is {config.top_k}; give a whole number of at least 1, or none to read all.")
         self.policy = parse_policy(config.memory, config.mem_every)
         self.bank = MemoryBank(self.policy, config.usage)
         self.memory_budget = memory_budget
