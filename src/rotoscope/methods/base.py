@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rotoscope.errors import InputError, SessionError
 from rotoscope.methods.prediction import Prediction, as_given
+from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
 Task = Literal["semi", "unsupervised"]
@@ -180,7 +181,7 @@ class Session(ABC):
         if image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"frame {self._next_index} has shape {image.shape}; give RGB [H, W, 3].")
         if image.dtype.kind == "f":
-            return Frame(self._next_index, image.astype(np.float32))
+            return Frame(self._next_index, as_rgb(image, self._next_index))
         if image.dtype != np.uint8:
             raise InputError(f"frame {self._next_index} is {image.dtype}; give uint8 in [0, 255] or float in [0, 1].")
         return Frame(self._next_index, image)

@@ -223,13 +223,13 @@ def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[],
     Raises:
         RotoscopeError: it cannot be written.
     """
-    with VideoWriter(path, video.fps or 24.0, video.size) as writer:
+    with VideoWriter(path, video.fps or 24.0, video.size, aspect=video.aspect) as writer:
         for frame in video.frames():
             if on_frame is not None:
                 on_frame()
             mask = folder / f"{frame.name}.png"
             if not mask.exists():
-                writer.write(frame.image)
+                writer.write(frame.image, frame.time)
                 continue
             with Image.open(mask) as opened:
-                writer.write(overlay(frame.image, np.array(opened)))
+                writer.write(overlay(frame.image, np.array(opened)), frame.time)
