@@ -10,7 +10,7 @@ import typer
 from rotoscope.cli.output import error_line, out
 from rotoscope.errors import InputError
 from rotoscope.masks import read_masks
-from rotoscope.masks.reading import IMAGES
+from rotoscope.masks.folders import IMAGES
 from rotoscope.video import open_video
 from rotoscope.video.images import is_image
 from rotoscope.video.limits import has_pages

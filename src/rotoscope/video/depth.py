@@ -79,7 +79,8 @@ def _colour_bits(image: Image.Image) -> int:
     if image.mode not in ("RGB", "RGBA"):
         return 8
     if image.format == "PNG":
-        return 16 if image.tile and "16" in str(image.tile[0][3]) else 8
+        tiles = getattr(image, "tile", ())
+        return 16 if tiles and "16" in str(tiles[0][3]) else 8
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
         return max(bits) if isinstance(bits, tuple) else int(bits)
