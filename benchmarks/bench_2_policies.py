@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from common import SIZE, options, report
-from rotoscope.benchmarking import build, moving_frames, squares
+from rotoscope.experiments.speed import method_to_time, moving_frames, squares
 from rotoscope.memory import MemoryBank, parse_policy
 
 POLICIES = ("every:5", "first-latest", "lfu:2", "lfu:4")
@@ -57,7 +57,7 @@ def curve(model: Any, lengths: list[int]) -> list[dict[str, Any]]:
 
 def main() -> None:
     chosen = options(__doc__, frames=100, method="stcn", longest=1000)
-    model = build(chosen.method, None, "fast")
+    model = method_to_time(chosen.method, None, "fast")
     every, lfu = (whole_run(model, memory, chosen.frames) for memory in ("every:5", "lfu:2"))
     rows = [
         {"policy": name, "seconds per frame": run["all"], "memory read": run["read"]}

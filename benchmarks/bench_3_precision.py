@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from common import SIZE, options, report
-from rotoscope.benchmarking import build, measure
 from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
+from rotoscope.experiments.speed import method_to_time, time_session
 from rotoscope.masks import read_masks
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 
 
 def agreement(method: str, data: Path) -> tuple[float, str]:
     """Mean J of the fast masks against the exact ones, on real clips if they are there, else on the built-in clip."""
-    exact, fast = build(method, None, "exact"), build(method, None, "fast")
+    exact, fast = method_to_time(method, None, "exact"), method_to_time(method, None, "fast")
     scores = []
     clips = sorted(p for p in (data / "davis-dev" / "JPEGImages" / "480p").glob("*") if p.is_dir())
     jobs: list[tuple[Any, Any]] = []
@@ -37,14 +37,14 @@ def main() -> None:
     chosen = options(__doc__, frames=12, method="stcn", data="../shared/data")
     rows = []
     for method in dict.fromkeys((chosen.method, "stcn-small")):
-        exact = measure(build(method, None, "exact"), SIZE, 1, chosen.frames)
-        fast = measure(build(method, None, "fast"), SIZE, 1, chosen.frames)
+        exact = time_session(method_to_time(method, None, "exact"), SIZE, 1, chosen.frames)
+        fast = time_session(method_to_time(method, None, "fast"), SIZE, 1, chosen.frames)
         rows.append(
             {
                 "method": method,
-                "exact (s)": exact.seconds,
-                "fast (s)": fast.seconds,
-                "ratio": exact.seconds / fast.seconds,
+                "exact (s)": exact.per_frame,
+                "fast (s)": fast.per_frame,
+                "ratio": exact.per_frame / fast.per_frame,
             }
         )
     score, where = agreement("stcn-small", Path(chosen.data))

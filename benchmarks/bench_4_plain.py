@@ -8,13 +8,13 @@ import numpy as np
 
 from common import SIZE, options, report
 from plain import PlainSTCN
-from rotoscope.benchmarking import build, moving_frames, squares
+from rotoscope.experiments.speed import method_to_time, moving_frames, squares
 from rotoscope.methods.stcn import STCN
 
 
 def main() -> None:
     chosen = options(__doc__, frames=100, method="stcn", objects=1)
-    model = build(chosen.method, None, "exact")
+    model = method_to_time(chosen.method, None, "exact")
     assert isinstance(model, STCN)
     model.reconfigure(max_short_side=None, resizing="bicubic")
     images = moving_frames(chosen.frames, SIZE)

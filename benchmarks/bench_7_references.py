@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from common import SIZE, options, peak, report
-from rotoscope.benchmarking import build, moving_frames
+from rotoscope.experiments.speed import method_to_time, moving_frames
 from rotoscope.methods.base import Method
 from rotoscope.video import open_video
 
@@ -28,7 +28,7 @@ def seconds(model: Method, clip: np.ndarray[Any, Any], frames: int, **asked: Any
 
 def main() -> None:
     chosen = options(__doc__, frames=5, method="cosnet", weights="", sampling="uniform", precision="fast")
-    model = build(chosen.method, chosen.weights or None, chosen.precision)
+    model = method_to_time(chosen.method, chosen.weights or None, chosen.precision)
     clip = np.stack(moving_frames(2 * chosen.frames, SIZE))
     rows: list[dict[str, Any]] = []
     for references in (0, 1, 5):

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from common import SIZE, options, report
-from rotoscope.benchmarking import build, measure
+from rotoscope.experiments.speed import method_to_time, time_session
 
 
 def main() -> None:
@@ -19,12 +19,12 @@ def main() -> None:
         precision="fast",
     )
     names = chosen.methods.split(",")
-    models = {name: build(name, None, chosen.precision) for name in names}
+    models = {name: method_to_time(name, None, chosen.precision) for name in names}
     spent: dict[tuple[str, int], list[float]] = {}
     for _ in range(chosen.rounds):  # in turns: a machine that slows down slows all of them
         for count in range(1, chosen.objects + 1):
             for name, model in models.items():
-                spent.setdefault((name, count), []).append(measure(model, SIZE, count, chosen.frames).seconds)
+                spent.setdefault((name, count), []).append(time_session(model, SIZE, count, chosen.frames).per_frame)
     rows: list[dict[str, Any]] = []
     for count in range(1, chosen.objects + 1):
         row: dict[str, Any] = {"objects": count}

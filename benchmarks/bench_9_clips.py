@@ -6,14 +6,14 @@ from statistics import median
 from typing import Any
 
 from common import SIZE, options, report
-from rotoscope.benchmarking import build, measure
+from rotoscope.experiments.speed import method_to_time, time_session
 
 
 def main() -> None:
     chosen = options(
         __doc__, method="capsulevos-small", beside="stcn-small", overlaps="1,3,5", clips=4, rounds=3, precision="fast"
     )
-    model, other = (build(name, None, chosen.precision) for name in (chosen.method, chosen.beside))
+    model, other = (method_to_time(name, None, chosen.precision) for name in (chosen.method, chosen.beside))
     clip = model.config.clip
     overlaps = [int(text) for text in chosen.overlaps.split(",")]
     rows: list[dict[str, Any]] = []
@@ -24,10 +24,10 @@ def main() -> None:
             for overlap in overlaps:
                 # As many frames as a whole number of clips brings, after the first clip.
                 new = clip - overlap
-                speed = measure(model, SIZE, count, chosen.clips * new, warm=clip, overlap=overlap)
-                spent.setdefault(overlap, []).append(speed.seconds)
-                parts = {name: seconds * new for name, seconds in speed.parts.items()}
-            spent.setdefault("beside", []).append(measure(other, SIZE, count, chosen.clips * 5).seconds)
+                speed = time_session(model, SIZE, count, chosen.clips * new, warm=clip, overlap=overlap)
+                spent.setdefault(overlap, []).append(speed.per_frame)
+                parts = {name: seconds * new for name, seconds in speed.parts_per_frame.items()}
+            spent.setdefault("beside", []).append(time_session(other, SIZE, count, chosen.clips * 5).per_frame)
         first = overlaps[0]
         beside, ours = median(spent["beside"]), median(spent[first])
         row: dict[str, Any] = {"objects": count, f"clip of {clip} (s)": ours * (clip - first)}

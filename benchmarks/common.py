@@ -18,21 +18,32 @@ SIZE = (854, 480)
 
 
 def options(description: str | None, **defaults: Any) -> argparse.Namespace:
-    """Parse ``--threads``, ``--json`` and the options of one benchmark."""
+    """Parse ``--threads``, ``--json`` and the options of one benchmark.
+
+    A default of False makes a switch; a list, an option that may be given several times.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results"), help="folder for the JSON file")
     for name, value in defaults.items():
-        kind = type(value) if value is not None else int
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=value)
+        option = f"--{name.replace('_', '-')}"
+        if value is False:
+            parser.add_argument(option, action="store_true")
+        elif isinstance(value, list):
+            parser.add_argument(option, action="append", help=f"may be repeated; {' '.join(value)} if left out")
+        else:
+            parser.add_argument(option, type=type(value) if value is not None else int, default=value)
     chosen = parser.parse_args()
+    for name, value in defaults.items():
+        if isinstance(value, list) and getattr(chosen, name) is None:
+            setattr(chosen, name, value)
     if "torch" in sys.modules:  # benchmarks of measures do without
         sys.modules["torch"].set_num_threads(chosen.threads)
     return chosen
 
 
-def report(name: str, title: str, rows: list[dict[str, Any]], chosen: argparse.Namespace) -> None:
-    """Print the rows as a table and write them as JSON, with the machine they were measured on."""
+def report(name: str, title: str, rows: list[dict[str, Any]], chosen: argparse.Namespace, **details: Any) -> None:
+    """Print the rows as a table; write them as JSON, with details and the machine they were measured on."""
     table = Table(title=title, title_justify="left", box=None)
     for column in rows[0]:
         table.add_column(column, justify="right")
@@ -54,7 +65,9 @@ def report(name: str, title: str, rows: list[dict[str, Any]], chosen: argparse.N
     console.print(f"measured here: {machine}")
     chosen.json.mkdir(parents=True, exist_ok=True)
     path = chosen.json / f"{name}.json"
-    path.write_text(json.dumps({"title": title, "machine": machine, "rows": rows}, indent=1), encoding="utf-8")
+    path.write_text(
+        json.dumps({"title": title, "machine": machine, "rows": rows, **details}, indent=1), encoding="utf-8"
+    )
 
 
 def resident() -> float:

@@ -75,7 +75,8 @@ class PlainSTCN:
         values = []
         for number, mask in enumerate(masks):
             others = (masks.sum(dim=0) - masks[number])[None, None]
-            values.append(self.network.encode_value(image, f16, mask[None, None], others))
+            seen = torch.cat([image, mask[None, None], others], dim=1)
+            values.append(self.network.fuser(self.network.value_encoder(seen)[-1], f16))
         value = torch.cat(values).flatten(2)
         flat = key.flatten(2)
         self.keys = flat if self.keys is None else torch.cat([self.keys, flat], dim=2)

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from common import options, report
-from rotoscope.benchmarking import build
 from rotoscope.evaluation import contour_accuracy, region_similarity
+from rotoscope.experiments.speed import method_to_time
 from rotoscope.masks import overlay
 from rotoscope.masks.writing import save_png
 from rotoscope.methods.base import Method
@@ -43,7 +43,7 @@ def main() -> None:
     extra = dict(pair.split("=") for pair in chosen.session.split(",") if pair)
     known = {key: int(value) if value.isdecimal() else value == "True" if value in ("True", "False") else value
              for key, value in extra.items()}  # fmt: skip
-    model = build(chosen.method, None, "fast")
+    model = method_to_time(chosen.method, None, "fast")
     root = Path(chosen.data)
     clips = sorted(p for p in (root / "JPEGImages" / "480p").iterdir() if p.is_dir())
     pictures = Path(chosen.pictures) if chosen.pictures else None

@@ -6,15 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from rotoscope.methods import METHODS, method_class
 from rotoscope.methods.base import Method
 from rotoscope.weights import save_method
 
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # how long an example takes says how busy the machine is, and nothing about it
+
 TINY = {
     "stcn": {
-        "key_depth": 18,
+        "trunk": "resnet18",
         "value_width": 8,
         "key_dim": 16,
         "value_dim": 16,
@@ -22,8 +26,22 @@ TINY = {
         "decoder_dims": (16, 16, 8),
         "mem_every": 2,
     },
-    "rvos": {"depth": 18, "hidden": 16, "size": (32, 48)},
-    "agame": {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
+    "stcn:light": {
+        "trunk": "efficientnet-lite0",
+        "value_encoder": "light",
+        "value_width": 4,
+        "key_dim": 16,
+        "value_dim": 16,
+        "thin_dim": 16,
+        "decoder": "light",
+        "decoder_dims": (16, 16, 8),
+        "subpixel": 2,
+        "previous": "matched",
+        "scores": True,
+        "mem_every": 2,
+    },
+    "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},
+    "agame": {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
     "capsulevos": {
         "width": 2,
         "video_types": 3,
@@ -32,9 +50,9 @@ TINY = {
         "size": (64, 96),
         "crop": (32, 32),
     },
-    "cosnet": {"depth": 18, "stages": 3, "aspp_dim": 8, "dim": 16, "dilations": (1, 2), "size": (48, 64)},
+    "cosnet": {"trunk": "resnet18", "stages": 3, "aspp_dim": 8, "dim": 16, "dilations": (1, 2), "size": (48, 64)},
     "giel": {
-        "depth": 18,
+        "trunk": "resnet18",
         "support_width": 8,
         "shared": False,
         "key_dim": 16,
@@ -50,7 +68,7 @@ TINY = {
 def tiny(name: str) -> Method:
     """A small network with fixed random weights: for what does not depend on what was learnt."""
     torch.manual_seed(7)
-    cls = method_class(name)
+    cls = method_class(name.partition(":")[0])
     model = cls(cls.config_class(**TINY[name])).eval()
     model.requires_grad_(False)
     for parameter in list(model.parameters())[-2:-1]:
@@ -62,7 +80,7 @@ SEMI = sorted(name for name in METHODS if method_class(name).task == "semi")
 """Methods that are given masks; those that find objects by themselves have contract tests of their own."""
 
 
-@pytest.fixture(params=SEMI)
+@pytest.fixture(params=[*SEMI, "stcn:light"])
 def any_method(request: pytest.FixtureRequest) -> Method:
     return tiny(request.param)
 

@@ -1,10 +1,13 @@
-"""Clips and masks drawn for tests, and a run over them."""
+"""Clips and masks drawn for tests, a run over them, and what a folder holds."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 
 
 def clip_of(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -28,3 +31,8 @@ def run(model: Method, frames: np.ndarray, masks: dict[int, np.ndarray], **optio
     session = model.session(**options)
     session.add(masks)
     return [prediction for frame in frames for prediction in session.push(frame)] + session.finish()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, by its path in it, and what is in it."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}

@@ -9,8 +9,9 @@ from rotoscope.errors import CheckpointError, InputError, RotoscopeError, Sessio
 if TYPE_CHECKING:
     from rotoscope.evaluation import Evaluation, evaluate
     from rotoscope.masks import read_masks
-    from rotoscope.methods.base import Method, Prediction, Session
-    from rotoscope.segmenting import segment
+    from rotoscope.methods.base import Method, Session
+    from rotoscope.methods.prediction import Prediction
+    from rotoscope.runs.segment import segment
     from rotoscope.video import Frame, open_video
     from rotoscope.weights import load
 
@@ -43,7 +44,7 @@ _HOMES = {
     "load": "rotoscope.weights",
     "open_video": "rotoscope.video",
     "read_masks": "rotoscope.masks",
-    "segment": "rotoscope.segmenting",
+    "segment": "rotoscope.runs.segment",
 }
 
 
@@ -54,3 +55,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'rotoscope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Public names, imported or not yet."""
+    return sorted({*globals(), *__all__})

@@ -11,15 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import rotoscope
-
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "pillow", "scipy")
 
 
 def provenance() -> dict[str, Any]:
     """What a result file records of the program and the machine that made it."""
     return {
-        "rotoscope": rotoscope.__version__,
+        "rotoscope": _version("rotoscope"),
         "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from conftest import tiny
-from rotoscope.ablating import ablations, find_recipe_of, scaled
 from rotoscope.cli import main
 from rotoscope.datasets.long_clips import long_clip, wandering
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.errors import InputError
+from rotoscope.experiments.ablate import ablations, find_recipe_of, scaled
+from rotoscope.runs.options import check_options
 from rotoscope.weights import find, save_method
 
 
@@ -33,12 +34,12 @@ def test_a_table_of_inference_rows(
 
 
 def test_a_table_of_trained_rows(tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import rotoscope.ablating
+    import rotoscope.experiments.ablate
 
     small = scaled(find_recipe_of(ablations()["regularisers"]), 0.001).changed(
         ["stages=1x48x3x1,1x48x3x1,1x48x3x1", "validation_clips=2"]
     )
-    monkeypatch.setattr(rotoscope.ablating, "find_recipe_of", lambda table: small)
+    monkeypatch.setattr(rotoscope.experiments.ablate, "find_recipe_of", lambda table: small)
     arguments = ["ablate", "regularisers", "--long", "1", "--long-frames", "8", "--long-size", "64", "--scale", "1"]
     data = ["--data", str(photographs_folder), "--device", "cpu", "--jobs", "1"]
     assert main([*arguments, *data, "-o", str(tmp_path / "run")]) == 0
@@ -49,11 +50,11 @@ def test_a_table_of_trained_rows(tmp_path: Path, photographs_folder: Path, monke
 def test_the_table_of_agame_trains_its_rows_without_weights_of_the_method(
     tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import rotoscope.ablating
+    import rotoscope.experiments.ablate
 
     changes = ["stages=1x64x3x1", "validation_clips=2", "config.propagation_dim=16", "config.appearance_dim=16"]
     small = find_recipe_of(ablations()["agame"]).changed(changes)
-    monkeypatch.setattr(rotoscope.ablating, "find_recipe_of", lambda table: small)
+    monkeypatch.setattr(rotoscope.experiments.ablate, "find_recipe_of", lambda table: small)
     arguments = ["ablate", "agame", "--long", "1", "--long-frames", "4", "--long-size", "64", "--scale", "1"]
     data = ["--data", str(photographs_folder), "--device", "cpu", "--jobs", "1"]
     assert main([*arguments, *data, "-o", str(tmp_path / "run")]) == 0
@@ -90,9 +91,11 @@ def test_every_row_is_a_config_that_exists() -> None:
     for table in ablations().values():
         model = tiny(find(table.weights).method)
         for row in table.rows:
-            model.configured(row.options)
-            if table.recipe:
-                find_recipe_of(table).changed(row.settings)
+            check_options(model, row.options)
+            config = model.configured(row.options)
+            assert {name: getattr(config, name) for name in row.options} == dict(row.options)
+            if table.recipe and row.settings:
+                assert find_recipe_of(table).changed(row.settings) != find_recipe_of(table), (table.name, row.name)
 
 
 @pytest.mark.parametrize(

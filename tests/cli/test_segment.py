@@ -263,7 +263,7 @@ def test_a_fault_of_ours_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("rotoscope.running.segment_to_folder", broken)
+    monkeypatch.setattr("rotoscope.runs.segment.segment_to_folder", broken)
     arguments = ["segment", folder, "--mask", mask_file, "-o", tmp_path / "out", "--weights", tiny_weights]
     assert run(*arguments) == 1
     assert "run again with --debug" in capsys.readouterr().err

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,11 +18,12 @@ from PIL import Image
 
 from rotoscope.cli import main
 from rotoscope.errors import InputError
+from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
-from rotoscope.masks.atomic import atomic_write
-from rotoscope.masks.writing import PaletteWriter, is_whole
-from rotoscope.methods.base import Prediction
-from rotoscope.running import Report, segment_to_folder
+from rotoscope.masks.writing import PaletteWriter
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.report import Report
+from rotoscope.runs.segment import segment_to_folder
 from rotoscope.video import open_video
 from rotoscope.weights import load
 
@@ -34,54 +35,109 @@ def command(movie: Path, mask_file: Path, weights: Path, out: Path, *more: str) 
     ]  # fmt: skip
 
 
+def is_whole(path: Path) -> bool:
+    """Whether an image can be read to its end."""
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
 def masks(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("[!.]*.png"))}
 
 
-SLOW = """
+STOPS = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background are started with it ignored
 from rotoscope.methods.stcn.session import STCNSession
-advance = STCNSession.advance
-def slow(self, frame, given):
-    time.sleep(0.03)
+advance, left = STCNSession.advance, int(sys.argv[1])
+def stops(self, frame, given):
+    global left
+    while left == 0:
+        time.sleep(0.01)
+    left -= 1
     return advance(self, frame, given)
-STCNSession.advance = slow
+STCNSession.advance = stops
 from rotoscope.cli import main
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(sys.argv[2:]))
 """
+"""The command line, in which the session stands still for good after so many frames."""
 
 
-def interrupted(arguments: list[str], out: Path, after: int, sign: signal.Signals) -> subprocess.Popen[str]:
-    """Start a run in a process of its own, and cut it off once so many masks are there."""
-    process = subprocess.Popen([sys.executable, "-c", SLOW, *arguments], stderr=subprocess.PIPE, text=True)
-    limit = time.monotonic() + 90
-    while len(list(out.glob("[!.]*.png"))) < after:  # files half written begin with a dot
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < limit
+def interrupted(arguments: list[str], out: Path, after: int, masks_by_then: int, sign: signal.Signals) -> str:
+    """Start a run in a process of its own, cut it off after so many frames, all of whose masks are there.
+
+    Nothing here depends on how fast the machine is: the process waits to be cut off.
+
+    Returns: what it said on standard error.
+    """
+    process = subprocess.Popen([sys.executable, "-c", STOPS, str(after), *arguments], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while len(list(out.glob("[!.]*.png"))) < masks_by_then:  # files half written begin with a dot
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
     process.send_signal(sign)
-    process.wait(60)
-    return process
+    said = process.stderr.read()
+    assert process.wait() == (130 if sign == signal.SIGINT else -sign)
+    return said
 
 
-@pytest.mark.parametrize("direction", ["forward", "both"])
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The report that ``--json`` printed."""
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("direction", "frame", "steps", "there", "position"),
+    [("forward", 0, 40, 40, 35), ("both", 20, 21 + 15, 20 + 15, 34)],
+)
 def test_killed_and_resumed_equals_unbroken(
-    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, direction: str
-) -> None:
-    given = f"{mask_file}@20" if direction == "both" else str(mask_file)
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    direction: str, frame: int, steps: int, there: int, position: int,
+) -> None:  # fmt: skip
+    """Killed in the forward pass, well behind the last saved state (one every seven frames)."""
+    given = Path(f"{mask_file}@{frame}")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    arguments = command(movie, Path(given), tiny_weights, cut, "--direction", direction)
-    assert main(command(movie, Path(given), tiny_weights, whole, "--direction", direction)) == 0
-    process = interrupted(arguments, cut, 30, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+    assert main(command(movie, given, tiny_weights, whole, "--direction", direction)) == 0
+    arguments = command(movie, given, tiny_weights, cut, "--direction", direction)
+    interrupted(arguments, cut, steps, there, signal.SIGKILL)
     finished = masks(cut)
-    assert 30 <= len(finished) < 60
+    assert len(finished) == there
     assert all(is_whole(cut / name) for name in finished)
-    assert main([*arguments, "--resume"]) == 0
+    assert (cut / ".rotoscope" / "state.safetensors").exists()
+    capsys.readouterr()
+    assert main([*arguments, "--resume", "--json"]) == 0
+    report = told(capsys)
+    assert (report["resumed_at"], report["frames"]) == (position, 60 - position)
     assert masks(cut) == masks(whole)
     assert len(masks(cut)) == 60
     assert not list(cut.glob(".*"))
+
+
+def test_killed_in_the_backward_pass(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No mask is written by then; the pass goes on from its state, and not from its start."""
+    given, whole, cut = Path(f"{mask_file}@20"), tmp_path / "whole", tmp_path / "cut"
+    assert main(command(movie, given, tiny_weights, whole, "--direction", "both")) == 0
+    arguments = command(movie, given, tiny_weights, cut, "--direction", "both")
+    process = subprocess.Popen([sys.executable, "-c", STOPS, "16", *arguments])
+    state = cut / ".rotoscope" / "state.safetensors"
+    while not (cut / ".rotoscope" / "backward" / "00000005.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert state.exists()
+    assert not masks(cut)
+    capsys.readouterr()
+    assert main([*arguments, "--resume", "--json"]) == 0
+    assert told(capsys)["resumed_at"] == 6
+    assert masks(cut) == masks(whole)
 
 
 @pytest.fixture
@@ -89,25 +145,22 @@ def killed(movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> 
     """A folder that a killed run left, and the command line that began it."""
     out = tmp_path / "out"
     arguments = command(movie, mask_file, tiny_weights, out)
-    interrupted(arguments, out, 15, signal.SIGKILL)
+    interrupted(arguments, out, 15, 15, signal.SIGKILL)
     return out, arguments
 
 
 def test_interrupted_by_hand_says_how_to_go_on(
-    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    process = interrupted(command(movie, mask_file, tiny_weights, out), out, 10, signal.SIGINT)
-    assert process.returncode == 130
-    assert process.stderr is not None
-    told = process.stderr.read()
-    assert "--resume goes on from there" in told
-    assert f"The masks finished are in {out}" in told
-    counted = re.search(r"interrupted after (\d+) frame", told)
-    assert counted is not None
-    assert 0 <= len(masks(out)) - int(counted[1]) <= 1  # one may be written whose count was cut off
+    said = interrupted(command(movie, mask_file, tiny_weights, out), out, 10, 10, signal.SIGINT)
+    assert "interrupted after 10 frame(s)" in said
+    assert "--resume goes on from there" in said
+    assert f"The masks finished are in {out}" in said
+    assert len(masks(out)) == 10
     assert all(is_whole(out / name) for name in masks(out))
-    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume", "--json"]) == 0
+    assert told(capsys)["resumed_at"] == 7
     assert len(masks(out)) == 60
 
 
@@ -143,7 +196,8 @@ def test_a_full_disk(
     assert all(is_whole(out / name) for name in masks(out))
     monkeypatch.setattr(PaletteWriter, "write", write)
     whole = tmp_path / "whole"
-    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume", "--json"]) == 0
+    assert told(capsys)["resumed_at"] == 14  # the last state before the mask that did not fit
     assert main(command(movie, mask_file, tiny_weights, whole)) == 0
     assert masks(out) == masks(whole)
 
@@ -229,3 +283,41 @@ def test_a_broken_state_file_says_so(killed: tuple[Path, list[str]], capsys: pyt
     assert main([*arguments, "--resume"]) == 2
     assert "--overwrite to start again" in capsys.readouterr().err
     assert np.array(Image.open(out / "00000.png")).shape == (48, 64)
+
+
+def test_a_state_of_another_version_is_refused_in_a_line(
+    killed: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, arguments = killed
+    identity = out / ".rotoscope" / "identity.json"
+    facts = json.loads(identity.read_text())
+    del facts["version"]  # as the first version wrote it
+    identity.write_text(json.dumps(facts))
+    before = masks(out)
+    assert main([*arguments, "--resume"]) == 2
+    error = capsys.readouterr().err
+    assert "was saved by another version of Rotoscope" in error
+    assert error.count("\n") == 1
+    assert masks(out) == before
+    assert main([*arguments, "--overwrite"]) == 0
+
+
+def test_two_runs_do_not_write_to_one_folder(
+    movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second run is refused while the first lives, whatever it asks for, and not any more when that is killed."""
+    out = tmp_path / "out"
+    arguments = command(movie, mask_file, tiny_weights, out)
+    process = subprocess.Popen([sys.executable, "-c", STOPS, "8", *arguments])
+    while len(masks(out) if out.exists() else ()) < 8:
+        assert process.poll() is None
+        time.sleep(0.01)
+    before = masks(out)
+    for way in ("--resume", "--overwrite"):
+        assert main([*arguments, way]) == 2
+        assert f"process {process.pid} on" in capsys.readouterr().err
+    assert masks(out) == before
+    process.kill()
+    process.wait()
+    assert main([*arguments, "--resume"]) == 0
+    assert len(masks(out)) == 60

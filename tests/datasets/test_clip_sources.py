@@ -98,7 +98,7 @@ def test_videos_keep_gaps_within_the_curriculum(videos: Path) -> None:
     source = VideoClips(open_dataset(f"pairs:{videos}"), between=True)
     gaps = set()
     for seed in range(60):
-        names = source._choose(np.random.default_rng(seed), source.sequences[0], SHAPE)
+        names = source.choose(np.random.default_rng(seed), source.sequences[0], SHAPE)
         places = [int(name) for name in names]
         assert places in (sorted(places), sorted(places, reverse=True))
         gaps |= {abs(b - a) for a, b in itertools.pairwise(places)}

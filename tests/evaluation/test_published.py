@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from rotoscope.cli.tables import comparison_table
 from rotoscope.evaluation.evaluate import Evaluation
 from rotoscope.evaluation.protocol import protocol
 from rotoscope.evaluation.published import COLUMNS, PUBLISHED, comparison, figures
@@ -41,7 +42,7 @@ def test_comparison_sets_ours_beside_theirs() -> None:
     scored = ObjectScores("a", 1, None, None, 1, None, ("0", "1"), (0.5, 0.7), (0.4, 0.6))
     evaluation = Evaluation("davis17:somewhere", "val", protocol("davis17"), "out", (scored,), (), ())
     console = Console(width=300, record=True, file=io.StringIO())
-    console.print(comparison(evaluation, "mine", {"fps": 3.0}))
+    console.print(comparison_table(comparison(evaluation, "mine", {"fps": 3.0})))
     text = console.export_text()
     assert "mine" in text
     assert "55.0" in text

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from rotoscope.ablating import find_ablation, find_recipe_of
 from rotoscope.errors import InputError
+from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.layers.precision import prepare
 from rotoscope.methods.agame import AGAME, AGAMEConfig, session
 from rotoscope.methods.agame.ablations import ABLATIONS
@@ -19,13 +19,12 @@ from rotoscope.methods.agame.appearance import Appearance, moments, residuals
 from rotoscope.methods.agame.network import Memory, aggregate_pairs
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, SMALL, clip_loss
-from rotoscope.methods.base import Prediction
-from rotoscope.running import segment_to_folder
-from rotoscope.segmenting import segment
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.training.run import new_method
 from rotoscope.video import open_video
 
-TINY = {"depth": 18, "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True}
+TINY = {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True}
 ROWS = [pytest.param(row, id=row.name) for row in ABLATIONS["agame"].rows]
 
 

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from rotoscope.ablating import find_ablation, find_recipe_of
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.experiments.ablate import find_ablation, find_recipe_of
+from rotoscope.methods.base import Session
 from rotoscope.methods.capsulevos import CapsuleVOS, CapsuleVOSConfig
 from rotoscope.methods.capsulevos.network import run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste, resize
 from rotoscope.methods.capsulevos.tracks import shrunk, winners
 from rotoscope.methods.capsulevos.training import clip_loss, true_region
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of
-from rotoscope.segmenting import segment
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.segment import segment
 
 TINY = {"width": 2, "video_types": 3, "frame_types": 2, "types": 4, "size": (64, 96), "crop": (32, 64)}
 ROWS = find_ablation("capsulevos").rows
@@ -342,7 +343,7 @@ def test_frames_are_held_at_the_working_size(masks: dict[int, np.ndarray]) -> No
 
 def test_a_trunk_sees_frames_one_by_one(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     """What it makes of a frame does not depend on the frames about it; the network behind it does."""
-    model = make(trunk=18)
+    model = make(trunk="resnet18")
     frames = torch.from_numpy(clip[:8]).permute(0, 3, 1, 2)[None, :, :, :32, :64].float() / 255
     seen, first = model.network.see(frames), model.network.see(frames[:, :1].expand(-1, 8, -1, -1, -1))
     assert seen.features is not None
@@ -355,7 +356,7 @@ def test_a_trunk_sees_frames_one_by_one(clip: np.ndarray, masks: dict[int, np.nd
 
 def test_fine_skips_see_each_frame_beside_the_first(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     """Computed in parts they equal a convolution of everything side by side."""
-    model = make(trunk=18, skips="fine")
+    model = make(trunk="resnet18", skips="fine")
     skip = model.network.skip
     assert skip is not None
     features, given = torch.randn(1, 8, 16, 8, 16), torch.randn(2, 24, 8, 16)
@@ -368,13 +369,13 @@ def test_fine_skips_see_each_frame_beside_the_first(clip: np.ndarray, masks: dic
     expected = torch.relu(skip.merge(torch.relu(whole)))
     torch.testing.assert_close(skip(features, given)[:, 5], expected, atol=1e-5, rtol=1e-4)
     assert len(list(segment(clip[:10], masks, model))) == 10
-    with pytest.raises(InputError, match="give trunk=18 as well"):
+    with pytest.raises(InputError, match="give trunk=resnet18 as well"):
         make(skips="fine")
 
 
 def test_an_unknown_trunk() -> None:
-    with pytest.raises(InputError, match="trunk 34 is not known; use 18, 50, 101 or none"):
-        make(trunk=34)
+    with pytest.raises(InputError, match="trunk 'resnet34' is not known"):
+        make(trunk="resnet34")
 
 
 def test_the_network_learns_a_clip_by_heart() -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from rotoscope.errors import InputError, SessionError
-from rotoscope.methods.base import Method, Prediction, Session
-from rotoscope.segmenting import segment
+from rotoscope.methods.base import Method, Session
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.segment import segment
 
 
 def answers(session: Session, frames: np.ndarray, masks: dict[int, np.ndarray]) -> list[Prediction]:

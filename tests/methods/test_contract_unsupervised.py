@@ -14,8 +14,9 @@ from conftest import TINY, tiny
 from drawn import clip_of
 from rotoscope.errors import InputError, SessionError
 from rotoscope.methods import METHODS, method_class
-from rotoscope.methods.base import Method, Prediction
-from rotoscope.segmenting import segment
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.segment import segment
 from rotoscope.video import open_video
 
 FINDERS = [name for name in METHODS if method_class(name).task == "unsupervised"]

@@ -235,4 +235,4 @@ def test_a_narrower_network_of_the_released_layout_is_read_off_its_shapes() -> N
     shapes |= {
         f"encoder.layer{s}.{i}.conv1.weight": torch.zeros(1) for s, n in enumerate((3, 4, 6, 3), 1) for i in range(n)
     }
-    assert config_of(shapes) == COSNetConfig(depth=50, aspp_dim=20, dim=12)
+    assert config_of(shapes) == COSNetConfig(trunk="resnet50", aspp_dim=20, dim=12)

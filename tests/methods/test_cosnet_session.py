@@ -20,8 +20,7 @@ from rotoscope.methods.cosnet import COSNet, COSNetConfig, crf
 from rotoscope.methods.cosnet.attention import CoAttention
 from rotoscope.methods.cosnet.references import PastFrames, WholeVideo, draw
 from rotoscope.methods.cosnet.session import COSNetSession
-from rotoscope.running import segment_to_folder
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import Frame, Video, open_video
 
 

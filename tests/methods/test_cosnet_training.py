@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from conftest import TINY
-from rotoscope.ablating import find_ablation, find_recipe_of
+from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, COSNetNetwork
 from rotoscope.methods.cosnet.ablations import ABLATIONS
 from rotoscope.methods.cosnet.network import as_input
 from rotoscope.methods.cosnet.training import RECIPES, SMALL, clip_loss
 from rotoscope.methods.lesson import ClipLoss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.training.loop import freeze, hold_norms
 from rotoscope.training.run import new_method
 

@@ -21,7 +21,7 @@ from rotoscope.methods.giel.parts import LabelEncoder, TemporalAttention
 
 CK, CV, H, W = 6, 5, 3, 4
 SIZES = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 8,
     "shared": False,
     "key_dim": CK,

@@ -11,15 +11,14 @@ import torch
 from drawn import clip_of, run, stripes
 from rotoscope.errors import InputError
 from rotoscope.layers.precision import prepare
-from rotoscope.methods.base import Prediction
 from rotoscope.methods.giel import GIEL, GIELConfig, GIELSession
 from rotoscope.methods.giel.training import SMALL
-from rotoscope.running import segment_to_folder
-from rotoscope.segmenting import segment
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
 TINY = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 8,
     "shared": False,
     "key_dim": 16,

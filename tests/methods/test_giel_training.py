@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from conftest import tiny
-from rotoscope.ablating import find_ablation, find_recipe_of
+from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.ablation import Row
 from rotoscope.methods.giel import GIEL, GIELConfig
 from rotoscope.methods.giel.ablations import ABLATIONS
 from rotoscope.methods.giel.training import RECIPES, borrowed, clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.training.run import new_method
 from rotoscope.training.trunk import begin_trunk
 
 TINY = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 8,
     "shared": False,
     "key_dim": 16,
@@ -203,13 +203,13 @@ def test_losses_under_bfloat16_autocast() -> None:
     assert torch.isfinite(lesson.loss)
 
 
-def test_the_small_network_begins_as_stcn_small_where_they_are_alike() -> None:
+def test_the_small_network_begins_as_the_first_stcn_small_where_they_are_alike() -> None:
     """With its keys and, moved from before the batch norms into them, its value encoder's biases."""
     import rotoscope
 
-    stcn = rotoscope.load("stcn-small", device="cpu", precision="exact")
+    stcn = rotoscope.load("stcn-small-resnet18", device="cpu", precision="exact")
     model = new_method(RECIPES["giel-small"]).eval()
-    begin_trunk(model, "giel", "stcn-small")
+    begin_trunk(model, "giel", "stcn-small-resnet18")
     theirs, ours = stcn.network, model.network
     image, mask = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
     with torch.inference_mode():

@@ -12,7 +12,7 @@ from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.methods.rvos import RVOS, RVOSConfig, RVOSNetwork
 from rotoscope.methods.rvos.training import clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.weights import load
 
 
@@ -66,7 +66,7 @@ def test_the_published_size_trains(one_shot: bool) -> None:
 def test_a_small_network_learns_a_clip_by_heart(one_shot: bool) -> None:
     """J above 0.9 on the clip it was shown, within a minute."""
     images, labels = moving_square(4, (64, 64))
-    network = RVOSNetwork(RVOSConfig(depth=18, hidden=32, one_shot=one_shot))
+    network = RVOSNetwork(RVOSConfig(trunk="resnet18", hidden=32, one_shot=one_shot))
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
     best = 0.0
     for _ in range(150):

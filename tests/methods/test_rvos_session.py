@@ -14,10 +14,10 @@ from rotoscope.layers.normalise import normalise
 from rotoscope.methods.rvos import RVOS, RVOSConfig
 from rotoscope.methods.rvos.network import resize, run_frame
 from rotoscope.methods.rvos.training import clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.weights import save_method
 
-TINY = {"depth": 18, "hidden": 16, "size": (32, 48)}
+TINY = {"trunk": "resnet18", "hidden": 16, "size": (32, 48)}
 
 
 def make(**config: object) -> RVOS:

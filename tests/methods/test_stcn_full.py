@@ -9,7 +9,7 @@ from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.methods.stcn import STCN, STCNConfig, STCNNetwork
 from rotoscope.methods.stcn.training import clip_loss
-from rotoscope.segmenting import segment
+from rotoscope.runs.segment import segment
 from rotoscope.weights import load
 
 

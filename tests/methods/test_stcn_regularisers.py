@@ -10,7 +10,7 @@ from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, r
 from rotoscope.methods.stcn.training import RECIPES, clip_loss
 
 SMALL = {
-    "key_depth": 18, "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
+    "trunk": "resnet18", "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
 }  # fmt: skip
 
 

@@ -1,7 +1,11 @@
-"""A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``."""
+"""A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``.
+
+With ``STEP_BY_STEP`` in the environment it waits for a line on standard input after every step.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,7 +16,7 @@ RECIPE = Recipe(
     name="tiny",
     method="stcn",
     config={
-        "key_depth": 18,
+        "trunk": "resnet18",
         "value_width": 8,
         "key_dim": 16,
         "value_dim": 16,
@@ -36,6 +40,8 @@ def main(data: str, folder: str, *changes: str) -> None:
     for line in trainer.run(save_every=1, log_every=1):
         if trainer.first:
             print(line.step, flush=True)
+        if "STEP_BY_STEP" in os.environ:
+            sys.stdin.readline()
     save_weights(trainer)
 
 

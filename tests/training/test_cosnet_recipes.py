@@ -100,7 +100,7 @@ def test_the_published_schedule() -> None:
 
 def test_the_published_recipe_trains_by_kind(tmp_path: Path, photographs_folder: Path) -> None:
     """On drawn clips: a step of photographs leaves the heads alone, a step of pairs hardly moves the encoder."""
-    recipe = find_recipe("cosnet").changed(["config.depth=50", *NARROW])
+    recipe = find_recipe("cosnet").changed(["config.trunk=resnet50", *NARROW])
     stages = tuple(
         dataclasses.replace(
             stage,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from rotoscope.cli import main
 from rotoscope.datasets.clip_sources import ClipShape
@@ -96,6 +97,25 @@ def test_salient_clips_leave_nothing_unlabelled(photographs_folder: Path, tmp_pa
         counts.add(int(clip.labels[0].max()))
         assert 1 <= clip.labels[0].max() <= 6
     assert len(counts) > 2  # as many as there are, not as many as could be
+
+
+def test_composed_clips_need_videos_and_take_photographs_if_there_are_any(
+    photographs_folder: Path, tmp_path: Path
+) -> None:
+    for folder, value in (("JPEGImages", 90), ("Annotations", 1)):
+        for t in range(4):
+            path = tmp_path / "videos" / folder / "a" / f"{t:05d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.pad(np.full((20, 30), value, np.uint8), 20)).save(path)
+    spec = f"pairs:{tmp_path / 'videos'}"
+    with pytest.raises(InputError, match="trains on videos"):
+        TrainingData.open([photographs_folder]).source("composed")
+    recipe = Recipe("own", "stcn", {}, ()).changed(["stages=2x64x3x2:composed"])
+    assert needed(recipe) == ["composed"]
+    for given in ([spec], [spec, photographs_folder]):
+        batch = StepBatches(recipe, TrainingData.open(given))[0]
+        assert batch.frames.shape == (2, 3, 3, 64, 64)
+        assert batch.labels.max() >= 1
 
 
 def test_hiding_clips_cover_what_is_pasted_and_show_it_again(photographs_folder: Path) -> None:

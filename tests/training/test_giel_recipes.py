@@ -56,7 +56,7 @@ def test_the_published_recipe_falls_to_nothing(tmp_path: Path, photographs_folde
     assert {recipe.hardest(step) for step in range(0, steps, steps // 7)} == {1.0}
     stage = recipe.stages[0]
     assert (stage.frames, stage.batch, stage.source) == (4, 16, "videos")
-    config = {"depth": 18, "support_width": 8, "shared": False, "key_dim": 16, "value_dim": 16, "label_dim": 8}
+    config = {"trunk": "resnet18", "support_width": 8, "shared": False, "key_dim": 16, "value_dim": 16, "label_dim": 8}
     config |= {"decoder_dims": (16, 16, 8)}
     small = dataclasses.replace(stage, steps=2, size=48, frames=3, batch=1, source="synthetic")
     recipe = dataclasses.replace(recipe, config=config, stages=(small,), validation_clips=2)
@@ -67,7 +67,7 @@ def test_the_published_recipe_falls_to_nothing(tmp_path: Path, photographs_folde
 @pytest.mark.parametrize("name", ["giel-small", "giel"])
 def test_the_plan_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """``--plan`` runs each stage's clips, which shows that they go through; here small ones."""
-    small = ["--set", "config.depth=18", "--set", "config.value_dim=64", "--set", "config.key_dim=16"]
+    small = ["--set", "config.trunk=resnet18", "--set", "config.value_dim=64", "--set", "config.key_dim=16"]
     stages = "stages=4x32x3x1" if name == "giel" else "stages=4x32x3x1,4x32x3x1"
     assert main(["train", name, "--plan", "--device", "cpu", "--set", stages, *(small if name == "giel" else [])]) == 0
     shown = capsys.readouterr().out

@@ -24,7 +24,7 @@ from rotoscope.training.run import find_recipe, prepare, save_weights
 from rotoscope.weights import load
 
 SMALL = {
-    "key_depth": 18, "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
+    "trunk": "resnet18", "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
 }  # fmt: skip
 RECIPE = Recipe(
     name="tiny",
@@ -243,6 +243,8 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path, photographs
         facts = json.loads(file.metadata()["facts"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     del facts["recipe"]["frozen"]
+    assert facts["recipe"]["config"].pop("trunk") == "resnet18"
+    facts["recipe"]["config"]["key_depth"] = 18
     for stage in facts["recipe"]["stages"]:
         del stage["fall"], stage["weight_decay"]
     save_file(tensors, trainer.checkpoint, {"facts": json.dumps(facts)})

@@ -19,7 +19,7 @@ from rotoscope.weights.files import save_method
 RECIPE = Recipe(
     name="tiny",
     method="rvos",
-    config={"depth": 18, "hidden": 16, "size": (32, 48)},
+    config={"trunk": "resnet18", "hidden": 16, "size": (32, 48)},
     stages=(Stage(2, 48, 2, 1, loss={"inferred": 0.0}), Stage(1, 48, 2, 1)),
     loss={"inferred": 1.0},
     warm_up=1,
@@ -101,5 +101,5 @@ def test_options_of_a_stage_and_of_the_command() -> None:
     assert [changed.loss_options(step) for step in (0, 2)] == [{"inferred": 0.5}] * 2
     assert changed.config["recurrence"] == "spatial"
     assert (changed.trunk, changed.trunk_rate) == ("stcn-small", 0.5)
-    with pytest.raises(InputError, match=r"config\.depht: rvos has depth"):
-        new_method(RECIPE.changed(["config.depht=50"]))
+    with pytest.raises(InputError, match=r"config\.trunck: rvos has trunk"):
+        new_method(RECIPE.changed(["config.trunck=50"]))

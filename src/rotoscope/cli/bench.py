@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from rotoscope.cli.options import Threads, use_threads
 from rotoscope.cli.output import out
+from rotoscope.cli.tables import speed_table
+from rotoscope.errors import InputError
 
 
 def command(
@@ -14,13 +17,17 @@ def command(
     method: Annotated[str, typer.Argument(help="Name from 'rotoscope methods'.")] = "stcn-small",
     weights: Annotated[str | None, typer.Option(help="Weights file; without one, random weights are timed.")] = None,
     frames: Annotated[int, typer.Option(help="Frames that are timed.")] = 20,
-    threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
+    threads: Threads = None,
 ) -> int:
     """Measure seconds per frame by part, on this machine."""
-    from rotoscope.benchmarking import speed_table
-    from rotoscope.errors import InputError
+    import torch
+
+    from rotoscope.experiments.speed import time_method
 
     if what != "speed":
         raise InputError(f"bench {what!r} is not known; use speed (the other benchmarks are scripts in benchmarks/).")
-    out.print(speed_table(method, weights, frames, threads), soft_wrap=False)
+    if frames < 1:
+        raise InputError(f"{frames} frames cannot be timed; give at least 1.")
+    use_threads(threads)
+    out.print(speed_table(time_method(method, weights, frames), torch.get_num_threads()), soft_wrap=False)
     return 0

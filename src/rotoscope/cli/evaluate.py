@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress
 
+from rotoscope.cli.options import Compare, Jobs, Stability
 from rotoscope.cli.output import err, error_line, out, warning_line
+from rotoscope.cli.tables import comparison_table, evaluation_tables
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,11 +28,11 @@ def command(
     frames: Annotated[
         str | None, typer.Option(help="Count other frames than the protocol: inner, all or after-first.")
     ] = None,
-    stability: Annotated[bool, typer.Option(help="Measure T where the protocol has it.")] = True,
-    jobs: Annotated[int | None, typer.Option(help="Processes; as many as processors unless given.")] = None,
+    stability: Stability = True,
+    jobs: Jobs = None,
     partial: Annotated[bool, typer.Option("--partial", help="Score the sequences that are there.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if a mask is damaged, missing or odd.")] = False,
-    compare: Annotated[bool, typer.Option("--compare", help="Set published figures beside.")] = False,
+    compare: Compare = False,
     csv: Annotated[Path | None, typer.Option(help="Write a line per object.")] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything, per frame; - prints it.")] = None,
 ) -> int:
@@ -73,15 +75,13 @@ def command(
 
 def show(evaluation: Evaluation, compare: bool = False) -> None:
     """Print the protocol and an evaluation's tables."""
-    from rotoscope.evaluation.report import tables
-
     out.print(evaluation.protocol.describe())
-    for made in tables(evaluation):
+    for made in evaluation_tables(evaluation):
         out.print(made, soft_wrap=False)
     if compare:
         from rotoscope.evaluation.published import comparison
 
-        out.print(comparison(evaluation), soft_wrap=False)
+        out.print(comparison_table(comparison(evaluation)), soft_wrap=False)
 
 
 def tell(evaluation: Evaluation, strict: bool) -> int:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from rotoscope.cli.output import out
+from rotoscope.cli.tables import methods_table
 
 
 def command(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> int:
@@ -18,13 +18,6 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.
 
     if as_json:
         print(json.dumps([asdict(entry) for entry in CATALOGUE.values()]))
-        return 0
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "task", "weights", "parameters", "frames/s on 2 cores", "what it is", "where it fails"):
-        table.add_column(title)
-    for entry in CATALOGUE.values():
-        own = "built in" if entry.file else "give --weights"
-        speed = "-" if entry.speed is None else f"{entry.speed:g}"
-        table.add_row(entry.name, entry.task, own, f"{entry.parameters:.1f} M", speed, entry.summary, entry.limits)
-    out.print(table, soft_wrap=False)
+    else:
+        out.print(methods_table(list(CATALOGUE.values())), soft_wrap=False)
     return 0

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from rotoscope.cli.tables import report_table
 from rotoscope.errors import RotoscopeError
 
 if TYPE_CHECKING:
-    from rotoscope.running import Report
+    from rotoscope.runs.report import Report
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 """Where results go; wide where it is a file or a pipe, so that tables keep their lines."""
@@ -86,26 +86,5 @@ def meter(name: str, total: int | None) -> Iterator[Meter]:
 
 def show_report(report: Report) -> None:
     """Print the table at the end of a run, and where the masks are."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    size = f"{report.size[0]}x{report.size[1]}"
-    if report.wall:
-        resumed = f" (resumed at frame {report.resumed_at})" if report.resumed_at is not None else ""
-        table.add_row("frames", f"{report.frames}{resumed}, {report.frames / report.wall:.1f} per second, {size}")
-    else:
-        table.add_row("frames", f"none left to do, the run had finished; {size}")
-    shown = ", ".join(f"{i} ({report.confidence[i]:.2f})" for i in report.objects[:12])
-    more = f" and {len(report.objects) - 12} more" if len(report.objects) > 12 else ""
-    table.add_row("objects", f"{shown}{more}   id (mean confidence)" if report.objects else "none")
-    for object_id, frames in report.unsure.items():
-        where = f"first {min(frames)}, last {max(frames)}"
-        table.add_row("unsure", f"object {object_id} on {len(frames)} frame(s): {where}; see run.json, or correct one")
-    for note in report.notes:
-        table.add_row("note", note)
-    for part, seconds in report.seconds.items():
-        table.add_row(part, f"{seconds / max(report.frames, 1):.4f} s a frame")
-    if report.peak_memory:
-        table.add_row("peak memory", f"{report.peak_memory / 2**20:.0f} MiB")
-    out.print(table)
+    out.print(report_table(report))
     out.print(f"[bold]masks[/bold] {report.folder}")  # not in the table, which would break a long path

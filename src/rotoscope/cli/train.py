@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rotoscope.cli.options import Settings, Threads, use_threads
 from rotoscope.cli.output import err, out
 from rotoscope.errors import InputError
 
@@ -21,7 +22,7 @@ def command(
         typer.Option(help="Folder of photographs and masks, or a data set as [WEIGHT*]NAME:PATH; several times."),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "--out", "-o", help="Folder of the run.")] = Path("run"),
-    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: NAME=VALUE.")] = None,
+    set_: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
     initial: Annotated[Path | None, typer.Option(help="Weights to begin with; random ones without it.")] = None,
     validate: Annotated[
@@ -32,7 +33,7 @@ def command(
     nodes: Annotated[int, typer.Option(help="Machines; start the command on each, see docs/training.md.")] = 1,
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that make clips.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="Processor threads to use.")] = None,
+    threads: Threads = None,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done and what it takes, and stop.")] = False,
 ) -> int:
@@ -80,8 +81,7 @@ def _plan(recipe: Recipe, data: list[str], device: str, devices: int | None, thr
     from rotoscope.training.plan import STEPS, measure
     from rotoscope.weights.load import find_device
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     out.print("\n".join(recipe.describe()))
     try:
         found = TrainingData.open(data)

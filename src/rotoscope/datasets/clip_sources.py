@@ -128,16 +128,38 @@ class VideoClips:
         """Make a clip."""
         for _ in range(16):
             sequence = self.sequences[rng.integers(len(self.sequences))]
-            chosen = self._choose(rng, sequence, shape)
-            images = [read_rgb(sequence.images[name]) for name in chosen]
-            marks = [self._labels(sequence, name) for name in chosen]
-            frames, marks = self._changed(rng, images, marks, shape)
+            frames, marks = self.window(rng, sequence, shape)
             clip = finished(rng, frames, marks, shape.objects)
             if clip is not None:
                 return clip
         raise InputError("sixteen clips in a row show no object in their first frame; look at the annotations.")
 
-    def _choose(self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape) -> list[str]:
+    def window(
+        self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape, crops: int = 1
+    ) -> tuple[list[Rgb], list[Labels]]:
+        """Choose, crop and colour frames of one sequence.
+
+        Args:
+            rng: the source of randomness.
+            sequence: one of ``sequences``.
+            shape: of the clip.
+            crops: most crops drawn until one shows objects on a hundredth of the first frame.
+        Returns: frames uint8 ``[size, size, 3]`` and their labels ``[size, size]`` with the data set's own ids; 255 is
+            unknown. The last crop is taken even if it shows no object.
+        """
+        chosen = self.choose(rng, sequence, shape)
+        images = [read_rgb(sequence.images[name]) for name in chosen]
+        marks = [self.labels(sequence, name) for name in chosen]
+        crop = self._crop(rng, marks[0].shape, shape.size)
+        for _ in range(crops - 1):
+            shown = cv2.warpAffine(marks[0], crop[:2], (shape.size, shape.size), flags=cv2.INTER_NEAREST)
+            if ((shown > 0) & (shown < VOID)).mean() > 0.01:
+                break
+            crop = self._crop(rng, marks[0].shape, shape.size)
+        return self._changed(rng, images, marks, crop, shape.size)
+
+    def choose(self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape) -> list[str]:
+        """Names of the frames of a clip, in order of time or reversed, with gaps of at most ``shape.skip``."""
         names = [n for n in (sequence.frames if self.between else sequence.annotated) if n in sequence.images]
         if self.between:  # interpolation needs an annotation on both sides
             ends = [names.index(n) for n in sequence.annotated if n in sequence.images]
@@ -150,7 +172,8 @@ class VideoClips:
         chosen = [names[place] for place in places]
         return chosen[::-1] if rng.random() < 0.5 else chosen
 
-    def _labels(self, sequence: VideoSequence, name: str) -> Labels:
+    def labels(self, sequence: VideoSequence, name: str) -> Labels:
+        """Labels of a chosen frame, ``[H, W]``, interpolated where it is not annotated."""
         if name in sequence.annotations:
             return sequence.labels(name).astype(np.uint8)
         order = {frame: index for index, frame in enumerate(sequence.frames)}
@@ -160,21 +183,25 @@ class VideoClips:
         share = (here - order[before]) / (order[after] - order[before])
         return interpolate_labels(sequence.labels(before), sequence.labels(after), share)
 
-    def _changed(
-        self, rng: np.random.Generator, images: list[Rgb], marks: list[Labels], shape: ClipShape
-    ) -> tuple[list[Rgb], list[Labels]]:
-        height, width = marks[0].shape
+    def _crop(self, rng: np.random.Generator, picture: tuple[int, ...], size: int) -> NDArray[np.float64]:
+        """A square of a picture of height and width ``picture``, maybe mirrored, as a map ``[3, 3]`` to the frame."""
+        height, width = picture
         side = np.sqrt(rng.uniform(*self.CROP)) * min(height, width)
         left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
-        zoom = shape.size / side
+        zoom = size / side
         to_crop = np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom], [0, 0, 1]])
         if rng.random() < 0.5:
-            to_crop = np.array([[-1, 0, shape.size - 1], [0, 1, 0], [0, 0, 1]]) @ to_crop
+            to_crop = np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]]) @ to_crop
+        return np.asarray(to_crop, dtype=np.float64)
+
+    def _changed(
+        self, rng: np.random.Generator, images: list[Rgb], marks: list[Labels], crop: NDArray[np.float64], size: int
+    ) -> tuple[list[Rgb], list[Labels]]:
         colour, grey = self.CLIP_COLOUR.draw(rng), rng.random() < self.GREY
         frames, moved_marks = [], []
         for image, labels in zip(images, marks, strict=True):
-            turn = np.vstack([self.FRAME.draw(rng, (shape.size, shape.size)), [0, 0, 1]])
-            moved, marked = warp(image, labels, (turn @ to_crop)[:2], (shape.size, shape.size))
+            turn = np.vstack([self.FRAME.draw(rng, (size, size)), [0, 0, 1]])
+            moved, marked = warp(image, labels, (turn @ crop)[:2], (size, size))
             moved = recolour(recolour(moved, colour), self.FRAME_COLOUR.draw(rng))
             frames.append(to_grey(moved) if grey else moved)
             moved_marks.append(marked)

@@ -29,6 +29,12 @@ class Layer:
     path: Path2D
     target: int
 
+    def seen(self, t: int, size: int) -> tuple[NDArray[np.uint8], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """The layer alone in frame ``t``: uint8 ``[size, size, 4]``, and the maps it was sampled by."""
+        maps = self.path.sampling_map(t, (self.rgba.shape[1], self.rgba.shape[0]), size)
+        moved = cv2.remap(self.rgba, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0))
+        return np.asarray(moved, dtype=np.uint8), maps
+
 
 def composite(
     rng: np.random.Generator,
@@ -61,14 +67,14 @@ def composite(
         table = np.zeros(256, np.uint8)
         table[scene_ids] = np.arange(1, len(scene_ids) + 1)
         scene = table[scene_labels]
-    coats = [_colour_change(rng, 0.5) for _ in range(len(layers) + 1)]
+    coats = [colour_change(rng, 0.5) for _ in range(len(layers) + 1)]
     blurred = rng.random() < 0.35  # motion blur, longer where the movement is faster
     shutter = rng.uniform(0.2, 0.7)
     finish = _Finish.draw(rng)
     for t in range(count):
         map_x, map_y = camera.sampling_map(t, (background.shape[1], background.shape[0]), size)
         image = cv2.remap(background, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-        image = _recolour(image, coats[0]).astype(np.float32)
+        image = gain_and_gamma(image, coats[0]).astype(np.float32)
         places[t] = _places(map_x, map_y, background.shape, float(camera.scale[0].mean()), 0)
         label: NDArray[Any] = np.zeros((size, size), np.uint8)
         if scene is not None:
@@ -76,12 +82,9 @@ def composite(
         if blurred:
             image = _smear(image, camera.velocity(t) * shutter)
         for number, (layer, coat) in enumerate(zip(layers, coats[1:], strict=True), 1):
-            map_x, map_y = layer.path.sampling_map(t, (layer.rgba.shape[1], layer.rgba.shape[0]), size)
-            moved = cv2.remap(
-                layer.rgba, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(0, 0, 0, 0)
-            )
+            moved, (map_x, map_y) = layer.seen(t, size)
             alpha = moved[..., 3:].astype(np.float32) / 255
-            colour = _recolour(moved[..., :3], coat).astype(np.float32)
+            colour = gain_and_gamma(moved[..., :3], coat).astype(np.float32)
             label[moved[..., 3] > 127] = layer.target
             seen = moved[CELL // 2 :: CELL, CELL // 2 :: CELL, 3] > 127
             here = _places(map_x, map_y, layer.rgba.shape, float(layer.path.scale[0].mean()), number)
@@ -105,7 +108,7 @@ def _places(
     return np.stack([np.where(inside, number, -1), x * scale, y * scale], axis=-1).astype(np.float32)
 
 
-def _colour_change(rng: np.random.Generator, chance: float) -> tuple[NDArray[np.float32], float]:
+def colour_change(rng: np.random.Generator, chance: float) -> tuple[NDArray[np.float32], float]:
     """Gain per channel and gamma of a layer, the same in all frames."""
     if rng.random() > chance:
         return np.ones(3, np.float32), 1.0
@@ -113,7 +116,8 @@ def _colour_change(rng: np.random.Generator, chance: float) -> tuple[NDArray[np.
     return gain.astype(np.float32), float(rng.uniform(0.75, 1.35))
 
 
-def _recolour(image: NDArray[Any], coat: tuple[NDArray[np.float32], float]) -> NDArray[Any]:
+def gain_and_gamma(image: NDArray[Any], coat: tuple[NDArray[np.float32], float]) -> NDArray[Any]:
+    """Apply a drawn gain per channel and gamma to a picture, uint8 ``[H, W, 3]``."""
     gain, gamma = coat
     if gamma == 1.0:
         return image

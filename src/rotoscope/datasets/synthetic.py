@@ -104,7 +104,7 @@ class SyntheticClips:
 
     def _attempt(self, rng: np.random.Generator) -> Clip | None:
         config = self.config
-        calm = rng.choice([0.015, 0.05, 0.14, 0.28], p=[0.3, 0.35, 0.25, 0.1]) * config.size
+        calm = draw_speed(rng) * config.size
         background, scene_labels = self._background(rng)
         camera = self._camera(rng, background, calm)
         scene_ids = [] if scene_labels is None else self._scene_objects(rng, scene_labels)
@@ -113,7 +113,7 @@ class SyntheticClips:
         if config.complete:
             wanted = min(wanted, int(rng.integers(0 if scene_ids else 1, config.pasted + 1)))
         for slot in range(max(wanted, 0)):
-            layers.append(self._pasted(rng, calm, target=len(scene_ids) + slot + 1))
+            layers.append(self.pasted(rng, calm, target=len(scene_ids) + slot + 1))
         for _ in range(2):
             if rng.random() < config.extra:
                 layers.append(self._passer_by(rng, calm, layers))
@@ -164,7 +164,8 @@ class SyntheticClips:
         most = min(len(ids), self.config.objects)
         return [int(i) for i in rng.choice(ids, int(rng.integers(1, most + 1)), replace=False, p=chance)]
 
-    def _pasted(self, rng: np.random.Generator, calm: float, target: int) -> Layer:
+    def pasted(self, rng: np.random.Generator, calm: float, target: int) -> Layer:
+        """A cut-out or a textured outline on its way, at about ``calm`` pixels per frame, labelled ``target``."""
         rgba = self._shape(rng) if rng.random() < self.config.shapes else self._cut_out(rng)
         return self._moving(rng, rgba, calm, target)
 
@@ -248,6 +249,11 @@ class SyntheticClips:
             rgba = np.dstack([image[rows, columns], alpha])
             return np.ascontiguousarray(rgba[:, ::-1] if rng.random() < 0.5 else rgba)
         return self._shape(rng)
+
+
+def draw_speed(rng: np.random.Generator) -> float:
+    """How far things move per frame, as a share of the picture's side: mostly little, now and then a lot."""
+    return float(rng.choice([0.015, 0.05, 0.14, 0.28], p=[0.3, 0.35, 0.25, 0.1]))
 
 
 def _visible_first(labels: NDArray[np.uint8], objects: int, minimum: int) -> NDArray[np.uint8] | None:

@@ -7,9 +7,8 @@ machine is not comparable; each row says what it was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from rich.table import Table
 
 from rotoscope.evaluation.evaluate import Averages, Evaluation
 
@@ -246,31 +245,22 @@ def figures(kind: str, task: str | None = None) -> list[Figure]:
     return [f for f in PUBLISHED if f.kind == kind and task in (None, f.task)]
 
 
-def comparison(evaluation: Evaluation, name: str = "here", measured: Averages | None = None) -> Table:
-    """A table of our averages above the papers' for the same data set and task.
+def comparison(evaluation: Evaluation, name: str = "here", measured: Averages | None = None) -> list[Figure]:
+    """Our averages as a figure, and behind it those of the papers for the same data set and task.
 
     Args:
         evaluation: ours.
         name: of our row.
         measured: further values of ours in the papers' units, such as ``fps``.
     """
-    kind = evaluation.dataset.partition(":")[0]
-    rows = figures(kind, evaluation.protocol.task)
+    kind, task = evaluation.dataset.partition(":")[0], evaluation.protocol.task
     ours = {column: 100 * value for column, value in evaluation.overall().items()} | (measured or {})
-    columns = [c for c in COLUMNS if c in ours or any(c in row.values for row in rows)]
-    columns = [c for c in columns if any(c in row.values for row in rows)] or [c for c in columns if c in ours]
-    made = Table(title="published figures, percent (? cannot be right as printed)", title_justify="left", box=None)
-    for title in ("method", "split", *columns, "source"):
-        made.add_column(title, justify="right" if title in columns else "left")
-
-    def cell(values: Averages, column: str, doubtful: bool = False) -> str:
-        value = values.get(column)
-        return "" if value is None or value != value else f"{value:.1f}{'?' if doubtful else ''}"
-
     where = f"{evaluation.protocol.name}, {len({o.sequence for o in evaluation.objects})} sequence(s)"
-    made.add_row(name, evaluation.split, *(cell(ours, c) for c in columns), where)
-    for row in rows:
-        title = f"{row.method}, {row.variant}" if row.variant else row.method
-        source = f"{row.source}; {row.note}" if row.note else row.source
-        made.add_row(title, row.split, *(cell(row.values, c, c in row.suspect) for c in columns), source)
-    return made
+    return [Figure(name, "", kind, evaluation.split, task, ours, where), *figures(kind, task)]
+
+
+def columns_of(compared: Sequence[Figure]) -> list[str]:
+    """What to show of figures of which the first is ours: what any paper prints, or else all that ours has."""
+    ours, *theirs = compared
+    printed = [c for c in COLUMNS if any(c in figure.values for figure in theirs)]
+    return printed or [c for c in COLUMNS if c in ours.values]

@@ -1,4 +1,4 @@
-"""Scores as tables, JSON and CSV."""
+"""Scores as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -8,60 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from rotoscope.evaluation.evaluate import Averages, Evaluation
 from rotoscope.evaluation.scores import ObjectScores
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write
 from rotoscope.provenance import provenance
-
-SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall ",
-         "F decay": "decay ", "T": "T"}  # fmt: skip
-"""Averages in tables, with their headings."""
-
-
-def percent(value: float) -> str:
-    """A share as percent to one decimal, as the field prints it."""
-    return "-" if value != value else f"{100 * value:.1f}"
-
-
-def table(title: str, first: str, rows: list[tuple[str, Averages]]) -> Table:
-    """Averages of several groups, in percent."""
-    made = Table(title=title, title_justify="left", box=None)
-    columns = [name for name in SHOWN if rows and name in rows[0][1]]
-    made.add_column(first)
-    for name in columns:
-        made.add_column(SHOWN[name].strip(), justify="right")
-    for name, values in rows:
-        made.add_row(name, *(percent(values[column]) for column in columns))
-    return made
-
-
-def tables(evaluation: Evaluation) -> list[Table]:
-    """Everything worth printing: per sequence and overall, then the groups that the protocol asks for."""
-    overall = evaluation.overall()
-    rows = [*evaluation.by_sequence(), ("all", overall)]
-    made = [table("percent", "sequence", rows)]
-    groups = evaluation.protocol.groups
-    if "seen" in groups:
-        names = ("G", "J seen", "J unseen", "F seen", "F unseen")
-        seen = Table(title="YouTube-VOS", title_justify="left", box=None)
-        for name in names:
-            seen.add_column(name, justify="right")
-        seen.add_row(*(percent(overall[name]) for name in names))
-        made.append(seen)
-    if "category" in groups:
-        made.append(
-            table(
-                f"by category (J over categories: {percent(overall['J mean over categories'])})",
-                "category",
-                evaluation.by_category(),
-            )
-        )
-    instances = evaluation.by_instances()
-    if "instances" in groups and len(instances) > 1:
-        made.append(table("by number of objects in the video", "objects", instances))
-    return made
 
 
 def as_record(evaluation: Evaluation, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:

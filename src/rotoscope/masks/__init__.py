@@ -1,6 +1,5 @@
 """Masks in and out."""
 
-from rotoscope.masks.atomic import atomic_write
 from rotoscope.masks.drawing import contact_sheet, overlay
 from rotoscope.masks.palette import davis_palette
 from rotoscope.masks.reading import MaskReading, read_masks
@@ -10,7 +9,6 @@ __all__ = [
     "FORMATS",
     "MaskReading",
     "MaskWriter",
-    "atomic_write",
     "contact_sheet",
     "davis_palette",
     "open_writer",

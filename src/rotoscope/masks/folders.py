@@ -140,8 +140,9 @@ def masks_of_frames(
     account: list[str]
     by_stem = {file.stem: file for file in found.files.get(0, ())}
     for stem in stems:
+        account: list[str] = []
         if found.kind == "folders":
-            read, account = masks_of_object_folders(found, stem), []
+            read = masks_of_object_folders(found, stem)
         else:
             read, account, _ = masks_of_image(by_stem[stem])
         read = {i: mask for i, mask in read.items() if mask.any()}

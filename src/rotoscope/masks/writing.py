@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write, make_folder
 from rotoscope.masks.coco import encode
 from rotoscope.masks.palette import davis_palette
 
@@ -79,11 +78,12 @@ class ObjectsWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_folder(folder)
+        self._made: dict[int, Path] = {}
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
         for object_id in item.object_ids:
-            folder = make_folder(self.folder / str(object_id))
+            folder = _folder_of(object_id, self.folder, self._made)
             save_png(folder / f"{item.name}.png", (item.labels == object_id).astype(np.uint8) * 255)
 
     def close(self) -> None:
@@ -95,12 +95,13 @@ class SoftWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_folder(folder)
+        self._made: dict[int, Path] = {}
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
         soft = item.probabilities[1:].cpu().numpy()
         for object_id, mask in zip(item.object_ids, soft, strict=True):
-            folder = make_folder(self.folder / str(object_id))
+            folder = _folder_of(object_id, self.folder, self._made)
             save_png(folder / f"{item.name}.png", np.round(mask * 65535).astype(np.uint16))
 
     def close(self) -> None:
@@ -236,27 +237,11 @@ def open_writer(name: str, folder: str | Path) -> MaskWriter:
     return WRITERS[name](Path(folder))
 
 
-_WRITABLE: set[Path] = set()
-"""Folders tried already; a writer asks once per object and frame."""
-
-
-def make_folder(folder: Path) -> Path:
-    """Make a folder and see that it can be written to.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if folder in _WRITABLE and folder.is_dir():
-        return folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}). Choose another folder.") from None
-    _WRITABLE.add(folder)
-    return folder
+def _folder_of(object_id: int, parent: Path, made: dict[int, Path]) -> Path:
+    """The folder of an object's masks; it is made, and tried, once a writer."""
+    if object_id not in made:
+        made[object_id] = make_folder(parent / str(object_id))
+    return made[object_id]
 
 
 def save_png(path: Path, image: NDArray[Any]) -> None:
@@ -266,19 +251,6 @@ def save_png(path: Path, image: NDArray[Any]) -> None:
         raise RotoscopeError(f"{path}: the image could not be encoded.")
     with atomic_write(path, durable=False) as temporary:
         temporary.write_bytes(data.tobytes())
-
-
-def is_whole(path: Path) -> bool:
-    """Whether an image or NPZ file can be read to its end."""
-    try:
-        if path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                return archive.testzip() is None
-        with Image.open(path) as opened:
-            opened.load()
-    except (OSError, SyntaxError, ValueError, zipfile.BadZipFile):
-        return False
-    return True
 
 
 def formats(given: Sequence[str]) -> list[str]:

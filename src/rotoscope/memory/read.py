@@ -8,7 +8,8 @@ from torch import Tensor
 
 CHUNK = 1 << 22
 """Most similarities held at once; a larger read goes through the queries in parts."""
-BLOCK = 32
+LEAST_BLOCK = 8
+"""Fewest entries of a block in :func:`largest`; smaller ones cost more than they save."""
 
 
 def similarity(keys: Tensor, norms: Tensor, query: Tensor) -> Tensor:
@@ -35,14 +36,15 @@ def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Returns: values and indices, ``[Q, k]`` each, in no particular order.
     """
     rows, count = scores.shape
-    blocks = count // BLOCK
-    if blocks < 4 * k:
+    block = max(round((count / k) ** 0.5), LEAST_BLOCK)  # as many blocks as there are candidates in the k chosen ones
+    blocks = count // block
+    if blocks < 2 * k:
         top = scores.topk(k, dim=1, sorted=False)
         return top.values, top.indices
-    body = scores[:, : blocks * BLOCK].unflatten(1, (BLOCK, blocks))  # entry (i, b) is number i * blocks + b
+    body = scores[:, : blocks * block].unflatten(1, (block, blocks))  # entry (i, b) is number i * blocks + b
     chosen = body.amax(dim=1).topk(k, dim=1, sorted=False).indices
-    offsets = torch.arange(0, blocks * BLOCK, blocks, device=scores.device)
-    tail = torch.arange(blocks * BLOCK, count, device=scores.device).expand(rows, -1)
+    offsets = torch.arange(0, blocks * block, blocks, device=scores.device)
+    tail = torch.arange(blocks * block, count, device=scores.device).expand(rows, -1)
     candidates = torch.cat([(chosen[:, :, None] + offsets).flatten(1), tail], dim=1)
     top = scores.gather(1, candidates).topk(k, dim=1, sorted=False)
     return top.values, candidates.gather(1, top.indices)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,50 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, SessionError
+from rotoscope.methods.prediction import Prediction, as_given
 from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
 Task = Literal["semi", "unsupervised"]
 MaskLike = NDArray[Any] | Tensor
 """One object's mask ``[H, W]``: bool, 0/1, or soft float in [0, 1]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The masks of one frame.
-
-    Attributes:
-        index: the frame's index.
-        object_ids: the caller's ids, in the order of the channels of ``probabilities``.
-        probabilities: float32 ``[1 + N, H, W]`` at the frame's own size; channel 0 is the background; sums to 1.
-        labels: uint8 (uint16 if an id exceeds 255) ``[H, W]``: the id of the most probable object, 0 = background.
-        confidence: one number in [0, 1] per object: mean probability over its pixels, 0 if it has none.
-        name: the frame's name (see :class:`~rotoscope.video.frame.Frame`).
-        given: whether masks were given on this frame.
-    """
-
-    index: int
-    object_ids: tuple[int, ...]
-    probabilities: Tensor
-    labels: NDArray[np.uint8] | NDArray[np.uint16]
-    confidence: tuple[float, ...]
-    name: str = ""
-    given: bool = False
-
-    @classmethod
-    def from_probabilities(
-        cls, frame: Frame, object_ids: Sequence[int], probabilities: Tensor, given: bool = False
-    ) -> Prediction:
-        """Derive labels and confidence from ``probabilities`` ``[1 + N, H, W]``."""
-        ids = tuple(object_ids)
-        best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
-        flat = slots.flatten()
-        count = torch.bincount(flat, minlength=len(ids) + 1)
-        total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
-        confidence = (total / count.clamp(min=1))[1:].tolist()
-        table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
-        labels = table[slots.cpu().numpy()]
-        return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
 
 
 class VideoLike(Protocol):
@@ -94,6 +57,9 @@ class Session(ABC):
 
     latency: int = 0
     """At most how many frames are held back before they are answered."""
+    keeps_given: bool = False
+    """Whether masks given on a frame are its answer as they are, at full size, rather than on their way through the
+    working size. A session that holds frames back sees to it itself."""
 
     def __init__(self) -> None:
         self.timings = Timings()
@@ -176,7 +142,10 @@ class Session(ABC):
                 )
         self._next_index = frame.index + 1
         with torch.inference_mode():
-            return self.advance(frame, given)
+            predictions = self.advance(frame, given)
+        if given and self.keeps_given and not self.latency:
+            predictions = [as_given(frame, prediction, given) for prediction in predictions]
+        return predictions
 
     def finish(self) -> list[Prediction]:
         """Answer the frames still held back and close the session."""
@@ -222,6 +191,9 @@ class Session(ABC):
             raise SessionError("this session has finished; start a new one with model.session().")
 
 
+SessionType = TypeVar("SessionType", bound=Session)
+
+
 class Method(nn.Module, ABC):
     """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
 
@@ -255,6 +227,11 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:
         """Open a session; ``video`` is asked for by methods that read the whole clip."""
+
+    def opened(self, session: SessionType) -> SessionType:
+        """A new session as the precision wants it: ``exact`` answers given frames as the authors' code does."""
+        session.keeps_given = self.precision != "exact"
+        return session
 
     @property
     def device(self) -> torch.device:

@@ -11,15 +11,19 @@ from typing import Any, Literal, get_args, get_type_hints
 from rotoscope.errors import InputError
 from rotoscope.layers.losses import hardest_share
 
-FIXED = ("name", "method", "config", "inference", "loss", "frozen")
+FIXED = ("name", "method", "config", "inference", "loss")
 """Fields that ``--set`` does not change."""
 
 
-Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "synthvos"]
+Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
 objects by themselves), the same with all that is labelled as one object, the same with objects that are covered whole
-for a while, changed photographs, annotated videos, A-GAME's synthetic clips."""
+for a while, changed photographs, annotated videos, annotated videos with further objects put into them, A-GAME's
+synthetic clips."""
+
+FILMED: tuple[Source, ...] = ("videos", "composed")
+"""Sources whose frames come from videos, so that gaps lie between them."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +243,7 @@ class Recipe:
                 falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
             if stage.weight_decay is not None:
                 falls += f", weight decay {stage.weight_decay:g}"
-            skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source == "videos" else ""
+            skips = f"; gaps up to {'-'.join(str(most) for _, most in stage.skips)}" if stage.source in FILMED else ""
             special = f"; pace {stage.pace * self.pace:g}" if stage.pace * self.pace != 1 else ""
             special += "".join(f"; {name} {value:g}" for name, value in stage.loss.items())
             for factor in dict.fromkeys(stage.rates.values()):
@@ -314,6 +318,8 @@ def _parse(name: str, text: str, current: object) -> object:
     if name == "stages":
         assert isinstance(current, tuple)
         return tuple(_stage(part, current[i] if i < len(current) else None) for i, part in enumerate(text.split(",")))
+    if name == "frozen":
+        return tuple(part for part in text.split(",") if part)
     if isinstance(current, tuple):
         return tuple(float(part) for part in text.split(","))
     if isinstance(current, bool):

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rotoscope.errors import CheckpointError
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write
 
 
 def save_run(

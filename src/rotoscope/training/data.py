@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture, StillClips, SynthVOS, VideoClips
+from rotoscope.datasets.composed import ComposedClips
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import STILL_SETS, is_spec, open_dataset, open_stills, parse_spec
 from rotoscope.datasets.stills import Still, StillDataset
 from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig
 from rotoscope.errors import InputError
-from rotoscope.methods.recipe import Recipe, Source
+from rotoscope.methods.recipe import FILMED, Recipe, Source
 
 PARTLY_LABELLED = "cocop"
 """Kind of photographs in which further objects are not labelled."""
@@ -113,11 +114,14 @@ class TrainingData:
             if self.photographs is None:
                 raise InputError("synthetic clips need a folder of photographs: --data FOLDER.")
             return SyntheticSource(self.photographs, kind)
-        if kind == "videos":
+        if kind in FILMED:
             if not self.videos:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")
             sparse = {"youtubevos"}
-            return Mixture([(weight, VideoClips(found, found.kind in sparse)) for weight, found in self.videos])
+            opened = [(weight, VideoClips(found, found.kind in sparse)) for weight, found in self.videos]
+            if kind == "composed":
+                return Mixture([(weight, ComposedClips(videos, self.photographs)) for weight, videos in opened])
+            return Mixture(opened)
         sets: list[tuple[float, tuple[Still, ...]]] = [(weight, found.stills) for weight, found in self.stills]
         if not sets and self.photographs is not None:
             sets = [(1.0, tuple(Still(p.image, p.mask, False) for p in self.photographs.masked))]

@@ -22,6 +22,7 @@ PARTS = (
     "auxiliary",
     "global",
     "distance",
+    "scores",
 )
 COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j", "dataset_j")
 

@@ -22,6 +22,7 @@ from rotoscope.training.clips import Batch, StepBatches, step_loader
 from rotoscope.training.data import TrainingData
 from rotoscope.training.log import TrainingLog
 from rotoscope.training.validation import synthetic_j
+from rotoscope.weights.files import upgraded
 
 CHECKPOINT = "checkpoint.safetensors"
 SCORES = ("validation_j", "dataset_j")
@@ -339,7 +340,7 @@ def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint's recipe, with what it does not name, because it is older, as that was then: the defaults."""
-    whole = {**_defaults(Recipe), **saved}
+    whole = {**_defaults(Recipe), **saved, "config": upgraded(saved["config"])}
     whole["stages"] = [{**_defaults(Stage), **stage} for stage in whole["stages"]]
     return whole
 

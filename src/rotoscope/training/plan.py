@@ -11,7 +11,7 @@ import torch
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods import method_module
 from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.running import peak_memory
+from rotoscope.runs.measure import peak_memory
 from rotoscope.training.clips import Batch
 from rotoscope.training.loop import Teacher, freeze, hold_norms
 from rotoscope.training.run import new_method

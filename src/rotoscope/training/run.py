@@ -13,7 +13,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from rotoscope.dataset_run import segment_dataset
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
@@ -22,6 +21,7 @@ from rotoscope.layers.precision import has_native_bfloat16
 from rotoscope.methods import look_up, method_class, method_module, of_all_methods
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
+from rotoscope.runs.dataset import segment_dataset
 from rotoscope.training.data import TrainingData, needed
 from rotoscope.training.loop import CHECKPOINT, Trainer
 from rotoscope.training.trunk import begin_trunk

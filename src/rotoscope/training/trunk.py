@@ -8,13 +8,17 @@ from pathlib import Path
 from torch import Tensor
 
 from rotoscope.errors import InputError
+from rotoscope.layers import efficientnet
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.catalogue import find, verified
 from rotoscope.weights.load import open_file
 from rotoscope.weights.pickles import open_pickle
+from rotoscope.weights.pretrained import imagenet_trunk
 
-IMAGENET = ("conv1.weight", "layer1.0.conv1.weight")
+IMAGENET = "imagenet"
+"""Asks for the weights that a package brings for the config's own trunk."""
+RESNET = ("conv1.weight", "layer1.0.conv1.weight")
 """Entries that tell a bare residual network, in the names of torchvision, as ImageNet weights are released."""
 
 
@@ -26,16 +30,18 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
     Args:
         method: changed in place.
         name: its name.
-        weights: name or file of any method's weights, or a file of a bare ResNet in torchvision's names.
+        weights: name or file of any method's weights; a file of a bare ResNet in torchvision's names, or of an
+            EfficientNet-Lite in its published ones; or ``imagenet`` for what a package brings.
     Returns: how many tensors were taken.
 
     Raises:
-        InputError: the weights are not known, or nothing of their image encoder fits.
+        InputError: the weights are not known, nothing of their image encoder fits, or it is an EfficientNet-Lite of
+            another size.
     """
     training = method_module(name, "training")
     prefix = f"network.{training.TRUNK}"
     ours = method.state_dict()
-    kind, state = _weights(weights)
+    kind, state = ("", _imagenet(method, name)) if weights == IMAGENET else _weights(weights)
     trunk = "" if not kind else method_module(kind, "training").TRUNK
     theirs = {prefix + k.removeprefix(trunk): tensor for k, tensor in state.items() if k.startswith(trunk)}
     if hasattr(training, "borrowed"):
@@ -47,21 +53,42 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
         for entry, tensor in theirs.items()
         if entry in ours and ours[entry].shape == tensor.shape and tensor.is_floating_point()
     }
-    if not fitting:
+    needed = "network." if not any(entry.startswith(prefix) for entry in ours) else prefix
+    if not any(entry.startswith(needed) for entry in fitting):
         raise InputError(
             f"trunk {weights}: nothing of its image encoder fits {name}. Give other weights: --set trunk=…"
+        )
+    blocks = [entry for entry in theirs if entry.startswith(f"{prefix}blocks.") and entry in ours]
+    if any(ours[entry].shape != theirs[entry].shape for entry in blocks):
+        raise InputError(
+            f"trunk {weights}: is an EfficientNet-Lite of another size than the {method.config.trunk} of {name}. Give "
+            "weights of the same: --set trunk=…"
         )
     method.load_state_dict(fitting, strict=False)
     return len(fitting)
 
 
+def _imagenet(method: Method, name: str) -> dict[str, Tensor]:
+    """What a package brings for the method's trunk.
+
+    Raises:
+        InputError: the network has none (CapsuleVOS as published), or no package brings it.
+    """
+    if method.config.trunk is None:
+        raise InputError(f"trunk=imagenet: {name} has no image encoder as it is; give one: --set config.trunk=…")
+    return imagenet_trunk(method.config.trunk)
+
+
 def _weights(weights: str) -> tuple[str, Mapping[str, Tensor]]:
-    """The method of weights, empty for a bare ResNet, and its network's tensors."""
+    """The method of weights, empty for a bare image encoder, and its network's tensors."""
     path = Path(weights) if Path(weights).exists() else verified(find(weights))
     if path.is_file() and path.suffix != ".safetensors":
         loaded = open_pickle(path)
-        if all(entry in loaded for entry in IMAGENET):
-            return "", {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}
+        tensors = {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}
+        if all(entry in tensors for entry in RESNET):
+            return "", tensors
+        if efficientnet.SIGNATURE in tensors:
+            return "", efficientnet.renamed(tensors)
     source = open_file(path)
     kind = next(name for name in METHODS if method_class(name) is type(source))
     return kind, {entry.removeprefix("network."): tensor for entry, tensor in source.state_dict().items()}

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rotoscope.errors import CheckpointError
-from rotoscope.masks.atomic import atomic_write
+from rotoscope.files import atomic_write
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
@@ -58,7 +58,20 @@ def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     if metadata.get("format") != FORMAT or metadata.get("method") not in METHODS:
         raise CheckpointError(f"{path}: a safetensors file that is not of this project. Give one that it saved.")
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    return metadata["method"], json.loads(metadata["config"]), floats
+    return metadata["method"], upgraded(json.loads(metadata["config"])), floats
+
+
+def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored config in the fields of today.
+
+    Before trunks had names, a config held the depth of a residual network: as ``key_depth`` (STCN), as ``depth``, or,
+    of CapsuleVOS, as the number ``trunk``.
+    """
+    fields = dict(fields)
+    depth = fields.pop("key_depth", fields.pop("depth", fields.get("trunk")))
+    if isinstance(depth, int):
+        fields["trunk"] = f"resnet{depth}"
+    return fields
 
 
 def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rotoscope.layers.resnet import Depth
+from rotoscope.layers.trunks import TrunkName, check_trunk
 
 Appearance = Literal["mixture", "unimodal", "softmax", "none"]
 Recurrence = Literal["aggregated", "own", "coarse"]
@@ -16,7 +16,7 @@ class AGAMEConfig:
     """A-GAME (Johnander et al., CVPR 2019); the defaults are the released network.
 
     Attributes:
-        depth: residual network of the encoder.
+        trunk: network of the encoder.
         stages: of it; the fourth is dilated and stays at stride 16.
         appearance_dim: channels of the features whose distribution is modelled.
         propagation_dim: channels of the mask propagation, and of the first layer of the fusion.
@@ -41,7 +41,7 @@ class AGAMEConfig:
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
     """
 
-    depth: Depth = 101
+    trunk: TrunkName = "resnet101"
     stages: Literal[3, 4] = 4
     appearance_dim: int = 512
     propagation_dim: int = 512
@@ -57,3 +57,11 @@ class AGAMEConfig:
     predict_given: bool = False
     short_side: int | None = None
     max_short_side: int | None = 1088
+
+    def __post_init__(self) -> None:
+        """Refuse what no network could do.
+
+        Raises:
+            InputError: a trunk that is not known.
+        """
+        check_trunk(self.trunk)

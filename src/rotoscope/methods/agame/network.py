@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
-from rotoscope.layers.resnet import ResNet
+from rotoscope.layers.trunks import begin_small, build_trunk
 from rotoscope.methods.agame.appearance import Appearance, Model, blend
 from rotoscope.methods.agame.config import AGAMEConfig
 from rotoscope.methods.agame.heads import Fusion, Propagation, Upsampling
@@ -79,7 +79,7 @@ class AGAMENetwork(nn.Module):
         if config.appearance == "none" and not config.propagation:
             raise InputError("a network with neither appearance nor propagation cannot follow anything. Keep one.")
         self.update_rate = config.update_rate  # that it is trained with
-        self.backbone = ResNet(config.depth, stages=config.stages, output_stride=16)
+        self.backbone = build_trunk(config.trunk, stages=config.stages, output_stride=16)
         c4, c8, *_, c16 = self.backbone.channels
         self.appearance = None if config.appearance == "none" else Appearance(config, c16)
         self.propagation = Propagation(c16, config.propagation_dim) if config.propagation else None
@@ -96,6 +96,11 @@ class AGAMENetwork(nn.Module):
             if isinstance(layer, nn.Conv2d) and layer.bias is not None:
                 nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)
+        begin_small(config.trunk, self.upsampling.project8.weight, self.upsampling.project4.weight)
+        if self.appearance is not None:
+            begin_small(config.trunk, self.appearance.project.weight)
+        if self.propagation is not None:
+            begin_small(config.trunk, self.propagation.enter.weight[:, : 2 * c16])
 
     def encode(self, image: Tensor) -> FrameFeatures:
         """Everything about frames that no object is needed for.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rotoscope.layers.resnet import BLOCKS, Depth
+from rotoscope.layers.trunks import residual_name
 from rotoscope.methods.agame.config import AGAMEConfig
 
 PREFIX = "trackseg."
@@ -56,19 +56,12 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def config_of(state: Mapping[str, Tensor]) -> AGAMEConfig:
     """Sizes read off the shapes, such as the coarse predictor's kernel, which the code's own default has otherwise."""
-    blocks = tuple(
-        sum(f"{PREFIX}backbone.layer{stage}.{index}.conv1.weight" in state for index in range(40))
-        for stage in range(1, 5)
-    )
-    bottleneck = f"{PREFIX}backbone.layer1.0.conv3.weight" in state
-    depths: tuple[Depth, ...] = (18, 50, 101)
-    depth = next((d for d in depths if BLOCKS[d] == blocks and (d != 18) == bottleneck), CONFIG.depth)
     coarse, fused = state[SIGNATURE[2]], state.get(f"{PREFIX}fusmod.layers.layer00.conv.weight")
     return AGAMEConfig(
-        depth=depth,
+        trunk=residual_name(state, f"{PREFIX}backbone.", CONFIG.trunk),
         appearance_dim=state[REGULARISER].numel() // state[REGULARISER].shape[0],
         propagation_dim=CONFIG.propagation_dim if fused is None else fused.shape[0],
-        stages=4 if blocks[3] else 3,
+        stages=4 if f"{PREFIX}backbone.layer4.0.conv1.weight" in state else 3,
         decoder_dim=coarse.shape[1],
         coarse_kernel=coarse.shape[2],
         appearance="mixture" if state[REGULARISER].shape[0] == 4 else "unimodal",

@@ -19,7 +19,8 @@ from rotoscope.methods.agame.network import (
     shrink,
     with_background,
 )
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 OBJECTS_AT_ONCE = 8

@@ -22,7 +22,7 @@ TRUNK = "backbone."
 """Where the network keeps its image encoder."""
 
 SMALL = {
-    "depth": 18,
+    "trunk": "resnet18",
     "stages": 3,
     "appearance_dim": 128,
     "propagation_dim": 128,
@@ -30,7 +30,7 @@ SMALL = {
     "mean_scores": True,
 }
 """Sizes of ``agame-small``: heads of a quarter and half the width on a ResNet-18 up to its third stage, all of which
-``stcn-small`` has learnt; a fourth would be two thirds of the network, and begin at random."""
+``stcn-small-resnet18`` has learnt; a fourth would be two thirds of the network, and begin at random."""
 
 FROZEN = tuple(f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3"))
 """What the released code does not train: of the backbone, all but its last stage."""
@@ -51,7 +51,7 @@ RECIPES: dict[str, Recipe] = {
             Stage(700, 256, 6, 2, pace=0.5, learning_rate=7e-4),
             Stage(550, 224, 5, 3, pace=0.18, learning_rate=6e-4),
         ),
-        trunk="stcn-small",
+        trunk="stcn-small-resnet18",
         trunk_rate=0.3,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,
@@ -98,7 +98,7 @@ RECIPES: dict[str, Recipe] = {
 }
 """Recipes by name. ``agame`` is the published one: half and full resolution, 240x432 and 480x864, as squares of about
 their area; begin its trunk with ImageNet weights: ``--set trunk=FILE``. SynthVOS clips, which its authors say made no
-difference, are ``--set stages=…:synthvos``. ``agame-small`` begins with the trunk of ``stcn-small`` and
+difference, are ``--set stages=…:synthvos``. ``agame-small`` begins with the trunk of ``stcn-small-resnet18`` and
 trains on synthetic clips of up to three objects; at last on slow ones, where it learns to trust the mask before."""
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.layers.resnet import ResNet
+from rotoscope.layers.trunks import begin_small
 from rotoscope.methods.capsulevos.capsules import Capsules, PrimaryCapsules
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import (
@@ -42,15 +42,21 @@ class FactorisedConv(nn.Module):
 
 
 class FrameFeatures(nn.Module):
-    """Features of single frames by a residual network, in place of the video branch's first convolutions.
+    """Features of single frames by a trunk, in place of the video branch's first convolutions.
 
     Three stages of it are brought to the channels and the stride that those convolutions end with, and added.
+
+    Args:
+        config: names the trunk, and says the width.
+        channels: of the trunk's features at stride 4, 8 and 16.
     """
 
-    def __init__(self, config: CapsuleVOSConfig, trunk: ResNet) -> None:
+    def __init__(self, config: CapsuleVOSConfig, channels: list[int]) -> None:
         super().__init__()
-        channels = VIDEO[BEFORE_TRUNK - 1][1] * config.width
-        self.project = nn.ModuleList(nn.Conv2d(before, channels, 1) for before in trunk.channels)
+        wanted = VIDEO[BEFORE_TRUNK - 1][1] * config.width
+        layers = [nn.Conv2d(before, wanted, 1) for before in channels]
+        begin_small(config.trunk or "", *(layer.weight for layer in layers))
+        self.project = nn.ModuleList(layers)
 
     def forward(self, stages: list[Tensor]) -> Tensor:
         """Stages at strides 4, 8 and 16 to ``[B, channels, H / 4, W / 4]``."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.errors import InputError
-from rotoscope.layers.resnet import BLOCKS, Depth
+from rotoscope.layers.trunks import TrunkName, check_trunk
 
 Zoom = Literal["learnt", "crafted", "none"]
 Routing = Literal["attention", "concatenation"]
@@ -35,9 +35,9 @@ class CapsuleVOSConfig:
         capsules: False replaces the routed layers by convolutions of like parameter count.
         memory: the ConvLSTMs' states go on from clip to clip; False begins each clip with zeros.
         overlap: frames that a clip shares with the one before.
-        trunk: None: the video branch's own convolutions see the clip, as published. Else the depth of a residual
-            network that sees each frame in place of the first four of them, and can begin with what another method
-            has learnt; the last two and all that follows are the same.
+        trunk: None: the video branch's own convolutions see the clip, as published. Else a network that sees each
+            frame in place of the first four of them, and can begin with what another method has learnt; the last two
+            and all that follows are the same.
         skips: what the decoder sees beside the capsules. ``published``: nothing. ``fine``, with a trunk: the trunk's
             features of each frame at stride 4, compared with the frame branch's of the first frame and its mask.
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` takes the
@@ -56,7 +56,7 @@ class CapsuleVOSConfig:
     capsules: bool = True
     memory: bool = True
     overlap: int = 3
-    trunk: Depth | None = None
+    trunk: TrunkName | None = None
     skips: Skips = "published"
     merging: Merging = "soft"
 
@@ -74,10 +74,10 @@ class CapsuleVOSConfig:
         ):
             if value not in known:
                 raise InputError(f"{name} {value!r} is not known; use {' or '.join(known)}.")
-        if self.trunk is not None and self.trunk not in BLOCKS:
-            raise InputError(f"trunk {self.trunk!r} is not known; use {', '.join(map(str, BLOCKS))} or none.")
+        if self.trunk is not None:
+            check_trunk(self.trunk)
         if self.skips == "fine" and self.trunk is None:
-            raise InputError("skips 'fine' are of a trunk's features: give trunk=18 as well.")
+            raise InputError("skips 'fine' are of a trunk's features: give trunk=resnet18 as well.")
         for name, truth in (("capsules", self.capsules), ("memory", self.memory)):
             if not isinstance(truth, bool):
                 raise InputError(f"{name} is {truth!r}; give true or false.")

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotoscope.layers.normalise import normalise
-from rotoscope.layers.resnet import ResNet
+from rotoscope.layers.trunks import build_trunk
 from rotoscope.methods.capsulevos import zoom
 from rotoscope.methods.capsulevos.branches import Decoder, FineSkip, FrameBranch, FrameFeatures, VideoBranch
 from rotoscope.methods.capsulevos.capsules import (
@@ -81,8 +81,8 @@ class CapsuleVOSNetwork(nn.Module):
         self.config = config
         video, frame, types = config.video_types, config.frame_types, config.types
         self.zoom = zoom.ZoomBranch(config) if config.zoom == "learnt" else None
-        self.trunk = ResNet(config.trunk, stages=TRUNK_STAGES) if config.trunk else None
-        self.features = FrameFeatures(config, self.trunk) if self.trunk is not None else None
+        self.trunk = build_trunk(config.trunk, stages=TRUNK_STAGES) if config.trunk else None
+        self.features = FrameFeatures(config, self.trunk.channels) if self.trunk is not None else None
         self.video = VideoBranch(config)
         self.frame = FrameBranch(config)
         self.skip = FineSkip(config) if config.skips == "fine" else None

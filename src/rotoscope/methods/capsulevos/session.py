@@ -13,13 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import LSTMState
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, ClipAnswer, ClipState, Seen, run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste
 from rotoscope.methods.capsulevos.tracks import Held, Track, shrunk, winners
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of, whole
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 

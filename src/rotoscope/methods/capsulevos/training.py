@@ -28,7 +28,7 @@ SMALL = {
     "types": 8,
     "size": (192, 320),
     "crop": (96, 160),
-    "trunk": 18,
+    "trunk": "resnet18",
     "skips": "fine",
 }
 """Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320; a ResNet-18 in
@@ -48,7 +48,7 @@ RECIPES: dict[str, Recipe] = {
         name="capsulevos-small",
         method="capsulevos",
         config=SMALL,
-        trunk="stcn-small",
+        trunk="stcn-small-resnet18",
         trunk_rate=0.3,
         stages=(
             Stage(1200, 192, 8, 3, pace=0.15),

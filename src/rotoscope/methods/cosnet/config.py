@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.errors import InputError
-from rotoscope.layers.resnet import Depth
+from rotoscope.layers.trunks import TrunkName, check_trunk
 
 Attention = Literal["vanilla", "symmetric", "channel", "none"]
 Fusion = Literal["prediction", "summary", "group"]
@@ -20,11 +20,11 @@ class COSNetConfig:
     """COSNet (Lu et al., CVPR 2019); the defaults are the released network and the released test.
 
     Attributes:
-        depth: residual network of the trunk.
+        trunk: network of the encoder.
         stages: of it.
         output_stride: of its last stage; stages that would go beyond it dilate instead.
-        caffe: the trunk has the layout of Caffe's networks (see :class:`~rotoscope.layers.resnet.ResNet`) and sees BGR
-            in [0, 255] less a mean; else torchvision's layout and normalised RGB.
+        caffe: a residual trunk has the layout of Caffe's networks (see :class:`~rotoscope.layers.resnet.ResNet`) and
+            sees BGR in [0, 255] less a mean; else torchvision's layout and normalised RGB.
         aspp_dim: channels of each branch of the spatial pyramid.
         dilations: of its 3x3 branches.
         dim: channels of the features that frames attend to each other with.
@@ -51,7 +51,7 @@ class COSNetConfig:
         crf_compat: weight of its colour term; the authors tried 8, 9 and 10.
     """
 
-    depth: Depth = 101
+    trunk: TrunkName = "resnet101"
     stages: Literal[3, 4] = 4
     output_stride: Literal[8, 16] = 8
     caffe: bool = True
@@ -77,8 +77,9 @@ class COSNetConfig:
         """Refuse what no session could do.
 
         Raises:
-            InputError: an option out of its range.
+            InputError: an option out of its range, or a trunk that cannot have the layout.
         """
+        check_trunk(self.trunk, caffe=self.caffe)
         for name, value, known in (
             ("attention", self.attention, get_args(Attention)),
             ("fusion", self.fusion, get_args(Fusion)),

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotoscope.layers.normalise import normalise
-from rotoscope.layers.resnet import ResNet
+from rotoscope.layers.trunks import build_trunk
 from rotoscope.methods.cosnet.attention import CoAttention
 from rotoscope.methods.cosnet.config import COSNetConfig, Fusion
 
@@ -82,7 +82,9 @@ class COSNetNetwork(nn.Module):
     def __init__(self, config: COSNetConfig) -> None:
         super().__init__()
         self.caffe = config.caffe
-        self.trunk = ResNet(config.depth, stages=config.stages, output_stride=config.output_stride, caffe=config.caffe)
+        self.trunk = build_trunk(
+            config.trunk, stages=config.stages, output_stride=config.output_stride, caffe=config.caffe
+        )
         self.aspp = PyramidPooling(self.trunk.channels[-1], config.aspp_dim, config.dim, config.dilations)
         self.saliency = nn.Conv2d(config.dim, 1, 1)
         self.attention = CoAttention(config)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rotoscope.layers.resnet import BLOCKS, Depth
+from rotoscope.layers.trunks import residual_name
 from rotoscope.methods.cosnet.config import COSNetConfig
 
 OFFICIAL: dict[str, str] = {
@@ -56,11 +56,6 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def config_of(state: Mapping[str, Tensor]) -> COSNetConfig:
     """Sizes read off the shapes."""
-    blocks = tuple(
-        sum(f"encoder.layer{stage}.{index}.conv1.weight" in state for index in range(40)) for stage in range(1, 5)
-    )
-    bottleneck = "encoder.layer1.0.conv3.weight" in state
-    depths: tuple[Depth, ...] = (18, 50, 101)
-    depth = next((d for d in depths if BLOCKS[d] == blocks and (d != 18) == bottleneck), CONFIG.depth)
+    trunk = residual_name(state, "encoder.", CONFIG.trunk)
     merge = state[SIGNATURE[0]]
-    return COSNetConfig(depth=depth, aspp_dim=merge.shape[1] // 5, dim=merge.shape[0])
+    return COSNetConfig(trunk=trunk, aspp_dim=merge.shape[1] // 5, dim=merge.shape[0])

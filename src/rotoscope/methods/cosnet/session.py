@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Prediction, Session, VideoLike
+from rotoscope.methods.base import Session, VideoLike
 from rotoscope.methods.cosnet import crf
 from rotoscope.methods.cosnet.config import COSNetConfig
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input
 from rotoscope.methods.cosnet.references import PastFrames, References, WholeVideo
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 OBJECT = 1

@@ -18,7 +18,7 @@ TRUNK = "trunk."
 """Where the network keeps its image encoder."""
 
 SMALL = {
-    "depth": 18,
+    "trunk": "resnet18",
     "stages": 3,
     "caffe": False,
     "aspp_dim": 128,
@@ -27,8 +27,8 @@ SMALL = {
     "scaled": True,
     "size": (224, 400),
 }
-"""Sizes of ``cosnet-small``: a ResNet-18 up to its third stage, all of which ``stcn-small`` has learnt, dilated to
-stride 8; half the channels and, for a smaller picture, half the ranges."""
+"""Sizes of ``cosnet-small``: a ResNet-18 up to its third stage, all of which ``stcn-small-resnet18`` has learnt,
+dilated to stride 8; half the channels and, for a smaller picture, half the ranges."""
 
 ENCODER, HEADS = ("trunk.", "aspp.", "saliency."), ("attention.", "gate.", "query_head.", "reference_head.")
 """What a saliency step trains, and what only pairs train."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rotoscope.layers.canvas import Resizing
-from rotoscope.layers.resnet import Depth
+from rotoscope.layers.trunks import TrunkName
 
 Attention = Literal["weights", "similarity", "none"]
 Output = Literal["full", "fast"]
@@ -17,7 +17,8 @@ class GIELConfig:
     """GIEL (Ge et al., CVPR 2021); the defaults are the paper's network, with STM's parts where it names them.
 
     Attributes:
-        depth: residual network of both encoders, cut at stride 16.
+        trunk: network of the query encoder, cut at stride 16. A residual network is the support encoder's too; beside
+            an EfficientNet-Lite that is a ResNet-18, and the two cannot share their keys and values.
         support_width: first-layer channels of the support encoder; the query encoder's are 64.
         key_dim: channels of a key.
         value_dim: channels of a value.
@@ -55,7 +56,7 @@ class GIELConfig:
         resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
     """
 
-    depth: Depth = 50
+    trunk: TrunkName = "resnet50"
     support_width: int = 64
     key_dim: int = 128
     value_dim: int = 512

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rotoscope.errors import InputError
 from rotoscope.layers.resnet import ResNet
+from rotoscope.layers.trunks import begin_small, build_trunk, check_trunk, is_lite
 from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.parts import CoarseHead, Decoder, LabelEncoder, TemporalAttention
 
@@ -47,9 +48,10 @@ class GIELNetwork(nn.Module):
         super().__init__()
         check(config)
         self.config = config
-        self.query_encoder = ResNet(config.depth, stages=3)
+        self.query_encoder = build_trunk(config.trunk, stages=3)
         seen = 4 + config.others  # RGB, the mask, the other objects' masks
-        self.support_encoder = ResNet(config.depth, stages=3, channels_in=seen, width=config.support_width)
+        depth = 18 if is_lite(config.trunk) else int(config.trunk.removeprefix("resnet"))
+        self.support_encoder = ResNet(depth, stages=3, channels_in=seen, width=config.support_width)  # type: ignore[arg-type]
         c4, c8, c16 = self.query_encoder.channels
         m16 = self.support_encoder.channels[-1]
         side = config.kernel
@@ -65,6 +67,10 @@ class GIELNetwork(nn.Module):
         self.coarse = CoarseHead(config) if instances else None
         self.decoder = Decoder(config, c8, c4) if config.global_embedding or not instances else None
         self.refine = Decoder(config, c8, c4) if instances and config.refine else None
+        begin_small(config.trunk, self.query_key.weight, self.query_value.weight)
+        for decoder in (self.decoder, self.refine):
+            if decoder is not None:
+                begin_small(config.trunk, decoder.up_16_8.skip_conv.weight, decoder.up_8_4.skip_conv.weight)
 
     def encode_query(self, image: Tensor, *, common: bool = True, fine: bool = True) -> FrameFeatures:
         """Encode frames.
@@ -179,6 +185,9 @@ def check(config: GIELConfig) -> None:
     Raises:
         InputError: says which, and what to do.
     """
+    check_trunk(config.trunk)
+    if is_lite(config.trunk) and config.shared:
+        raise InputError(f"trunk {config.trunk}: the support encoder is a ResNet-18, so give shared=false as well.")
     if config.others and config.instance_embedding:
         raise InputError("others: the support encoder sees one union of all objects; only without instance_embedding.")
     if config.shared and config.support_width != 64:

@@ -12,10 +12,11 @@ from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import parse_policy
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
 from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.memory import SupportMemory
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, check, label_tensors
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 COMMON = 0

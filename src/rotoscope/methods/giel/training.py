@@ -19,7 +19,7 @@ TRUNK = "query_encoder."
 """Where the network keeps its image encoder."""
 
 SMALL = {
-    "depth": 18,
+    "trunk": "resnet18",
     "support_width": 32,
     "key_dim": 64,
     "value_dim": 128,
@@ -32,8 +32,8 @@ SMALL = {
     "label_dim": 32,
     "coarse_dim": 64,
 }
-"""Sizes of ``giel-small``: keys, query values and upsampling in the form of ``stcn-small``, whose weights it begins
-with, so that the affinity works from the first step; a support encoder of half the width."""
+"""Sizes of ``giel-small``: keys, query values and upsampling in the form of ``stcn-small-resnet18``, whose weights it
+begins with, so that the affinity works from the first step; a support encoder of half the width."""
 
 RECIPES: dict[str, Recipe] = {
     "giel-small": Recipe(
@@ -41,7 +41,7 @@ RECIPES: dict[str, Recipe] = {
         method="giel",
         config=SMALL,
         stages=(Stage(700, 160, 4, 4), Stage(450, 192, 4, 4)),
-        trunk="stcn-small",
+        trunk="stcn-small-resnet18",
         trunk_rate=0.3,
         objects=(0.35, 0.4, 0.25),
         learning_rate=6e-4,
@@ -68,7 +68,7 @@ RECIPES: dict[str, Recipe] = {
 """Recipes by name. Both train the full and the fast output at once, so one file of weights serves both
 (``output="fast"``). ``giel`` is the published one: squares of about the area of 740x384, batches of all its GPUs
 together; how many steps it took is not published, and 100,000 is our choice. Begin it with ``--set trunk=resnet50.pth``
-or ``--set trunk=STM_weights.pth``, which fills whatever fits. ``giel-small`` begins with ``stcn-small``."""
+or ``--set trunk=STM_weights.pth``, which fills whatever fits. ``giel-small`` begins with ``stcn-small-resnet18``."""
 
 
 class Support(NamedTuple):
@@ -189,14 +189,14 @@ def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor])
     """What GIEL can begin with of other weights, beside the image encoder; what does not fit is left out by the caller.
 
     Args:
-        kind: method of the weights, or empty for a bare ResNet.
+        kind: method of the weights, or empty for a bare image encoder, of which only a ResNet fits both encoders.
         state: their tensors, by their names without ``network.``.
         ours: the tensors of the network that begins.
     Returns: tensors by our names.
     """
     taken: dict[str, Tensor] = {}
     places = {
-        "": (("", "support_encoder."),),
+        "": (("", "support_encoder."),) if "layer1.0.conv1.weight" in state else (),
         "giel": (("", ""), ("decoder.", "refine.")),
         "stcn": (
             ("key_proj.", "query_key."),

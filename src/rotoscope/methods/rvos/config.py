@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rotoscope.errors import InputError
-from rotoscope.layers.resnet import Depth
+from rotoscope.layers.trunks import TrunkName, check_trunk
 
 Carry = Literal["soft", "hard"]
 Merging = Literal["soft", "published"]
@@ -19,8 +19,8 @@ class RVOSConfig:
     """RVOS (Ventura et al., CVPR 2019); the defaults are the released one-shot network.
 
     Attributes:
-        depth: residual network of the encoder.
-        last_width: planes of the encoder's fourth stage; the depth's own if None.
+        trunk: network of the encoder.
+        last_width: planes of a residual encoder's fourth stage, its own if None; other encoders leave it unused.
         hidden: channels of the coarsest ConvLSTM; the next have 1/2, 1/4, 1/8 of it.
         kernel: side of the ConvLSTMs' kernels.
         one_shot: the decoder takes each object's previous mask; else objects are found without any (zero-shot).
@@ -38,7 +38,7 @@ class RVOSConfig:
         objectness: zero-shot slots less sure of themselves than this are no objects; see the session.
     """
 
-    depth: Depth = 101
+    trunk: TrunkName = "resnet101"
     last_width: int | None = None
     hidden: int = 128
     kernel: int = 3
@@ -58,6 +58,7 @@ class RVOSConfig:
         Raises:
             InputError: an option out of its range.
         """
+        check_trunk(self.trunk)
         for name, value, known in (
             ("carry", self.carry, get_args(Carry)),
             ("merging", self.merging, get_args(Merging)),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.layers.resnet import ResNet
+from rotoscope.layers.trunks import build_trunk
 from rotoscope.methods.rvos.config import RVOSConfig
 
 Pyramid = list[Tensor]
@@ -56,7 +56,7 @@ class RVOSNetwork(nn.Module):
         super().__init__()
         self.one_shot = config.one_shot
         self.recurrence, self.carry = config.recurrence, config.carry  # that it is trained with
-        self.encoder = ResNet(config.depth, stages=4, last_width=config.last_width)
+        self.encoder = build_trunk(config.trunk, stages=4, last_width=config.last_width)
         width = config.hidden
         shown = (width, width, width // 2, width // 4)  # channels of the four projected skips, coarsest first
         self.skips = nn.ModuleList(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rotoscope.layers.resnet import BLOCKS, Depth
+from rotoscope.layers.trunks import residual_name
 from rotoscope.methods.rvos.config import RVOSConfig
 
 FILES = {"encoder.": "encoder.pt", "decoder.": "decoder.pt"}
@@ -49,12 +49,7 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def config_of(state: Mapping[str, Tensor]) -> RVOSConfig:
     """Variant and sizes, read off the shapes."""
-    blocks = tuple(
-        sum(f"encoder.base.layer{stage}.{index}.conv1.weight" in state for index in range(40)) for stage in range(1, 5)
-    )
-    bottleneck = "encoder.base.layer1.0.conv3.weight" in state
-    depths: tuple[Depth, ...] = (18, 50, 101)
-    depth = next((d for d in depths if BLOCKS[d] == blocks and (d != 18) == bottleneck), CONFIG.depth)
+    trunk = residual_name(state, "encoder.base.", CONFIG.trunk)
     gates = state["decoder.clstm_list.0.Gates.weight"]
     hidden = gates.shape[0] // 4
-    return RVOSConfig(depth=depth, hidden=hidden, kernel=gates.shape[2], one_shot=gates.shape[1] == 3 * hidden + 1)
+    return RVOSConfig(trunk=trunk, hidden=hidden, kernel=gates.shape[2], one_shot=gates.shape[1] == 3 * hidden + 1)

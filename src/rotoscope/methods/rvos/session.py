@@ -16,7 +16,8 @@ from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.assignment import FirstFrameAssignment
 from rotoscope.layers.normalise import normalise
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.rvos.config import RVOSConfig
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 from rotoscope.video.frame import Frame

@@ -18,7 +18,7 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize
 
 TRUNK = "encoder."
 """Where the network keeps its image encoder."""
-SMALL = {"depth": 18, "last_width": 256, "size": (160, 288)}
+SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
 FORBIDDEN = 10.0
@@ -58,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
             Stage(900, 160, 6, 3, learning_rate=6e-4, pace=0.77),
         ),
         inference={"keep_aspect": True},
-        trunk="stcn-small",
+        trunk="stcn-small-resnet18",
         trunk_rate=0.5,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,

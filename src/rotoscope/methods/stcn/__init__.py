@@ -47,4 +47,4 @@ class STCN(Method):
         Raises:
             InputError: an option that does not exist, or a value out of range.
         """
-        return STCNSession(self.network, self.configured(options), memory_budget)
+        return self.opened(STCNSession(self.network, self.configured(options), memory_budget))

@@ -56,6 +56,35 @@ ABLATIONS: dict[str, Ablation] = {
             ),
             recipe="stcn-small",
         ),
+        Ablation(
+            "small-choices",
+            "choices of the small network, each trained alike",
+            "stcn-small",
+            (
+                Row("stcn-small"),
+                Row(
+                    "ResNet-18 that giel-small has learnt, for a trunk",
+                    settings=(
+                        "config.trunk=resnet18",
+                        "trunk=giel-small",
+                        "frozen=key_encoder.conv1.,key_encoder.bn1.",
+                    ),
+                ),
+                Row("trunk frozen", settings=("trunk_rate=0",)),
+                Row("trunk as fast as the rest", settings=("trunk_rate=1",)),
+                Row("values by a ResNet-18", settings=("config.value_encoder=resnet18", "config.value_width=32")),
+                Row("decoder not told of the frame before", settings=("config.previous=none",)),
+                Row(
+                    "the same, but the frame before kept in memory",
+                    {"include_last": True},
+                    settings=("config.previous=none",),
+                ),
+                Row("decoder told of its masks only", settings=("config.previous=mask",)),
+                Row("masks of the frame before never spoilt", settings=("loss.corruption=0",)),
+                Row("one logit for each cell at stride 4", settings=("config.subpixel=1",)),
+            ),
+            recipe="stcn-small",
+        ),
     )
 }
 """Tables by name. Published J&F are of DAVIS-17 and, here, those two that are not the mean of their printed parts."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Resizing
-from rotoscope.layers.resnet import Depth
+from rotoscope.layers.trunks import TrunkName, check_trunk
+
+Previous = Literal["none", "mask", "matched"]
 
 
 @dataclass(frozen=True)
@@ -14,12 +17,20 @@ class STCNConfig:
     """STCN (Cheng et al., NeurIPS 2021) with the memory of the thesis; the defaults are the released network.
 
     Attributes:
-        key_depth: residual network of the key encoder, cut at stride 16.
-        value_width: first-layer channels of the value encoder's ResNet-18 (64 as released).
+        trunk: network of the key encoder, cut at stride 16.
+        value_encoder: ``resnet18``: a second trunk that sees the picture with each object's mask (released);
+            ``light``: a few convolutions of masks over the key encoder's features.
+        value_width: first-layer channels of the value encoder (64 as released).
         key_dim: channels of a key.
         value_dim: channels of a value, and of the fused object features.
         thin_dim: channels of the compressed query features that enter the decoder beside the readout.
+        decoder: ``released``, or ``light``: thin, with 1x1 skips and the picture itself at stride 4.
         decoder_dims: channels at stride 16, 8 and 4 of the decoder.
+        subpixel: the light decoder answers so many by so many logits for each cell at stride 4.
+        previous: what the light decoder is told of the frame before: nothing; its masks (``mask``); or its masks, and
+            the same moved to where the nearest keys within ``reach`` are (``matched``).
+        reach: cells at stride 16, in each direction, that ``matched`` looks for an object in.
+        scores: the light decoder also answers whether an object is there, and what IoU its mask will have.
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
         resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
@@ -29,14 +40,23 @@ class STCNConfig:
         top_k: support features a query reads from; None reads all (full softmax).
         include_last: keep the previous frame as one temporary entry (released option).
         protect_first: pin the features of the frames on which objects were given. The thesis does not.
+        least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
+        least_quality: a frame enters memory only if the mean of its present objects' predicted IoU is at least this;
+            else the next that has it does. 0 asks for none. Needs ``scores``.
     """
 
-    key_depth: Depth = 50
+    trunk: TrunkName = "resnet50"
+    value_encoder: Literal["resnet18", "light"] = "resnet18"
     value_width: int = 64
     key_dim: int = 64
     value_dim: int = 512
     thin_dim: int = 512
+    decoder: Literal["released", "light"] = "released"
     decoder_dims: tuple[int, int, int] = (512, 256, 256)
+    subpixel: Literal[1, 2, 4] = 1
+    previous: Previous = "none"
+    reach: int = 6
+    scores: bool = False
     short_side: int | None = None
     max_short_side: int | None = 1088
     resizing: Resizing = "bicubic"
@@ -46,3 +66,32 @@ class STCNConfig:
     top_k: int | None = 20
     include_last: bool = False
     protect_first: bool = True
+    least_presence: float = 0.0
+    least_quality: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what no network could do.
+
+        Raises:
+            InputError: a value that is not known, or one that needs another.
+        """
+        check_trunk(self.trunk)
+        for name, value, known in (
+            ("value_encoder", self.value_encoder, ("resnet18", "light")),
+            ("decoder", self.decoder, ("released", "light")),
+            ("previous", self.previous, get_args(Previous)),
+            ("subpixel", self.subpixel, (1, 2, 4)),
+            ("usage", self.usage, ("topk", "softmax")),
+            ("resizing", self.resizing, get_args(Resizing)),
+        ):
+            if value not in known:
+                raise InputError(f"{name} {value!r} is not known; use {', '.join(map(str, known))}.")
+        if self.decoder == "released" and (self.previous != "none" or self.scores or self.subpixel != 1):
+            raise InputError("previous, scores and subpixel are of the light decoder: give decoder=light as well.")
+        if not self.scores and (self.least_presence or self.least_quality):
+            raise InputError("least_presence and least_quality need a network with scores=true.")
+        for name in ("least_presence", "least_quality"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1.")
+        if self.reach < 1:
+            raise InputError(f"reach is {self.reach}; give a whole number of cells, at least 1.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,8 @@ from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import MemoryBank, parse_policy
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
 from rotoscope.video.frame import Frame
@@ -22,12 +23,41 @@ OBJECTS_AT_ONCE = 8
 """Objects encoded or decoded in one batch; more go in several, which bounds the memory of forty objects."""
 
 
+PRESENT = 0.5
+"""Presence score from which on an object counts as seen."""
+
+
+class Before(NamedTuple):
+    """What is kept of the frame before, where the decoder is told of it.
+
+    Attributes:
+        key: ``[Ck, h*w]``.
+        masks: soft masks at the working size, ``[N, H', W']``.
+    """
+
+    key: Tensor
+    masks: Tensor
+
+
+class Answer(NamedTuple):
+    """What the network finds on a frame.
+
+    Attributes:
+        probabilities: of background and objects at the working size, ``[1 + N, H', W']``.
+        scores: presence and predicted IoU of each object in [0, 1], ``[N, 2]``; None if the network has none.
+    """
+
+    probabilities: Tensor
+    scores: Tensor | None
+
+
 class STCNSession(Session):
     """Segments one video.
 
-    Between frames it holds the memory bank (at most ``lfu:M`` frames' worth of keys and values), and nothing else
-    that grows. Masks given on a frame are answered as the aggregated given masks; where they cover, they replace
-    what was predicted for other objects, and the frame enters memory for all objects.
+    Between frames it holds the memory bank (at most ``lfu:M`` frames' worth of keys and values), the last frame's key
+    and masks where the decoder is told of them, and nothing else that grows. Masks given on a frame are answered as the
+    aggregated given masks; where they cover, they replace what was predicted for other objects, and the frame enters
+    memory for all objects.
 
     Args:
         network: the layers.
@@ -48,16 +78,8 @@ class STCNSession(Session):
             raise InputError(f"a memory budget chooses M of lfu:M; the policy {config.memory} has no M.")
         self.canvas: Canvas | None = None
         self._since_write = 0
-        self._permanent = False
+        self._before: Before | None = None
         self._per_frame = 0
-
-    def keep_next(self) -> None:
-        """Make the next frame pushed a permanent one: it enters memory, and none of its features ever leave.
-
-        They count towards the capacity, and are pinned only while they leave room for one more frame.
-        """
-        self._require_open()
-        self._permanent = True
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame; remember it if it is due or masks were given on it."""
@@ -66,26 +88,24 @@ class STCNSession(Session):
         if not self._ids and not given:
             empty = torch.ones(1, frame.size[1], frame.size[0])
             return [Prediction.from_probabilities(frame, (), empty)]
-        device = self.network.pred.weight.device
+        weight = self.network.key_proj.weight
         with self.timings.part("encode key"):
-            image = canvas.image(frame.image, device)
-            image = image.to(self.network.pred.weight.dtype)
+            image = canvas.image(frame.image, weight.device).to(weight.dtype)
             features = self.network.encode_key(image)
-        probabilities = self._follow(features)
-        if given:
-            probabilities = self._put_in(probabilities, given, canvas)
-        permanent, self._permanent = self._permanent, False
-        if given or permanent or self.policy.enters(self._since_write):
+        answer = self._follow(features)
+        probabilities = self._put_in(answer.probabilities, given, canvas) if given else answer.probabilities
+        if given or (self.policy.enters(self._since_write) and self._is_sure(answer)):
             pinned = self._pins(probabilities, given) if given else None
-            if permanent:
-                pinned = torch.ones(features.key[0, 0].numel(), dtype=torch.bool, device=features.key.device)
             self._remember(image, features, probabilities, pinned=pinned)
             self._since_write = 0
         elif self.config.include_last:
             self._remember(image, features, probabilities, temporary=True)
+        if self.config.previous != "none":
+            self._before = Before(features.key[0].flatten(1), probabilities[1:])
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities.float())
-            return [Prediction.from_probabilities(frame, self._ids, restored, bool(given))]
+            quality = self._confidence(answer, given)
+            return [Prediction.from_probabilities(frame, self._ids, restored, bool(given), quality)]
 
     @property
     def frames_remembered(self) -> float | None:
@@ -93,7 +113,10 @@ class STCNSession(Session):
         return len(self.bank) / self._per_frame if self._per_frame else 0.0
 
     def forget(self, object_id: int) -> None:
-        """Drop the object's values."""
+        """Drop the object's values and its last mask."""
+        if self._before is not None:
+            kept = [slot for slot, other in enumerate(self._ids) if other != object_id]
+            self._before = Before(self._before.key, self._before.masks[kept])
         if object_id in self.bank.object_ids:
             self.bank.forget(object_id)
 
@@ -102,21 +125,22 @@ class STCNSession(Session):
         bank = {f"bank.{name}": value for name, value in self.bank.state().items()}
         size = list(self._size) if self._size else None
         pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
+        before = {} if self._before is None else {f"before.{k}": v for k, v in self._before._asdict().items()}
         return (
             bank
             | pending
+            | before
             | {
                 "ids": list(self._ids),
                 "size": size,
                 "next_index": self._next_index,
                 "since_write": self._since_write,
-                "permanent": self._permanent,
             }
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
-        device = self.network.pred.weight.device
+        device = self.network.key_proj.weight.device
         moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in state.items()}
         self.bank.restore({k.removeprefix("bank."): v for k, v in moved.items() if k.startswith("bank.")})
         self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
@@ -125,7 +149,7 @@ class STCNSession(Session):
         self.canvas = self._fit(self._size) if self._size else None
         self._next_index = int(state["next_index"])
         self._since_write = int(state["since_write"])
-        self._permanent = bool(state["permanent"])
+        self._before = Before(moved["before.key"], moved["before.masks"]) if "before.key" in moved else None
 
     def _fit(self, size: tuple[int, int]) -> Canvas:
         config = self.config
@@ -133,19 +157,52 @@ class STCNSession(Session):
             size, short_side=config.short_side, max_short_side=config.max_short_side, resizing=config.resizing
         )
 
-    def _follow(self, features: FrameFeatures) -> Tensor:
-        """Aggregated probabilities ``[1 + N, H', W']`` of the objects known so far."""
+    def _follow(self, features: FrameFeatures) -> Answer:
+        """Read and decode the objects known so far."""
         height, width = features.skip4.shape[-2] * 4, features.skip4.shape[-1] * 4
         if not self._ids:
-            return torch.ones(1, height, width, device=features.key.device)
+            return Answer(torch.ones(1, height, width, device=features.key.device), None)
         with self.timings.part("read memory"):
             readouts = self.bank.read(features.key[0].flatten(1).float(), self.config.top_k)
             readout = torch.stack([readouts[object_id] for object_id in self._ids])
             readout = readout.unflatten(-1, tuple(features.key.shape[-2:])).to(features.thin.dtype)
         with self.timings.part("decode"):
-            parts = [self.network.decode(part, features) for part in readout.split(OBJECTS_AT_ONCE)]
-            logits = torch.cat(parts)[:, 0].float()
-        return aggregate(torch.sigmoid(logits))
+            places = self._places(features)
+            parts = [
+                self.network.decode(part, features, None if places is None else places[first : first + len(part)])
+                for first, part in zip(
+                    range(0, len(readout), OBJECTS_AT_ONCE), readout.split(OBJECTS_AT_ONCE), strict=True
+                )
+            ]
+            own = torch.sigmoid(torch.cat([part.logits for part in parts])[:, 0].float())
+        known = [part.scores for part in parts if part.scores is not None]
+        scores = torch.sigmoid(torch.cat(known).float()) if known else None
+        if scores is not None and self.config.least_presence:
+            own = own * (scores[:, 0] >= self.config.least_presence)[:, None, None]
+        return Answer(aggregate(own), scores)
+
+    def _places(self, features: FrameFeatures) -> Tensor | None:
+        """What the decoder is told of the frame before."""
+        if self._before is None:
+            return None
+        masks = self._before.masks[None].to(features.key.dtype)
+        return self.network.places(masks, self._before.key[None], features)
+
+    def _is_sure(self, answer: Answer) -> bool:
+        """Whether a frame's masks are good enough to be remembered, where the config asks."""
+        if answer.scores is None or not self.config.least_quality:
+            return True
+        there = answer.scores[:, 0] >= PRESENT
+        return bool(there.any() and answer.scores[there, 1].mean() >= self.config.least_quality)
+
+    def _confidence(self, answer: Answer, given: dict[int, Tensor]) -> list[float] | None:
+        """Of each object the IoU that its mask is predicted to have; 1 for those given now; None without scores."""
+        if answer.scores is None and self.config.scores:
+            return [1.0] * len(self._ids)
+        if answer.scores is None:
+            return None
+        predicted = answer.scores[:, 1].tolist() + [1.0] * (len(self._ids) - len(answer.scores))
+        return [1.0 if object_id in given else q for object_id, q in zip(self._ids, predicted, strict=True)]
 
     def _put_in(self, probabilities: Tensor, given: dict[int, Tensor], canvas: Canvas) -> Tensor:
         """Given masks replace the prediction where they cover, and everything is aggregated again."""
@@ -178,12 +235,7 @@ class STCNSession(Session):
             others = masks.sum(dim=0, keepdim=True) - masks
             values = []
             for part, rest in zip(masks.split(OBJECTS_AT_ONCE), others.split(OBJECTS_AT_ONCE), strict=True):
-                count = len(part)
-                values.append(
-                    self.network.encode_value(
-                        image.expand(count, -1, -1, -1), features.f16.expand(count, -1, -1, -1), part, rest
-                    )
-                )
+                values.append(self.network.encode_value(image, features, part, rest))
             value = torch.cat(values).flatten(2).float()
         self._per_frame = features.key[0, 0].numel()
         with self.timings.part("store"):

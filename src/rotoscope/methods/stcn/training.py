@@ -9,12 +9,34 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
 from rotoscope.methods.lesson import ClipLoss
-from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.recipe import Interlude, Recipe, Stage
+from rotoscope.methods.stcn.corruption import spoil
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
 
-SMALL = {"key_depth": 18, "value_width": 32, "value_dim": 128, "thin_dim": 128, "decoder_dims": (128, 64, 32)}
-"""Sizes of ``stcn-small``: a ResNet-18 trunk, half-width value encoder, narrow values and decoder."""
+RESNET_SMALL = {
+    "trunk": "resnet18",
+    "value_width": 32,
+    "value_dim": 128,
+    "thin_dim": 128,
+    "decoder_dims": (128, 64, 32),
+}
+"""Sizes of the first ``stcn-small``: a ResNet-18 trunk, half-width value encoder, narrow values and decoder."""
+
+SMALL = {
+    "trunk": "efficientnet-lite0",
+    "value_encoder": "light",
+    "value_width": 24,
+    "value_dim": 128,
+    "thin_dim": 96,
+    "decoder": "light",
+    "decoder_dims": (96, 48, 32),
+    "subpixel": 2,
+    "previous": "matched",
+    "scores": True,
+}
+"""Sizes of ``stcn-small``: an EfficientNet-Lite0 trunk, values from its features, a thin decoder that is told of the
+frame before."""
 
 TRUNK = "key_encoder."
 """Where the network keeps its image encoder."""
@@ -26,11 +48,20 @@ RECIPES = {
         name="stcn-small",
         method="stcn",
         config=SMALL,
-        stages=(Stage(1400, 128, 3, 4), Stage(4200, 192, 3, 4), Stage(1500, 256, 3, 4)),
-        objects=(0.5, 0.4, 0.1),
+        stages=(
+            Stage(1200, 160, 4, 4),
+            Stage(3000, 224, 4, 4, "composed", skips=((0.0, 3), (0.3, 8)), interlude=Interlude("synthetic", 4, 3)),
+            Stage(700, 256, 6, 3, "composed", skips=((0.0, 6), (0.6, 3)), interlude=Interlude("hiding", 6, 3)),
+        ),
+        objects=(0.3, 0.45, 0.25),
+        trunk="imagenet",
+        trunk_rate=0.25,
         learning_rate=4e-4,
         correspondence=0.3,
-        inference={"max_short_side": 320, "resizing": "area", "include_last": True},
+        frozen_norms=True,
+        frozen=("key_encoder.conv1.", "key_encoder.bn1.", "key_encoder.blocks.0.", "key_encoder.blocks.1."),
+        loss={"corruption": 0.3},
+        inference={"max_short_side": 320, "resizing": "area"},
     ),
     "stcn": Recipe(
         name="stcn",
@@ -76,6 +107,8 @@ def clip_loss(
     correspondence: float = 0.0,
     dropout: float = 0.0,
     reallocation: float = 0.0,
+    scores: float = 0.1,
+    corruption: float = 0.0,
 ) -> ClipLoss:
     """Follow the objects of the first frame through clips; every frame's prediction enters memory, undetached.
 
@@ -91,67 +124,105 @@ def clip_loss(
         correspondence: weight of that loss (not in the released recipe either).
         dropout: share of the affinity's entries that are put to minus infinity before the softmax (thesis, chapter 4).
         reallocation: other than 0 turns on support-feature reallocation (thesis, chapter 4).
+        scores: weight of the loss on presence and predicted IoU, where the network has such scores.
+        corruption: chance that a clip's previous masks are spoilt on a frame before the decoder is told of them (see
+            :func:`~rotoscope.methods.stcn.corruption.spoil`), where it is told at all.
     """
     batch, frames = labels.shape[:2]
     targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
     valid = (targets[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)
     exists = torch.cat([torch.zeros_like(valid[:, :1]), valid], dim=1).long()
     features = network.encode_key(images.flatten(0, 1))
-    of_frame = [features.select(torch.arange(batch) * frames + t) for t in range(frames)]
-    shown = None if places is None or not correspondence else places.flatten(2, 3)
+    of_frame = [features.select(torch.arange(batch, device=labels.device) * frames + t) for t in range(frames)]
+    known_places = places is not None and bool(correspondence) and bool((places[..., 0] >= 0).any())
+    shown = places.flatten(2, 3) if places is not None and known_places else None
     keys, values, inside = [], [], []
     masks = targets[:, 0]
-    losses, answers = [], []
-    parts: dict[str, list[float]] = {"cross_entropy": [], "dice": []}
+    total = PartsOfLoss()
+    answers = []
     for t in range(1, frames):
         keys.append(of_frame[t - 1].key.flatten(2))
-        values.append(_memorise(network, images[:, t - 1], of_frame[t - 1].f16, masks))
-        scores = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
+        values.append(_memorise(network, images[:, t - 1], of_frame[t - 1], masks))
+        similarity = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
         if reallocation:
             inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
-        weights = torch.softmax(drop_affinity(scores, dropout) if dropout else scores, dim=1)
+        weights = torch.softmax(drop_affinity(similarity, dropout) if dropout else similarity, dim=1)
         by_object = reallocate(weights, torch.cat(inside, dim=-1)) if reallocation else weights[:, None]
-        logits = _follow(network, by_object, torch.cat(values, dim=-1), of_frame[t], valid)
+        known = spoil(masks.detach(), corruption) if corruption else masks
+        where = network.places(known, keys[-1], of_frame[t])
+        readout = _read(by_object, torch.cat(values, dim=-1), of_frame[t])
+        decoded = network.decode(readout, of_frame[t], where)
+        logits = _aggregated(decoded.logits, valid)
         probabilities = torch.softmax(logits, dim=1)
         masks = probabilities[:, 1:] * valid[:, :, None, None]
         visible = labels[:, t] * exists.gather(1, labels[:, t].flatten(1)).view_as(labels[:, t])
-        entropy = bootstrapped_cross_entropy(logits, visible, hardest)
-        overlap = dice_loss(masks, targets[:, t], valid)
-        loss = entropy + dice * overlap
-        parts["cross_entropy"].append(entropy.item())
-        parts["dice"].append(overlap.item())
+        total.add("cross_entropy", bootstrapped_cross_entropy(logits, visible, hardest))
+        total.add("dice", dice_loss(masks, targets[:, t], valid), dice)
         if shown is not None:
-            looking = correspondence_loss(scores, shown[:, :t].flatten(1, 2), shown[:, t])
-            loss = loss + correspondence * looking
-            parts.setdefault("correspondence", []).append(looking.item())
-        losses.append(loss)
+            looking = correspondence_loss(similarity, shown[:, :t].flatten(1, 2), shown[:, t])
+            total.add("correspondence", looking, correspondence)
+        if decoded.scores is not None and scores:
+            found = decoded.scores.unflatten(0, (batch, objects))
+            total.add("scores", score_loss(found, probabilities, targets[:, t], valid), scores)
         answers.append(probabilities.detach())
-    means = {name: sum(values_) / len(values_) for name, values_ in parts.items()}
-    return ClipLoss(torch.stack(losses).sum(), means, torch.stack(answers, dim=1))
+    return ClipLoss(total.loss, total.means(frames - 1), torch.stack(answers, dim=1))
 
 
-def _memorise(network: STCNNetwork, image: Tensor, f16: Tensor, masks: Tensor) -> Tensor:
-    """Values ``[B, N, Cv, h*w]`` of a frame with masks ``[B, N, H, W]``."""
-    objects = masks.shape[1]
-    others = masks.sum(dim=1, keepdim=True) - masks
+class PartsOfLoss:
+    """Sums a loss over frames and keeps its parts for the log."""
 
-    def per_object(tensor: Tensor) -> Tensor:
-        return tensor.repeat_interleave(objects, dim=0)
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self.terms: list[Tensor] = []
 
-    value = network.encode_value(
-        per_object(image), per_object(f16), masks.flatten(0, 1)[:, None], others.flatten(0, 1)[:, None]
-    )
-    return value.flatten(2).unflatten(0, (-1, objects))
+    def add(self, name: str, value: Tensor, weight: float = 1.0) -> None:
+        """Add a frame's part."""
+        self.terms.append(weight * value)
+        self.parts[name] = self.parts.get(name, 0.0) + value.item()
+
+    @property
+    def loss(self) -> Tensor:
+        """The weighted sum, a scalar."""
+        return torch.stack(self.terms).sum()
+
+    def means(self, frames: int) -> dict[str, float]:
+        """Each part's mean over the frames."""
+        return {name: value / frames for name, value in self.parts.items()}
 
 
-def _follow(network: STCNNetwork, weights: Tensor, values: Tensor, query: FrameFeatures, valid: Tensor) -> Tensor:
-    """Aggregated logits ``[B, 1 + N, H, W]`` of a query frame.
+def score_loss(scores: Tensor, probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+    """Binary cross-entropy of presence, and of the IoU that the predicted mask has.
 
-    ``weights`` are the affinity after the softmax, ``[B, 1 or N, M, Q]``.
+    Args:
+        scores: logits, ``[B, N, 2]``: presence, IoU.
+        probabilities: of background and objects, ``[B, 1 + N, H, W]``.
+        targets: 0 or 1, ``[B, N, H, W]``.
+        valid: 1 where the slot holds an object, ``[B, N]``.
+    Returns: the mean over objects, a scalar. An object that is absent has an IoU of 1 if its mask is empty, else 0.
     """
-    batch, objects = valid.shape
-    readout = (values @ weights).flatten(0, 1)
-    readout = readout.unflatten(-1, tuple(query.key.shape[-2:]))
-    expanded = FrameFeatures(*(tensor.repeat_interleave(objects, dim=0) for tensor in query))
-    logits = network.decode(readout, expanded).unflatten(0, (batch, objects))[:, :, 0]
-    return aggregate_logits(torch.sigmoid(logits) * valid[:, :, None, None], dim=1)
+    slots = torch.arange(1, targets.shape[1] + 1, device=targets.device)[:, None, None]
+    answers = probabilities.detach().max(dim=1, keepdim=True).indices == slots  # many times faster than argmax on a CPU
+    truth = targets > 0.5
+    both, either = (answers & truth).sum(dim=(2, 3)), (answers | truth).sum(dim=(2, 3))
+    iou = torch.where(either > 0, both / either.clamp(min=1), 1.0)
+    wanted = torch.stack([truth.flatten(2).any(dim=2).to(iou.dtype), iou], dim=2)
+    loss = F.binary_cross_entropy_with_logits(scores.float(), wanted, reduction="none").sum(dim=2)
+    return (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
+def _memorise(network: STCNNetwork, image: Tensor, features: FrameFeatures, masks: Tensor) -> Tensor:
+    """Values ``[B, N, Cv, h*w]`` of a frame with masks ``[B, N, H, W]``."""
+    others = masks.sum(dim=1, keepdim=True) - masks
+    value = network.encode_value(image, features, masks.flatten(0, 1)[:, None], others.flatten(0, 1)[:, None])
+    return value.flatten(2).unflatten(0, (-1, masks.shape[1]))
+
+
+def _read(weights: Tensor, values: Tensor, query: FrameFeatures) -> Tensor:
+    """Readouts ``[B * N, Cv, h, w]`` by the affinity after the softmax, ``[B, 1 or N, M, Q]``."""
+    return (values @ weights).flatten(0, 1).unflatten(-1, tuple(query.key.shape[-2:]))
+
+
+def _aggregated(logits: Tensor, valid: Tensor) -> Tensor:
+    """Aggregated logits ``[B, 1 + N, H, W]`` from each object's own, ``[B * N, 1, H, W]``."""
+    own = logits.unflatten(0, tuple(valid.shape))[:, :, 0]
+    return aggregate_logits(torch.sigmoid(own) * valid[:, :, None, None], dim=1)

@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction
-from rotoscope.segmenting import Prompts, Run
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.job import Job
+from rotoscope.runs.passes import Passes
+from rotoscope.runs.prompts import Prompts
 from rotoscope.video import Video
 
 LEAST_SHARE = 0.01
@@ -71,7 +74,8 @@ def find_objects(
     if not video.indexable:
         raise InputError(f"{video.name}: is read twice to find objects and follow them. Save it as a file first.")
     best: tuple[tuple[bool, float], Found] | None = None
-    for prediction in Run(video, {}, model, options).forward():
+    for step in Passes(Job(video, {}, model, options=options)):
+        prediction = step.prediction
         if on_frame is not None:
             on_frame(prediction)
         seen = {i: c for i, c in zip(prediction.object_ids, prediction.confidence, strict=True) if c > 0}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from rotoscope.datasets.sequences import VideoDataset, VideoSequence, object_ids
 from rotoscope.errors import InputError
 from rotoscope.evaluation.protocol import Protocol
 from rotoscope.evaluation.scores import Truth
+from rotoscope.files import check_folder
 from rotoscope.masks.writing import PaletteWriter
 from rotoscope.methods.base import Method
-from rotoscope.running import peak_memory
-from rotoscope.segmenting import Prompts, Run
+from rotoscope.runs.job import Job, Outputs
+from rotoscope.runs.measure import Measurement, peak_memory
+from rotoscope.runs.passes import Passes
+from rotoscope.runs.prompts import Prompts
 from rotoscope.video.images import ImageSequence
 
 
@@ -27,42 +31,32 @@ class DatasetRun:
     """What segmenting a data set took.
 
     Attributes:
-        folder: where the masks are.
-        frames: frames answered.
-        wall: seconds, with reading and writing.
-        network: seconds in the sessions.
-        parts: of these, by part.
-        peak_memory: bytes, of the process.
-        remembered: the most frames' worth of features that a session held; None if the method does not tell.
-        rates: frames per second of each sequence.
-        problems: images that could not be read.
+        folder: where the masks are, a folder per sequence.
+        measured: frames, time and memory; its parts are the methods' own.
+        rates: frames per second of each sequence, with reading and writing.
+        problems: images that could not be read, one line each.
     """
 
     folder: Path
-    frames: int = 0
-    wall: float = 0.0
-    network: float = 0.0
-    parts: dict[str, float] = field(default_factory=dict)
-    peak_memory: int = 0
-    remembered: float | None = None
+    measured: Measurement = field(default_factory=Measurement)
     rates: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     @property
-    def fps(self) -> float:
-        """Frames per second, with reading and writing."""
-        return self.frames / self.wall if self.wall else float("nan")
+    def network(self) -> float:
+        """Seconds in the sessions."""
+        return sum(self.measured.parts.values())
 
     def as_record(self) -> dict[str, Any]:
         """As plain values."""
         return {
-            "frames": self.frames,
-            "frames_per_second": self.fps,
-            "seconds": self.wall,
+            "frames": self.measured.frames,
+            "frames_per_second": self.measured.rate,
+            "seconds": self.measured.wall,
             "seconds_in_the_network": self.network,
-            "seconds_by_part": self.parts,
-            "peak_memory_bytes": self.peak_memory,
-            "memory_in_frames": self.remembered,
+            "seconds_by_part": self.measured.parts,
+            "peak_memory_bytes": self.measured.peak,
+            "memory_in_frames": self.measured.remembered,
             "frames_per_second_by_sequence": self.rates,
         }
 
@@ -78,6 +72,7 @@ def segment_dataset(
     """Segment all sequences; each gets a folder of palette masks named as its frames.
 
     Given are the annotations of each object's first frame, and nothing else; nothing at all where the task says so.
+    All sequences are checked before the first is segmented.
 
     Args:
         dataset: what to segment.
@@ -88,51 +83,56 @@ def segment_dataset(
         options: of the method's session.
 
     Raises:
-        InputError: the folder holds something, a sequence lacks its images, or the task gives no masks to a method
-            that needs them.
+        InputError: the folder holds something or cannot be written to, a sequence lacks its images or its masks, an
+            option does not fit, or the task gives no masks to a method that needs them.
     """
     if (protocol.task == "semi") != (model.task == "semi"):
         needs = "needs masks" if model.task == "semi" else "finds objects by itself"
         raise InputError(f"{protocol.name} is of task {protocol.task!r}, but this method {needs}. Choose another task.")
+    check_folder(folder)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder}: holds something already. Give another folder, so that no earlier mask is scored.")
-    run = DatasetRun(folder)
-    begun = time.perf_counter()
     for sequence in dataset:
-        if not sequence.images:
-            raise InputError(f"{sequence.name}: has no images; nothing can be segmented.")
-        _segment(sequence, protocol, model, run, on_frame, options)
-    run.wall = time.perf_counter() - begun
-    run.network = sum(run.parts.values())
-    run.peak_memory = peak_memory()
+        with _job(sequence, protocol, model, folder, options):
+            pass
+    run = DatasetRun(folder)
+    for sequence in dataset:
+        with _job(sequence, protocol, model, folder, options) as job:
+            measured = _segment(job, folder / sequence.name, on_frame)
+            run.problems += job.video.problems
+        run.rates[sequence.name] = measured.rate
+        run.measured.add(measured)
     return run
 
 
-def _segment(
-    sequence: VideoSequence,
-    protocol: Protocol,
-    model: Method,
-    run: DatasetRun,
-    on_frame: Callable[[Any], None] | None,
-    options: Mapping[str, Any],
-) -> None:
-    begun, before = time.perf_counter(), run.frames
-    writer = PaletteWriter(run.folder / sequence.name)
+@contextmanager
+def _job(
+    sequence: VideoSequence, protocol: Protocol, model: Method, folder: Path, options: Mapping[str, Any]
+) -> Iterator[Job]:
+    """A sequence as a checked job, with its images open."""
+    if not sequence.images:
+        raise InputError(f"{sequence.name}: has no images; nothing can be segmented.")
+    outputs = Outputs(folder / sequence.name)
     with ImageSequence(list(sequence.images.values()), sequence.name) as video:
         given = given_masks(sequence, protocol) if protocol.task == "semi" else {}
-        work = Run(video, given, model, options)
-        for prediction in work.forward():
-            writer.write(prediction, None)
-            run.frames += 1
-            if on_frame is not None:
-                on_frame(prediction)
-            remembered = work.sessions[-1].frames_remembered
-            if remembered is not None:
-                run.remembered = max(run.remembered or 0.0, remembered)
-        run.problems += video.problems
-    for part, seconds in work.seconds().items():
-        run.parts[part] = run.parts.get(part, 0.0) + seconds
-    run.rates[sequence.name] = (run.frames - before) / (time.perf_counter() - begun)
+        yield Job(video, given, model, options=options, outputs=outputs)
+
+
+def _segment(job: Job, folder: Path, on_frame: Callable[[Any], None] | None) -> Measurement:
+    begun = time.perf_counter()
+    measured = Measurement()
+    writer = PaletteWriter(folder)
+    passes = Passes(job)
+    for step in passes:
+        writer.write(step.prediction, None)
+        measured.frames += 1
+        measured.saw(passes.sessions[-1])
+        if on_frame is not None:
+            on_frame(step.prediction)
+    measured.parts = passes.seconds
+    measured.peak = peak_memory()
+    measured.wall = time.perf_counter() - begun
+    return measured
 
 
 def given_masks(sequence: VideoSequence, protocol: Protocol) -> Prompts:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction, Session, VideoLike
-from rotoscope.running import segment_to_folder
-from rotoscope.segmenting import segment
+from rotoscope.methods.base import Method, Session, VideoLike
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import Frame, open_video
 
 

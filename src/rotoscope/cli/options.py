@@ -1,0 +1,159 @@
+"""Options that several commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rotoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from rotoscope.methods.base import Method
+
+# What is loaded, and where it runs.
+Weights = Annotated[Path | None, typer.Option(help="Weights file: ours, or one that a method's authors released.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[str, typer.Option(help="fast, or exact for the reference numbers.")]
+Threads = Annotated[int | None, typer.Option(help="Processor threads to use.")]
+
+# Options of a method's sessions.
+Memory = Annotated[str | None, typer.Option(help="Memory policy: lfu:M, every:K or first-latest.")]
+MemoryBudget = Annotated[str | None, typer.Option(help="Bytes for the memory bank, such as 2GB; chooses M.")]
+MemEvery = Annotated[int | None, typer.Option(help="Frames between entries into memory.")]
+TopK = Annotated[int | None, typer.Option(help="Memory features that each query reads from; 0 for all.")]
+IncludeLast = Annotated[bool | None, typer.Option(help="Also keep the previous frame in memory.")]
+Size = Annotated[
+    str | None,
+    typer.Option(help="Short side that the network works at, in pixels; 'native' leaves frames as they are."),
+]
+Others = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Any option of the method's sessions, NAME=VALUE; see its page in docs."),
+]
+
+# Data sets and their scores.
+ScoredTask = Annotated[
+    str | None, typer.Option(help="semi, unsupervised or zero-shot; the one that fits the method unless said.")
+]
+Jobs = Annotated[int | None, typer.Option(help="Processes that score; as many as processors unless given.")]
+Stability = Annotated[bool, typer.Option(help="Measure T where the protocol has it.")]
+Compare = Annotated[bool, typer.Option("--compare", help="Set published figures beside.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: NAME=VALUE.")]
+
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def session_options(
+    *,
+    memory: str | None = None,
+    memory_budget: str | None = None,
+    mem_every: int | None = None,
+    top_k: int | None = None,
+    include_last: bool | None = None,
+    size: str | None = None,
+    others: list[str] | None = None,
+) -> dict[str, Any]:
+    """Collect what was given, in the form that sessions take it.
+
+    Raises:
+        InputError: a text that means nothing.
+    """
+    options: dict[str, Any] = {}
+    if memory is not None:
+        from rotoscope.memory import parse_policy
+
+        parse_policy(memory)
+        options["memory"] = memory
+    if memory_budget is not None:
+        options["memory_budget"] = byte_count(memory_budget)
+    if mem_every is not None:
+        options["mem_every"] = mem_every
+    if top_k is not None:
+        options["top_k"] = top_k or None
+    if include_last is not None:
+        options["include_last"] = include_last
+    if size is not None:
+        options |= size_options(size)
+    for text in others or []:
+        name, found, value = text.partition("=")
+        if not found or not value:
+            raise InputError(f"--option {text}: write NAME=VALUE.")
+        options[name.strip().replace("-", "_")] = option_value(value.strip())
+    return options
+
+
+def size_options(size: str) -> dict[str, Any]:
+    """What ``--size`` means to a session.
+
+    Raises:
+        InputError: neither a side of at least 16 pixels nor ``native``.
+    """
+    if size == "native":
+        return {"short_side": None, "max_short_side": None}
+    if size.isdecimal() and int(size) >= 16:
+        return {"short_side": int(size)}
+    raise InputError(f"size {size!r} is not possible; give a short side of at least 16 pixels, or native.")
+
+
+def option_value(text: str) -> Any:
+    """What an option's text means: true, false, none, a number, several with commas, or the text itself."""
+    if "," in text:
+        return tuple(option_value(part.strip()) for part in text.split(","))
+    words: dict[str, Any] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def byte_count(text: str) -> int:
+    """Read ``2GB``, ``500 MiB`` or ``1000000`` as bytes.
+
+    Raises:
+        InputError: none of these.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text.upper())
+    if not match:
+        raise InputError(f"memory budget {text!r} is not understood; write it like 2GB or 500MB.")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def use_threads(threads: int | None) -> None:
+    """Set how many threads PyTorch uses in this process.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    if threads is None:
+        return
+    if threads < 1:
+        raise InputError(f"{threads} threads are not possible; give at least 1.")
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def load_method(method: str, weights: Path | None, device: str, precision: str, threads: int | None) -> Method:
+    """Load the method that the options name.
+
+    Raises:
+        InputError: no such method, weights or device, or weights of another method.
+    """
+    from rotoscope.methods import METHODS
+    from rotoscope.weights import find, load
+
+    use_threads(threads)
+    entry = find(method)
+    if weights is None:
+        return load(method, device=device, precision=precision)
+    if not weights.exists():
+        raise InputError(f"{weights}: no such weights file.")
+    released = weights.suffix != ".safetensors" and method in METHODS
+    return load(weights, method=entry.method if released else None, device=device, precision=precision)

@@ -1,0 +1,166 @@
+"""What commands print as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from rotoscope.evaluation.evaluate import Averages, Evaluation
+    from rotoscope.evaluation.published import Figure
+    from rotoscope.experiments.ablate import RowResult
+    from rotoscope.experiments.speed import SpeedTable
+    from rotoscope.methods.ablation import Ablation
+    from rotoscope.runs.report import Report
+    from rotoscope.weights import Entry
+
+SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall",
+         "F decay": "decay", "T": "T"}  # fmt: skip
+"""Averages of an evaluation, with their headings."""
+
+
+def report_table(report: Report) -> Table:
+    """What a run did: frames, objects, where it was unsure, time by part, memory."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    size, measured = f"{report.size[0]}x{report.size[1]}", report.measured
+    if measured.wall:
+        resumed = f" (resumed at frame {report.resumed_at})" if report.resumed_at is not None else ""
+        table.add_row("frames", f"{measured.frames}{resumed}, {measured.rate:.1f} per second, {size}")
+    else:
+        table.add_row("frames", f"none left to do, the run had finished; {size}")
+    shown = ", ".join(f"{i} ({report.confidence[i]:.2f})" for i in report.objects[:12])
+    more = f" and {len(report.objects) - 12} more" if len(report.objects) > 12 else ""
+    table.add_row("objects", f"{shown}{more}   id (mean confidence)" if report.objects else "none")
+    for object_id, frames in report.unsure.items():
+        where = f"first {min(frames)}, last {max(frames)}"
+        table.add_row("unsure", f"object {object_id} on {len(frames)} frame(s): {where}; see run.json, or correct one")
+    for note in report.notes:
+        table.add_row("note", note)
+    for part, seconds in measured.parts_per_frame.items():
+        table.add_row(part, f"{seconds:.4f} s a frame")
+    if measured.peak:
+        table.add_row("peak memory", _mebibytes(measured.peak))
+    return table
+
+
+def methods_table(entries: Sequence[Entry]) -> Table:
+    """What can be loaded by name."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("name", "task", "weights", "parameters", "frames/s on 2 cores", "what it is", "where it fails"):
+        table.add_column(title)
+    for entry in entries:
+        own = "built in" if entry.file else "give --weights"
+        speed = "-" if entry.speed is None else f"{entry.speed:g}"
+        table.add_row(entry.name, entry.task, own, f"{entry.parameters:.1f} M", speed, entry.summary, entry.limits)
+    return table
+
+
+def speed_table(times: SpeedTable, threads: int) -> Table:
+    """Seconds a frame by part, exact and fast, and what a further object costs."""
+    table = Table(title=f"{times.method}, 854x480, {threads} threads, seconds per frame", box=None)
+    parts = list(times.rows[0][2].parts)
+    for title in ("precision", "objects", "frames/s", "in all", *parts, "peak memory"):
+        table.add_column(title, justify="right")
+    for precision, objects, measured in times.rows:
+        cells = [f"{measured.parts_per_frame.get(part, 0.0):.4f}" for part in parts]
+        whole = (f"{measured.rate:.2f}", f"{measured.per_frame:.4f}")
+        table.add_row(precision, str(objects), *whole, *cells, _mebibytes(measured.peak))
+    if times.alone:
+        each = ", ".join(f"{1e3 * times.per_object(name):.1f} ms {name}" for name in times.alone)
+        together = ", ".join(f"{times.together(name):.2f} times as fast {name}" for name in times.alone)
+        most = max(objects for _, objects, _ in times.rows)
+        table.caption = (
+            f"each further object: {each}; {most} objects together against each in a session of its own, "
+            f"one after another: {together}"
+        )
+    return table
+
+
+def ablation_table(ablation: Ablation, results: Sequence[RowResult]) -> Table:
+    """Results of a table's rows beside what the paper prints."""
+    table = Table(title=ablation.title, title_justify="left", box=None)
+    table.add_column("")
+    names = list(dict.fromkeys(name for result in results for name in result.scores))
+    published = sorted({key for row in ablation.rows for key in row.published})
+    titles = [f"{name} {measure}" for name in names for measure in ("J&F", "J", "F")]
+    titles += ["frames/s", "read ms", "frames kept", *(f"published {key}" for key in published)]
+    for title in titles:
+        table.add_column(title, justify="right")
+    for result in results:
+        measured = result.measured
+        cells = [
+            f"{result.scores[name][key]:.1f}" if name in result.scores else "-"
+            for name in names
+            for key in ("J&F", "J mean", "F mean")
+        ]
+        kept = "-" if measured.remembered is None else f"{measured.remembered:.1f}"
+        printed = [f"{result.row.published[key]:.1f}" if key in result.row.published else "" for key in published]
+        table.add_row(result.row.name, *cells, f"{measured.rate:.1f}", f"{1e3 * result.read:.1f}", kept, *printed)
+    return table
+
+
+def evaluation_tables(evaluation: Evaluation) -> list[Table]:
+    """Scores worth printing: per sequence and overall, then the groups that the protocol asks for."""
+    overall, groups = evaluation.overall(), evaluation.protocol.groups
+    made = [averages_table("percent", "sequence", [*evaluation.by_sequence(), ("all", overall)])]
+    if "seen" in groups:
+        names = ("G", "J seen", "J unseen", "F seen", "F unseen")
+        seen = Table(title="YouTube-VOS", title_justify="left", box=None)
+        for name in names:
+            seen.add_column(name, justify="right")
+        seen.add_row(*(percent(overall[name]) for name in names))
+        made.append(seen)
+    if "category" in groups:
+        title = f"by category (J over categories: {percent(overall['J mean over categories'])})"
+        made.append(averages_table(title, "category", evaluation.by_category()))
+    instances = evaluation.by_instances()
+    if "instances" in groups and len(instances) > 1:
+        made.append(averages_table("by number of objects in the video", "objects", instances))
+    return made
+
+
+def comparison_table(compared: Sequence[Figure]) -> Table:
+    """Our averages above the papers' for the same data set and task; see :mod:`rotoscope.evaluation.published`."""
+    from rotoscope.evaluation.published import columns_of
+
+    columns = columns_of(compared)
+    table = Table(title="published figures, percent (? cannot be right as printed)", title_justify="left", box=None)
+    for title in ("method", "split", *columns, "source"):
+        table.add_column(title, justify="right" if title in columns else "left")
+    for figure in compared:
+        name = f"{figure.method}, {figure.variant}" if figure.variant else figure.method
+        source = f"{figure.source}; {figure.note}" if figure.note else figure.source
+        table.add_row(name, figure.split, *(_published(figure, column) for column in columns), source)
+    return table
+
+
+def averages_table(title: str, first: str, rows: Sequence[tuple[str, Averages]]) -> Table:
+    """Averages of several groups, in percent; ``first`` heads the column of their names."""
+    table = Table(title=title, title_justify="left", box=None)
+    columns = [name for name in SHOWN if rows and name in rows[0][1]]
+    table.add_column(first)
+    for name in columns:
+        table.add_column(SHOWN[name], justify="right")
+    for name, values in rows:
+        table.add_row(name, *(percent(values[column]) for column in columns))
+    return table
+
+
+def percent(value: float) -> str:
+    """A share as percent to one decimal, as the field prints it."""
+    return "-" if value != value else f"{100 * value:.1f}"
+
+
+def _published(figure: Figure, column: str) -> str:
+    value = figure.values.get(column)
+    if value is None or value != value:
+        return ""
+    return f"{value:.1f}{'?' if column in figure.suspect else ''}"
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"

@@ -1,0 +1,153 @@
+"""How long a method takes for a frame, by part and by number of objects."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from rotoscope.layers.precision import has_native_bfloat16, prepare
+from rotoscope.methods import method_class
+from rotoscope.methods.base import Method
+from rotoscope.runs.measure import Measurement, peak_memory
+from rotoscope.weights import find, load
+
+SIZE = (854, 480)
+"""Width and height of the frames of a speed table."""
+OBJECTS = (1, 2, 5)
+"""Numbers of objects in a speed table."""
+
+
+@dataclass
+class SpeedTable:
+    """Times of a method, exact and fast, for several numbers of objects.
+
+    Attributes:
+        method: its name.
+        rows: precision, number of objects, and what was measured.
+        alone: for a method that is given masks, by precision: seconds a frame if each of the most objects is followed
+            in a session of its own, one after another.
+    """
+
+    method: str
+    rows: list[tuple[str, int, Measurement]] = field(default_factory=list)
+    alone: dict[str, float] = field(default_factory=dict)
+
+    def per_object(self, precision: str) -> float:
+        """Seconds a frame that each further object costs."""
+        found = {objects: measured.per_frame for name, objects, measured in self.rows if name == precision}
+        least, most = min(found), max(found)
+        return (found[most] - found[least]) / (most - least)
+
+    def together(self, precision: str) -> float:
+        """How many times as fast the most objects are together as each in a session of its own."""
+        most = max(objects for _, objects, _ in self.rows)
+        found = {name: measured.per_frame for name, objects, measured in self.rows if objects == most}
+        return self.alone[precision] / found[precision]
+
+
+def moving_frames(count: int, size: tuple[int, int], seed: int = 0) -> list[np.ndarray[Any, Any]]:
+    """Frames of smooth texture that drifts: nothing here depends on what is shown, but memory reads on its variety.
+
+    Args:
+        count: how many.
+        size: width and height in pixels.
+        seed: of the texture.
+    Returns: RGB uint8 ``[H, W, 3]`` each.
+    """
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    width, height = size
+    coarse = rng.integers(0, 256, (height // 8, width // 4, 3), dtype=np.uint8)
+    canvas = cv2.resize(coarse, (width * 2, height), interpolation=cv2.INTER_CUBIC)
+    return [np.ascontiguousarray(canvas[:, (3 * t) % width : (3 * t) % width + width]) for t in range(count)]
+
+
+def squares(objects: int, size: tuple[int, int]) -> dict[int, np.ndarray[Any, Any]]:
+    """Masks of as many squares: bool ``[H, W]`` by object id, for a width and height in pixels."""
+    width, height = size
+    side = max(2, min(height, width) // 4)
+    masks = {}
+    for number in range(objects):
+        mask = np.zeros((height, width), bool)
+        left = (number * (width - side)) // max(objects, 1)
+        top = (number * 37) % max(height - side, 1)
+        mask[top : top + side, left : left + side] = True
+        masks[number + 1] = mask
+    return masks
+
+
+def time_session(
+    model: Method,
+    size: tuple[int, int],
+    objects: int,
+    frames: int,
+    warm: int = 6,
+    only: int | None = None,
+    **options: Any,
+) -> Measurement:
+    """Time a session on drawn frames.
+
+    Args:
+        model: a loaded method.
+        size: width and height of the frames in pixels.
+        objects: how many are given on the first frame, to a method that is given masks.
+        frames: how many are timed.
+        warm: how many come before, untimed.
+        only: follow this one of the objects alone.
+        options: of the session.
+    """
+    session = model.session(**options)
+    if model.task == "semi":
+        masks = squares(objects, size)
+        session.add(masks if only is None else {only: masks[only]})
+    images = moving_frames(warm + frames, size)
+    for image in images[:warm]:
+        session.push(image)
+    session.timings.seconds.clear()
+    begun = time.perf_counter()
+    for image in images[warm:]:
+        session.push(image)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize()
+    wall = time.perf_counter() - begun
+    measured = Measurement(frames, wall, dict(session.timings.seconds), peak_memory())
+    measured.saw(session)
+    return measured
+
+
+def method_to_time(method: str, weights: str | None, precision: str) -> Method:
+    """A method with its weights; with random ones if none are built in or given, as speed does not depend on them."""
+    entry = find(method)
+    if weights is not None or entry.file is not None:
+        return load(weights or method, precision=precision)
+    torch.manual_seed(0)
+    cls = method_class(entry.method)
+    model = cls(cls.config_class(**entry.config))
+    model.requires_grad_(False).eval()
+    prepare(model, precision, bfloat16=has_native_bfloat16(model.device))
+    model.precision = precision
+    return model
+
+
+def time_method(method: str, weights: str | None, frames: int) -> SpeedTable:
+    """Time a method exact and fast, for 1, 2 and 5 objects, at 854x480.
+
+    Args:
+        method: its name.
+        weights: file of weights; None takes those built in, or random ones.
+        frames: how many are timed in each row.
+    """
+    table = SpeedTable(method)
+    most = max(OBJECTS)
+    for precision in ("exact", "fast"):
+        model = method_to_time(method, weights, precision)
+        table.rows += [(precision, objects, time_session(model, SIZE, objects, frames)) for objects in OBJECTS]
+        if model.task == "semi":  # else the number of slots is the same in all rows
+            alone = [time_session(model, SIZE, most, frames, only=number + 1).per_frame for number in range(most)]
+            table.alone[precision] = sum(alone)
+    return table

@@ -1,0 +1,215 @@
+"""What is asked of a run, checked whole before anything is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+
+from rotoscope.errors import InputError
+from rotoscope.files import check_folder
+from rotoscope.masks.writing import formats
+from rotoscope.methods.base import Method, Session
+from rotoscope.runs.options import check_options
+from rotoscope.runs.prompts import MaskSource, Prompts, check_prompts, read_prompts
+from rotoscope.runs.state import VERSION
+from rotoscope.video import Video
+from rotoscope.video.files import VideoFile
+from rotoscope.video.images import ImageSequence
+from rotoscope.video.writer import h264_encoder
+
+Direction = Literal["forward", "backward", "both"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a run writes, and what.
+
+    Attributes:
+        folder: palette masks stand in it, other formats in folders of their names, an overlay as ``overlay.mp4``.
+        formats: names of :data:`rotoscope.masks.FORMATS`; with ``overlay`` always ``palette`` too, from which it is
+            made.
+        state_every: frames between saved states.
+    """
+
+    folder: Path
+    formats: tuple[str, ...] = ("palette",)
+    state_every: int = 50
+
+    @classmethod
+    def of(cls, folder: str | Path, names: str | Sequence[str] = ("palette",), state_every: int = 50) -> Outputs:
+        """What a caller means by ``palette,overlay`` or a list of names.
+
+        Raises:
+            InputError: an unknown format, or states that are not a number of frames apart.
+        """
+        known = formats([names] if isinstance(names, str) else names)
+        if not known:
+            raise InputError("no output format is given. Give at least one, such as palette.")
+        if "overlay" in known:
+            known = list(dict.fromkeys(["palette", *known]))
+        if not isinstance(state_every, int) or state_every < 1:
+            raise InputError(f"a state every {state_every} frames is not possible; give at least 1.")
+        return cls(Path(folder), tuple(known), state_every)
+
+    @property
+    def places(self) -> dict[str, Path]:
+        """The folder of each format that is written frame by frame."""
+        return {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n != "overlay"}
+
+    def check(self, video: Video) -> None:
+        """See that all of it can be written, and that nothing could take the place of a frame or of the video itself.
+
+        Raises:
+            InputError: it cannot, or the folder is the one that the frames come from.
+        """
+        for place in self.places.values():
+            check_folder(place)
+        target = self.folder.resolve()
+        if isinstance(video, ImageSequence):
+            written = {target, *(target / name for name in self.formats)}
+            if written & {path.parent.resolve() for path in video.paths}:
+                raise InputError(
+                    f"{self.folder}: the frames of {video.name} are in it. Choose another folder for the masks."
+                )
+        if "overlay" in self.formats:
+            if not video.indexable:
+                raise InputError(f"{video.name}: an overlay video reads the source twice. Save it as a file first.")
+            if isinstance(video, VideoFile) and video.path.resolve() == target / "overlay.mp4":
+                raise InputError(f"{video.path}: the overlay would be written over the video. Choose another folder.")
+            h264_encoder()
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One video to segment. To make one is to check it: a job that exists can be run.
+
+    Attributes:
+        video: an open video.
+        prompts: masks by frame and object; empty for methods that find objects by themselves.
+        model: a loaded method.
+        direction: see :func:`rotoscope.segment`.
+        options: of the method's session.
+        outputs: where to write; None if nothing is written.
+
+    Raises:
+        InputError: anything that can be wrong with the request and be known before its first frame is answered.
+    """
+
+    video: Video
+    prompts: Prompts
+    model: Method
+    direction: Direction = "forward"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Outputs | None = None
+
+    def __post_init__(self) -> None:
+        check_direction(self.direction)
+        self._check_task()
+        if self.outputs is not None:
+            self.outputs.check(self.video)
+        check_prompts(self.prompts, self.video)
+        check_options(self.model, self.options)
+        self.session()
+
+    @classmethod
+    def of(
+        cls,
+        video: Video,
+        masks: MaskSource | Mapping[int, MaskSource] | None,
+        model: Method,
+        *,
+        direction: Direction = "forward",
+        resize_masks: bool = False,
+        options: Mapping[str, Any] | None = None,
+        outputs: Outputs | None = None,
+    ) -> Job:
+        """A job with masks of any kind; see :func:`~rotoscope.runs.prompts.read_prompts`."""
+        check_direction(direction)
+        prompts = read_prompts(masks, video, resize_masks)
+        return cls(video, prompts, model, direction, dict(options or {}), outputs)
+
+    def session(self) -> Session:
+        """A new session of the method for this video, with the job's options."""
+        return self.model.session(self.video, **self.options)
+
+    def identity(self) -> dict[str, Any]:
+        """What makes this run this run and no other, as JSON gives it back.
+
+        Two jobs of one identity write the same masks, so that one may go on where the other was interrupted.
+        """
+        facts = {
+            "version": VERSION,
+            "video": {
+                "name": self.video.name,
+                "size": self.video.size,
+                "length": self.video.length,
+                "range": [self.video.start, self.video.end],
+                "first frame": _code_of_first_frame(self.video),
+            },
+            "masks": _code_of_masks(self.prompts),
+            "config": asdict(self.model.config),
+            "weights": _code_of_weights(self.model),
+            "device": self.model.device.type,
+            "precision": self.model.precision,
+            "formats": list(self.outputs.formats) if self.outputs is not None else [],
+            "direction": self.direction,
+            "options": dict(self.options),
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(facts))
+        return plain
+
+    def _check_task(self) -> None:
+        if self.prompts and self.model.task != "semi":
+            raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
+        if self.direction != "forward":
+            if not self.prompts:
+                raise InputError("without masks there is no frame to go back from. Use direction forward.")
+            if not self.video.indexable:
+                raise InputError(f"{self.video.name}: cannot be read backwards. Save it as a file first.")
+        if not self.prompts and self.model.task == "semi":
+            raise InputError("no mask is given, and this method needs the masks of at least one frame.")
+
+
+def check_direction(direction: str) -> None:
+    """Refuse a direction that there is not.
+
+    Raises:
+        InputError: with those that there are.
+    """
+    if direction not in DIRECTIONS:
+        raise InputError(f"direction {direction!r} is not known; use {', '.join(DIRECTIONS)}.")
+
+
+def _code_of_masks(prompts: Prompts) -> str:
+    digest = hashlib.sha256()
+    for index, given in sorted(prompts.items()):
+        for object_id, mask in sorted(given.items()):
+            array = np.ascontiguousarray(mask.cpu().numpy() if isinstance(mask, torch.Tensor) else mask)
+            digest.update(f"{index} {object_id} {array.shape} {array.dtype}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _code_of_weights(model: Method) -> int:
+    code = 0
+    for tensor in model.state_dict().values():
+        raw = tensor.detach().cpu().contiguous()
+        code = zlib.crc32(raw.flatten().view(torch.uint8).numpy() if raw.ndim else raw.numpy().tobytes(), code)
+    return code
+
+
+def _code_of_first_frame(video: Video) -> int | None:
+    """Tells clips of one name, size and length apart; None for a stream, which cannot be read twice."""
+    if not video.indexable:
+        return None
+    frame = next(iter(video.frames(start=video.start, stop=video.start + 1)), None)
+    return zlib.crc32(np.ascontiguousarray(frame.image).tobytes()) if frame is not None else None

@@ -1,0 +1,140 @@
+"""A lock on a folder: one run at a time writes to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rotoscope.errors import InputError, RotoscopeError
+
+NAME = ".rotoscope.lock"
+STALE = 600.0
+"""Seconds after which a lock that nobody renewed counts as left behind."""
+RENEWED_EVERY = 5.0
+"""Seconds between renewals."""
+
+
+class FolderLock:
+    """A file that says whose the folder is: process, host, and, by its time of change, when that was last true.
+
+    A lock is stale, and is broken, if its process on this host is gone, or if nobody has renewed it for :data:`STALE`
+    seconds, as when a host on a shared disk went down.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._mine = json.dumps({"process": os.getpid(), "host": socket.gethostname(), "token": secrets.token_hex(8)})
+        self._renewed = 0.0
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            InputError: another run has it.
+        """
+        for _ in range(3):
+            try:
+                handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            except FileExistsError:
+                self._break_if_stale()
+                continue
+            except OSError as error:
+                raise InputError(
+                    f"{self.path.parent}: cannot be written to ({error.strerror}). Choose another folder."
+                ) from None
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(self._mine)
+            self._renewed = time.monotonic()
+            return
+        raise InputError(f"{self.path.parent}: other runs are taking it. Choose another folder.")
+
+    def renew(self) -> None:
+        """Say that the run is alive; called with every frame, and does something every few seconds.
+
+        Raises:
+            RotoscopeError: another run has taken the folder meanwhile, as this one had stood still for too long.
+        """
+        now = time.monotonic()
+        if now - self._renewed < RENEWED_EVERY:
+            return
+        if _text(self.path) != self._mine:
+            raise RotoscopeError(
+                f"{self.path.parent}: another run has taken this folder, as this one stood still for more than "
+                f"{STALE / 60:.0f} minutes. Nothing more is written."
+            )
+        os.utime(self.path)
+        self._renewed = now
+
+    def release(self) -> None:
+        """Give the lock back, if it is still this run's."""
+        if _text(self.path) == self._mine:
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> FolderLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _break_if_stale(self) -> None:
+        text = _text(self.path)
+        try:
+            age = time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return
+        owner = _owner(text)
+        here = owner.get("host") == socket.gethostname()
+        process = owner.get("process")
+        gone = here and isinstance(process, int) and not _is_running(process)
+        if not gone and age < STALE:
+            who = f"process {process} on {owner.get('host')}" if owner else "another process"
+            raise InputError(
+                f"{self.path.parent}: {who} is writing to it (last sign of life {max(age, 0):.0f} s ago). "
+                f"Wait for it, choose another folder, or, if it is certain that no run is alive, remove {self.path}."
+            )
+        aside = self.path.with_name(f"{NAME}.{secrets.token_hex(4)}")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return
+        if _text(aside) != text:  # somebody else broke it first, and this is his
+            os.replace(aside, self.path)
+            return
+        aside.unlink(missing_ok=True)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def _owner(text: str | None) -> dict[str, Any]:
+    try:
+        owner = json.loads(text or "")
+    except ValueError:
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _is_running(process: int) -> bool:
+    """Whether there is a process of that number on this host."""
+    if os.name == "nt":
+        return True  # signal 0 would end it there; its lock counts by age
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True

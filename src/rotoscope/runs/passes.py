@@ -1,0 +1,196 @@
+"""The passes over a video: a checked job, and where to start, to predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rotoscope.errors import InputError
+from rotoscope.files import atomic_write
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.job import Job
+from rotoscope.runs.state import Phase, RunState
+from rotoscope.video import Frame
+
+Save = Callable[[RunState], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a pass gives for one frame.
+
+    Attributes:
+        prediction: the masks.
+        image: the frame, RGB ``[H, W, 3]``, where images are asked for; else None.
+        hidden: whether this is no answer yet: the backward pass of direction ``both``.
+    """
+
+    prediction: Prediction
+    image: NDArray[np.uint8] | None = None
+    hidden: bool = False
+
+
+class Passes:
+    """Goes over a job's video in the job's direction, once.
+
+    Args:
+        job: what to do.
+        start: a state to go on from; None starts.
+        save: called with a state every ``every`` frames, when all steps before it have been taken.
+        every: frames between states.
+        scratch: folder where direction ``both`` keeps the backward pass's answers between the passes; where a state is
+            gone on from, the same as before. It is made when it is needed; None takes one that goes away at the end.
+        images: give each frame's image with its step.
+
+    Attributes:
+        sessions: one for each pass begun, in order.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        *,
+        start: RunState | None = None,
+        save: Save | None = None,
+        every: int = 50,
+        scratch: Path | None = None,
+        images: bool = False,
+    ) -> None:
+        self.job = job
+        self.sessions: list[Session] = []
+        self._start = start
+        self._save = save
+        self._every = every
+        self._scratch = scratch
+        self._images = images
+
+    def __iter__(self) -> Iterator[Step]:
+        passes = {"forward": self._forward, "backward": self._backward, "both": self._both}
+        return passes[self.job.direction]()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by part of the methods' work, over all passes."""
+        total: dict[str, float] = {}
+        for session in self.sessions:
+            for part, spent in session.timings.seconds.items():
+                total[part] = total.get(part, 0.0) + spent
+        return total
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about how the sessions came to their answers, one line each."""
+        return list(dict.fromkeys(note for session in self.sessions for note in session.notes))
+
+    def _forward(self, first: int | None = None) -> Iterator[Step]:
+        """From ``first`` (the video's start) to the end."""
+        yield from self._pass("forward", self.job.video.start if first is None else first)
+
+    def _backward(self) -> Iterator[Step]:
+        """From the last prompt back to the start."""
+        yield from self._pass("backward", max(self.job.prompts))
+
+    def _both(self) -> Iterator[Step]:
+        """Backward to disk, then forward, blending where both know."""
+        first, done = min(self.job.prompts), self.job.video.start
+        with self._between() as folder:
+            if self._start is None or self._start.phase == "backward":
+                for step in self._backward():
+                    yield dataclasses.replace(step, hidden=True)
+                    _spill(folder, step.prediction)
+            else:
+                done = self._start.position
+            behind = {int(path.stem) for path in folder.glob("[0-9]*.npz")}
+            for frame in self.job.video.frames(start=done, stop=first) if done < first else ():
+                if frame.index in behind:
+                    yield Step(_unspill(folder, frame), frame.image if self._images else None)
+            for step in self._forward(first):
+                ahead = step.prediction
+                if not ahead.given and ahead.index in behind:
+                    step = dataclasses.replace(step, prediction=self._blend(ahead, _unspill(folder, ahead)))
+                yield step
+
+    def _pass(self, phase: Phase, first: int) -> Iterator[Step]:
+        job, backward = self.job, phase == "backward"
+        session = job.session()
+        self.sessions.append(session)
+        position = first
+        if self._start is not None and self._start.phase == phase:
+            session.restore(self._start.session)
+            position = self._start.position
+        waiting = {i for i in job.prompts if (i <= position if backward else i >= position)}
+        span = {"stop": position + 1} if backward else {"start": position}
+        held: dict[int, NDArray[np.uint8]] = {}
+        for since, frame in enumerate(job.video.frames(reverse=backward, **span), 1):
+            if frame.index in waiting:
+                session.add(job.prompts[frame.index])
+                waiting.discard(frame.index)
+            if self._images:
+                held[frame.index] = frame.image
+            for prediction in session.push(frame):
+                yield self._step(prediction, held)
+            if self._save is not None and since % self._every == 0:
+                self._save(RunState(phase, frame.index + (-1 if backward else 1), session.state()))
+        for prediction in session.finish():
+            yield self._step(prediction, held)
+        if waiting:
+            raise InputError(f"mask for frame {min(waiting)}, but {job.video.name} has no such frame that can be read.")
+
+    def _step(self, prediction: Prediction, held: dict[int, NDArray[np.uint8]]) -> Step:
+        if not self._images:
+            return Step(prediction)
+        if prediction.index in held:
+            return Step(prediction, held.pop(prediction.index))
+        return Step(prediction, self.job.video[prediction.index].image)  # pushed before the run was interrupted
+
+    @contextmanager
+    def _between(self) -> Iterator[Path]:
+        """Where answers are kept between two passes."""
+        if self._scratch is not None:
+            yield self._scratch
+        else:
+            with tempfile.TemporaryDirectory(prefix="rotoscope-") as folder:
+                yield Path(folder)
+
+    def _blend(self, ahead: Prediction, behind: Prediction) -> Prediction:
+        """Mix two answers of one frame by the distance in time to the prompts on both sides."""
+        before = max(i for i in self.job.prompts if i <= ahead.index)
+        after = min(i for i in self.job.prompts if i >= ahead.index)
+        weight = (after - ahead.index) / (after - before)
+        ids = tuple(dict.fromkeys((*ahead.object_ids, *behind.object_ids)))
+        mixed = torch.zeros(1 + len(ids), *ahead.probabilities.shape[1:])
+        for prediction, share in ((ahead, weight), (behind, 1 - weight)):
+            channels = [0, *(1 + ids.index(object_id) for object_id in prediction.object_ids)]
+            mixed[channels] += share * prediction.probabilities.cpu()
+        return Prediction.from_probabilities(_frame_of(ahead), ids, mixed)
+
+
+def _frame_of(prediction: Prediction) -> Frame:
+    """A frame that carries a prediction's index and name; only these are asked for."""
+    return Frame(prediction.index, np.empty((*prediction.labels.shape, 0), np.uint8), name=prediction.name)
+
+
+def _spill(folder: Path, prediction: Prediction) -> None:
+    """Put an answer on disk, to 16 bits."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / f"{prediction.index:08d}.npz", durable=False) as path, path.open("wb") as file:
+        values = (prediction.probabilities.cpu().numpy() * 65535).round().astype(np.uint16)
+        np.savez_compressed(file, probabilities=values, ids=np.array(prediction.object_ids, np.int64))
+
+
+def _unspill(folder: Path, frame: Frame | Prediction) -> Prediction:
+    """Read an answer back for a frame."""
+    with np.load(folder / f"{frame.index:08d}.npz") as data:
+        probabilities = torch.from_numpy(data["probabilities"].astype(np.float32) / 65535)
+        ids = tuple(int(i) for i in data["ids"])
+    target = frame if isinstance(frame, Frame) else _frame_of(frame)
+    return Prediction.from_probabilities(target, ids, probabilities)

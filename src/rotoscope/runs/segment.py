@@ -1,0 +1,235 @@
+"""``rotoscope.segment``, and the same into a folder."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rotoscope.masks.drawing import overlay
+from rotoscope.masks.writing import MaskWriter, open_writer
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.folder import OutputFolder
+from rotoscope.runs.job import Direction, Job, Outputs
+from rotoscope.runs.measure import peak_memory
+from rotoscope.runs.passes import Passes, Step
+from rotoscope.runs.prompts import MaskSource
+from rotoscope.runs.report import Report
+from rotoscope.runs.sink import Sink
+from rotoscope.runs.state import RunState, Tally
+from rotoscope.video import Video, VideoWriter, open_video
+from rotoscope.weights import load
+
+OnFrame = Callable[[Prediction], None]
+
+
+def segment(
+    video: Any,
+    masks: MaskSource | Mapping[int, MaskSource] | None = None,
+    model: str | Path | Method = "stcn-small",
+    *,
+    direction: Direction = "forward",
+    start: int = 0,
+    end: int | None = None,
+    resize_masks: bool = False,
+    device: str = "auto",
+    precision: str = "fast",
+    **options: Any,
+) -> Iterator[Prediction]:
+    """Segment a video, frame by frame.
+
+    Args:
+        video: whatever :func:`~rotoscope.open_video` takes.
+        masks: a mask file or ``{object_id: mask}`` for the first frame; or ``{frame index: either}``. None for methods
+            that find objects by themselves.
+        model: a name that ``rotoscope methods`` lists, a weights file, or a loaded method.
+        direction: ``forward`` answers every frame in order, those before the first prompt with no object;
+            ``backward`` goes from the last prompt to the first frame; ``both`` answers every frame, and blends the
+            two passes between prompts by the distance in time.
+        start: index of the first frame to answer.
+        end: index of the frame after the last to answer; None for the video's end.
+        resize_masks: bring masks that are read from files to the video's size.
+        device: see :func:`rotoscope.load`; not used with a loaded method.
+        precision: see :func:`rotoscope.load`; not used with a loaded method.
+        options: of the method's session.
+
+    Yields: predictions, in the order of the pass (``both``: in order of the frames).
+
+    Raises:
+        InputError: something given does not fit; before the first frame wherever it can be known.
+    """
+    with open_video(video, start=start, end=end) as opened:
+        method = model if isinstance(model, Method) else load(model, device=device, precision=precision)
+        job = Job.of(opened, masks, method, direction=direction, resize_masks=resize_masks, options=options)
+        for step in Passes(job):
+            if not step.hidden:
+                yield step.prediction
+        if not isinstance(video, Video):
+            for problem in opened.problems:
+                warnings.warn(problem, RuntimeWarning, stacklevel=2)
+
+
+def segment_to_folder(
+    video: Video,
+    masks: MaskSource | Mapping[int, MaskSource] | None,
+    model: Method,
+    folder: str | Path,
+    *,
+    output_formats: str | Sequence[str] = ("palette",),
+    direction: Direction = "forward",
+    resize_masks: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    state_every: int = 50,
+    on_frame: OnFrame | None = None,
+    **options: Any,
+) -> Report:
+    """Segment a video and write its masks.
+
+    The palette masks stand in ``folder`` itself, other formats in folders of their names, an overlay as
+    ``overlay.mp4`` (it is made at the end from the palette masks, which are then written too). The request is checked
+    whole before the folder is touched, and nothing of an earlier run goes before the first frame is answered.
+
+    Args:
+        video: an open video.
+        masks: see :func:`rotoscope.segment`.
+        model: a loaded method.
+        folder: where to write.
+        output_formats: names of :data:`rotoscope.masks.FORMATS`.
+        direction: see :func:`rotoscope.segment`.
+        resize_masks: see :func:`rotoscope.segment`.
+        resume: go on from an interrupted run of the same video, masks and options; masks come out the same. A run
+            that had finished is left as it is.
+        overwrite: start again; what an earlier run left is replaced.
+        state_every: frames between saved states.
+        on_frame: called with each prediction; in direction ``both`` also with those of the backward pass, which are
+            not answers yet.
+        options: of the method's session.
+
+    Raises:
+        InputError: something given does not fit, or the folder holds another run or is being written to by one.
+        RotoscopeError: masks cannot be written, as when the disk is full.
+    """
+    begun = time.perf_counter()
+    outputs = Outputs.of(folder, output_formats, state_every)
+    job = Job.of(video, masks, model, direction=direction, resize_masks=resize_masks, options=options, outputs=outputs)
+    with OutputFolder.claim(job, resume=resume, overwrite=overwrite) as claimed:
+        if claimed.finished is not None:
+            return Report.of_finished(claimed.finished)
+        return _Work(job, outputs, claimed, on_frame).run(begun)
+
+
+class _Work:
+    """A job, from the moment its folder is claimed."""
+
+    def __init__(self, job: Job, outputs: Outputs, folder: OutputFolder, on_frame: OnFrame | None) -> None:
+        self.job = job
+        self.outputs = outputs
+        self.folder = folder
+        self.on_frame = on_frame
+        self.state = folder.state()
+        self.tally = self.state.tally if self.state is not None else Tally()
+        self.report = Report(size=job.video.size, folder=str(outputs.folder))
+        self.report.resumed_at = self.state.position if self.state is not None else None
+        self.sink: Sink | None = None
+
+    def run(self, begun: float) -> Report:
+        """Go over the video, write, and leave the report; ``begun`` is when the call began."""
+        measured = self.report.measured
+        passes = Passes(
+            self.job,
+            start=self.state,
+            save=self._save,
+            every=self.outputs.state_every,
+            scratch=self.folder.scratch(),
+            images="cutout" in self.outputs.formats,
+        )
+        self._write(passes)
+        if "overlay" in self.outputs.formats:
+            with measured.part("overlay video"):
+                path = self.outputs.folder / "overlay.mp4"
+                write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
+        self._sum_up(passes)
+        measured.peak = peak_memory()
+        measured.wall = time.perf_counter() - begun
+        self.folder.finish(self.report.as_record())
+        return self.report
+
+    def _write(self, passes: Passes) -> None:
+        """Take all steps; the first before anything of an earlier run goes, as a method may refuse what it is given."""
+        measured = self.report.measured
+        reading = time.perf_counter()
+        steps = iter(passes)
+        first = next(steps, None)
+        self.folder.begin()
+        writers: list[MaskWriter] = [self.folder]
+        writers += (open_writer(name, place) for name, place in self.outputs.places.items())
+        with Sink(writers, measured) as sink:
+            self.sink = sink
+            for step in chain([first] if first is not None else [], steps):
+                self._take(step, sink)
+                measured.saw(passes.sessions[-1])
+            sink.drain()
+            elapsed = time.perf_counter() - reading
+        for writer in writers:
+            writer.close()
+        spent = passes.seconds
+        waited = max(elapsed - sum(spent.values()), 0.0)
+        measured.parts = {**spent, "wait for frames and rest": waited, **measured.parts}
+
+    def _take(self, step: Step, sink: Sink) -> None:
+        self.folder.renew()
+        if not step.hidden:
+            sink.put(step.prediction, step.image)
+            self.report.measured.frames += 1
+            self.tally.count(step.prediction)
+        if self.on_frame is not None:
+            self.on_frame(step.prediction)
+
+    def _save(self, state: RunState) -> None:
+        """Keep a state, once the masks before it are written."""
+        if self.sink is None:
+            return  # nothing is answered yet, and an earlier run's state may still be there
+        self.sink.drain()
+        self.tally.note(self.job.video.problems)
+        state.tally = self.tally
+        self.folder.save(state)
+
+    def _sum_up(self, passes: Passes) -> None:
+        self.tally.note(self.job.video.problems)
+        self.report.confidence = self.tally.mean_confidence
+        self.report.objects = tuple(self.report.confidence)
+        self.report.unsure = self.tally.unsure
+        self.report.problems = self.tally.problems
+        self.report.notes = passes.notes
+
+
+def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[], None] | None = None) -> None:
+    """Make a video of the frames with their palette masks laid over them.
+
+    Args:
+        video: the frames; frames without a mask are shown as they are.
+        folder: palette masks, named as the frames.
+        path: of the MP4 file.
+        on_frame: called with each frame.
+
+    Raises:
+        RotoscopeError: it cannot be written.
+    """
+    with VideoWriter(path, video.fps or 24.0, video.size, aspect=video.aspect) as writer:
+        for frame in video.frames():
+            if on_frame is not None:
+                on_frame()
+            mask = folder / f"{frame.name}.png"
+            if not mask.exists():
+                writer.write(frame.image, frame.time)
+                continue
+            with Image.open(mask) as opened:
+                writer.write(overlay(frame.image, np.array(opened)), frame.time)

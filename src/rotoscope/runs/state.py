@@ -1,0 +1,129 @@
+"""How far a run has come: what a later run needs to go on from there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from rotoscope.errors import InputError
+from rotoscope.files import atomic_write
+from rotoscope.methods.prediction import Prediction
+
+VERSION = 2
+"""Of what is saved of a run; a state of another version is refused."""
+UNSURE = 0.7
+"""Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""
+Phase = Literal["forward", "backward"]
+
+
+@dataclass
+class Tally:
+    """What a run has found out so far; saved with the state, so that a resumed run reports on all of it.
+
+    Attributes:
+        confidence: sum and number of each object's confidences, by object.
+        unsure: indices of the frames on which an object's confidence is below :data:`UNSURE`, by object.
+        problems: damage met in the video, one line each.
+    """
+
+    confidence: dict[int, tuple[float, int]] = field(default_factory=dict)
+    unsure: dict[int, list[int]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def count(self, prediction: Prediction) -> None:
+        """Take one frame into account."""
+        for object_id, value in zip(prediction.object_ids, prediction.confidence, strict=True):
+            total, number = self.confidence.get(object_id, (0.0, 0))
+            self.confidence[object_id] = (total + value, number + 1)
+            if value < UNSURE:
+                self.unsure.setdefault(object_id, []).append(prediction.index)
+
+    def note(self, problems: Sequence[str]) -> None:
+        """Add damage that is not known yet."""
+        self.problems = list(dict.fromkeys([*self.problems, *problems]))
+
+    @property
+    def mean_confidence(self) -> dict[int, float]:
+        """The mean of each object's confidences, by object."""
+        return {object_id: total / number for object_id, (total, number) in self.confidence.items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Tally:
+        """Read what ``asdict`` and JSON made of a tally."""
+        confidence = {int(i): (float(total), int(number)) for i, (total, number) in data["confidence"].items()}
+        return cls(confidence, {int(i): list(v) for i, v in data["unsure"].items()}, list(data["problems"]))
+
+
+@dataclass
+class RunState:
+    """A moment between two frames of a pass.
+
+    Attributes:
+        phase: the pass that was under way.
+        position: index of the frame that the pass goes on with.
+        session: what the session holds, as :meth:`~rotoscope.methods.base.Session.state` gives it.
+        tally: what the run had found out.
+    """
+
+    phase: Phase
+    position: int
+    session: Mapping[str, Any]
+    tally: Tally = field(default_factory=Tally)
+
+    def write(self, path: Path) -> None:
+        """Write the state to a file, whole or not at all.
+
+        Raises:
+            RotoscopeError: it cannot be written.
+        """
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.session.items() if isinstance(v, torch.Tensor)}
+        plain = {
+            "version": VERSION,
+            "phase": self.phase,
+            "position": self.position,
+            "tally": asdict(self.tally),
+            "session": {k: v for k, v in self.session.items() if not isinstance(v, torch.Tensor)},
+        }
+        with atomic_write(path) as temporary:
+            save_file(tensors, temporary, {"plain": json.dumps(plain)})
+
+    @classmethod
+    def read(cls, path: Path) -> RunState | None:
+        """Read a state; None if there is none.
+
+        Raises:
+            InputError: the file is damaged, or of another version.
+        """
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "pt") as file:
+                plain: dict[str, Any] = json.loads((file.metadata() or {})["plain"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            check_version(plain, path)
+            return cls(
+                plain["phase"], int(plain["position"]), plain["session"] | tensors, Tally.from_json(plain["tally"])
+            )
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read ({error}). Pass --overwrite to start again.") from None
+
+
+def check_version(saved: Mapping[str, Any], path: Path) -> None:
+    """Refuse what another version of Rotoscope saved.
+
+    Raises:
+        InputError: the versions differ.
+    """
+    version = saved.get("version", 1)
+    if version != VERSION:
+        raise InputError(
+            f"{path}: was saved by another version of Rotoscope (form {version}; this one reads {VERSION}). "
+            "Pass --overwrite to start again."
+        )
