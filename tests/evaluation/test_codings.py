@@ -162,3 +162,11 @@ def test_soft_16_bit_results_are_read_at_half_and_told(tmp_path: Path) -> None:
     found = evaluate(tmp_path / "results", f"davis16:{root}", jobs=1, stability=False)
     assert found.overall()["J mean"] == 1.0
     assert any("soft mask" in line for line in found.warnings)
+
+
+def test_annotations_of_white_where_ids_are_expected_are_one_object_and_told(tmp_path: Path) -> None:
+    root = written(tmp_path / "data", "0/255", "davis17")
+    shutil.copytree(root / "Annotations/480p", tmp_path / "results")
+    found = evaluate(tmp_path / "results", f"davis17:{root}", jobs=1)
+    assert found.overall()["J mean"] == 1.0
+    assert any("annotations hold only 255" in line for line in found.warnings)

@@ -18,6 +18,7 @@ from rotoscope.errors import InputError
 from rotoscope.masks.images import palette_by_colour
 from rotoscope.masks.palette import davis_palette
 from rotoscope.masks.values import deep_is_soft, masks_of_values
+from rotoscope.video.limits import UNREADABLE
 
 VOID = 255
 LOSSY = frozenset({".jpg", ".jpeg"})
@@ -50,7 +51,7 @@ def read_label_file(path: Path) -> NDArray[Any]:
                 return _stored(image)
     except FileNotFoundError:
         raise DamagedMaskError(f"{path}: no such mask. Write it.") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise DamagedMaskError(f"{path}: damaged mask ({error}). Write it again.") from None
 
 

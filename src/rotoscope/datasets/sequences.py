@@ -97,6 +97,15 @@ class VideoSequence:
         files = tuple(files[0] for files in self.annotations.values())
         return coding_of(files[:1] if self.codec == "binary" else files)
 
+    @property
+    def decision(self) -> str:
+        """What was decided in reading the masks, for a person; empty where they can mean nothing else."""
+        if self.codec not in ("index", "binary") or (self.codec == "binary" and self.coding.kind != "white"):
+            return ""
+        if self.codec == "index" and self.coding.kind == "white" and not self.coding.note:
+            return f"{self.name}: its annotations hold only 255 beside 0, no ids; 255 read as object 1."
+        return self.coding.note
+
     def first_labels(self) -> NDArray[Any]:
         """Labels of the first annotated frame."""
         return self.labels(next(iter(self.annotations)))

@@ -48,7 +48,7 @@ def score_sequence(sequence: VideoSequence, folder: Path, protocol: Protocol) ->
         results.warnings.append(
             f"{folder}: {len(extra)} mask(s) of frames that are not in the data set, {extra[0]} first."
         )
-    told = [truth.sequence.coding.note] if truth.sequence.coding.note else []
+    told = [sequence.decision] if sequence.decision else []
     if not truth.frames:
         told.append(f"{sequence.name}: no frame is left to score: {protocol.describe()}.")
     scores.problems, scores.warnings = results.problems, told + results.warnings + scores.warnings

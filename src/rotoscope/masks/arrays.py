@@ -17,6 +17,8 @@ from rotoscope.video.limits import check_pixels, max_pixels
 Masks = dict[int, NDArray[Any]]
 Reading = tuple[Masks, list[str], str]
 HIGHEST_ID = 65535
+MOST_LABELS = 1000
+"""Objects of a label map; each takes a mask of the picture's size."""
 
 
 def masks_of_array_file(path: Path) -> Reading:
@@ -33,7 +35,16 @@ def masks_of_array_file(path: Path) -> Reading:
             _check_members(path)
             with loaded:
                 arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError, SyntaxError) as error:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        KeyError,
+        NotImplementedError,
+        SyntaxError,
+        MemoryError,
+    ) as error:
         raise InputError(f"{path}: truncated, or not an array file ({_one_line(error)}).") from None
     kind = path.suffix[1:].upper()
     try:
@@ -47,7 +58,7 @@ def _check_members(path: Path) -> None:
     """Refuse an archive whose members would unpack to more than any masks take."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            if member.file_size > 64 * max_pixels():
+            if member.file_size > 8 * max_pixels():
                 raise InputError(f"{path}: {member.filename} unpacks to {member.file_size} bytes, which is no masks.")
 
 
@@ -60,7 +71,7 @@ def _of_arrays(arrays: dict[str, NDArray[Any]]) -> tuple[Masks, list[str]]:
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
             raise InputError(f"array {name} holds {array.dtype}, not numbers. Give masks of numbers.")
-        height, width = array.shape[-2:] if array.ndim > 1 else (1, 1)
+        height, width = array.shape[-2:] if array.ndim > 1 else (1, array.size)
         check_pixels(width, height, f"array {name}")
     named = {name: array for name, array in arrays.items() if re.search(r"\d+$", name) and array.ndim == 2}
     if named and len(named) == len(arrays) and ids is None:
@@ -152,6 +163,8 @@ def _flat(array: NDArray[Any]) -> tuple[Masks, list[str]]:
     if values == [255]:
         return {1: array == 255}, ["0/255 mask read as one object"]
     _require_ids(values)
+    if len(values) > MOST_LABELS:
+        raise InputError(f"{len(values)} different values; more than {MOST_LABELS} are too many to be objects.")
     return {v: array == v for v in values}, ["label map"]
 
 

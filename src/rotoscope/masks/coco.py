@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from rotoscope.errors import InputError
-from rotoscope.video.limits import check_pixels
+from rotoscope.video.limits import check_pixels, max_pixels
 
 MOST_ANNOTATIONS = 65535
 """Annotations of one image; there are no more ids."""
@@ -108,6 +108,8 @@ def masks_of_annotations(image: AnnotatedImage, path: Path) -> tuple[dict[int, N
             raise InputError(f"{where} cannot be read ({error}). Correct it, or leave it out.") from None
         masks.append(mask)
         kinds.add(kind)
+        if len(masks) * mask.size > 16 * max_pixels():
+            raise InputError(f"{where}: more masks of this size than memory should hold. Give fewer, or smaller ones.")
     ids = [_id(annotation) for _, annotation in image.annotations]
     account = [f"{len(masks)} annotation(s), {' and '.join(sorted(kinds))}"]
     if len(set(ids)) != len(ids) or not all(0 < i < 65536 for i in ids):

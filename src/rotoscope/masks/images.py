@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from rotoscope.errors import InputError
 from rotoscope.masks.colours import masks_of_colours
 from rotoscope.masks.values import MOST_OBJECTS, VOID, masks_of_deep_values, masks_of_values
-from rotoscope.video.limits import open_picture, page_count
+from rotoscope.video.limits import UNREADABLE, open_picture, page_count
 
 Masks = dict[int, NDArray[Any]]
 Reading = tuple[Masks, list[str], str]
@@ -38,7 +38,7 @@ def masks_of_image(path: Path) -> Reading:
                 warnings.simplefilter("ignore")
                 image = ImageOps.exif_transpose(opened)
                 image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as an image ({error}).") from None
     return masks_of_picture(image, str(path), lossy)
 
@@ -150,10 +150,19 @@ def _palette(image: Image.Image) -> Reading:
         account.append(f"index 0, of colour {colour}, read as the background")
     elif 0 not in used:
         account.append("no pixel has index 0, so every pixel belongs to an object and none to the background")
+    if 0 in used and _lining(array) not in (0, VOID):
+        line = f"index {_lining(array)} lines the picture and is read as an object"
+        account.append(f"{line}: if it is the background, give it index 0")
     if VOID in ids:
         ids.remove(VOID)
         account.append(f"value 255 left out: it marks unknown pixels ({(array == VOID).sum()} of them)")
     return {i: array == i for i in ids}, account, kind
+
+
+def _lining(array: NDArray[Any]) -> int:
+    """The most frequent index along the edges of the picture."""
+    rim = np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]])
+    return int(np.bincount(rim.astype(np.int64), minlength=256).argmax())
 
 
 def _table(image: Image.Image) -> NDArray[np.int64]:
@@ -175,8 +184,7 @@ def _by_colour(array: NDArray[Any], table: NDArray[Any], used: list[int]) -> str
     black = [v for v in used if v and not table[v].any()]
     if black:
         return f"read by the palette's colours: index {black[0]} is black and so the background, not index 0"
-    rim = np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]])
-    most = int(np.bincount(rim.astype(np.int64).ravel(), minlength=256).argmax())
+    most = _lining(array)
     if most and (table[most] == 255).all():
         return f"read by the palette's colours: index {most} is white and lines the picture, so it is the background"
     return ""

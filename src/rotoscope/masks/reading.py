@@ -19,7 +19,7 @@ from rotoscope.masks.folders import IMAGES, masks_of_folder
 from rotoscope.masks.images import masks_of_image
 
 Masks = dict[int, NDArray[Any]]
-MOST_JSON = 2**30
+MOST_JSON = 2**28
 """Bytes of a JSON file that are read."""
 
 

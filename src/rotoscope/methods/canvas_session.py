@@ -18,12 +18,12 @@ class CanvasSession(Session):
     """A session whose frames are resized by their short side and padded.
 
     Its config has the fields ``short_side`` and ``max_short_side``, which mean the same for every method that has them,
-    and may have ``resizing``.
+    and may have ``resizing`` and ``border``.
 
     Attributes:
         canvas: the geometry, from the first frame on; None before.
         resizing: how frames are resized, where the config does not say.
-        border: what fills the padding.
+        border: what fills the padding, where the config does not say.
     """
 
     resizing: ClassVar[Resizing] = "area"
@@ -39,7 +39,7 @@ class CanvasSession(Session):
             short_side=config.short_side,
             max_short_side=config.max_short_side,
             resizing=getattr(config, "resizing", self.resizing),
-            border=self.border,
+            border=getattr(config, "border", self.border),
         )
 
     def with_given(self, probabilities: Tensor, given: Mapping[int, Tensor]) -> Tensor:

@@ -145,7 +145,7 @@ def described(hint: Any) -> str:
 
 
 @cache
-def _hints(config_class: type[Any]) -> dict[str, Any]:
+def _hints(config_class: Any) -> dict[str, Any]:
     return get_type_hints(config_class, include_extras=True)
 
 

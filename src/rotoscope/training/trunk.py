@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import Tensor
 
@@ -12,8 +11,7 @@ from rotoscope.layers import efficientnet
 from rotoscope.methods import name_of, training_of
 from rotoscope.methods.base import Method
 from rotoscope.methods.bundles import Part
-from rotoscope.weights.catalogue import find, verified
-from rotoscope.weights.load import open_file
+from rotoscope.weights.load import located, open_file
 from rotoscope.weights.pickles import open_pickle
 from rotoscope.weights.pretrained import imagenet_trunk
 
@@ -106,7 +104,7 @@ def _imagenet(method: Method, name: str) -> dict[str, Tensor]:
 
 def _weights(weights: str) -> tuple[str, Mapping[str, Tensor]]:
     """The method of weights, empty for a bare image encoder, and its network's tensors."""
-    path = Path(weights) if Path(weights).exists() else verified(find(weights))
+    path, _ = located(weights)
     if path.is_file() and path.suffix != ".safetensors":
         loaded = open_pickle(path)
         tensors = {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}

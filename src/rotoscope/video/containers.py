@@ -26,6 +26,8 @@ def open_container(target: str, container_format: str | None = None) -> InputCon
         InputError: FFmpeg cannot read it, or it holds no video.
     """
     address = "://" in target
+    if not address and not container_format:
+        _check_playlist(Path(target), Path(target).parent)
     # An absolute path is no address, whatever colons the name holds.
     place = target if address or container_format else os.path.abspath(target)
     try:
@@ -38,6 +40,28 @@ def open_container(target: str, container_format: str | None = None) -> InputCon
         container.close()
         raise InputError(f"{target}: holds no pictures, only {kinds}. Give a video.")
     return container
+
+
+def _check_playlist(path: Path, folder: Path, depth: int = 0) -> None:
+    """Refuse a playlist (HLS) that names what lies outside of its own folder.
+
+    Raises:
+        InputError: it does.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(7) != b"#EXTM3U":
+                return
+            text = file.read(1 << 22).decode("utf-8", "replace")
+    except OSError:
+        return  # told when it is opened
+    named = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    for name in [*named, *re.findall(r'URI="([^"]*)"', text)]:
+        inside = (path.parent / name).resolve()
+        if ":" in name.split("/")[0] or not inside.is_relative_to(folder.resolve()):
+            raise InputError(f"{path}: names {name}, which is not in its folder. Put the parts beside the playlist.")
+        if inside.suffix.lower() in (".m3u8", ".m3u") and depth < 4:
+            _check_playlist(inside, folder, depth + 1)
 
 
 def choose_stream(container: InputContainer, name: str) -> tuple[VideoStream, str]:

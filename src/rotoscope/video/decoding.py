@@ -199,6 +199,8 @@ class Decoding:
         for place in table.starts_before(bisect_left(table.numbers, wanted)):
             found = False
             for number, frame in self._sought(container, stream, table, place):
+                if not found and number > target:
+                    break  # the seek landed behind it
                 if found or number == target:
                     found = True
                     yield number, frame

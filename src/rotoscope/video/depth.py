@@ -79,7 +79,7 @@ def _colour_bits(image: Image.Image) -> int:
     if image.mode not in ("RGB", "RGBA"):
         return 8
     if image.format == "PNG":
-        tiles = getattr(image, "tile", None)  # of the image file classes only
+        tiles = getattr(image, "tile", ())  # of the image file classes only
         return 16 if tiles and "16" in str(tiles[0][3]) else 8
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))

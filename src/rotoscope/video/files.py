@@ -16,6 +16,7 @@ from rotoscope.video.base import Video
 from rotoscope.video.containers import choose_stream, end_of_all_streams, open_container, promise
 from rotoscope.video.decoding import Decoding, Numbered, Pass
 from rotoscope.video.frame import Frame
+from rotoscope.video.limits import check_pixels
 from rotoscope.video.orientation import is_turned, upright
 
 CHUNK_BYTES = 256 << 20
@@ -42,6 +43,7 @@ class VideoFile(Video):
         with open_container(str(path)) as container:
             stream, choice = choose_stream(container, str(path))
             self.notes += [choice] if choice else []
+            check_pixels(stream.width, stream.height, path)
             rate = stream.average_rate or stream.guessed_rate
             self.fps = float(rate) if rate else None
             self._promise = promise(path, container, stream)

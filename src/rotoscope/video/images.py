@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,12 @@ from rotoscope.errors import InputError
 from rotoscope.video.base import Video
 from rotoscope.video.depth import LOOKED_AT, Scale, deep_values, is_deep, scale_of
 from rotoscope.video.frame import Frame
-from rotoscope.video.limits import open_picture, page_count
+from rotoscope.video.limits import UNREADABLE, open_picture, page_count
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 SUFFIXES |= {".avif"} if features.check("avif") else set()
 BROKEN = (OSError, SyntaxError, ValueError)
 """What reading a damaged image raises."""
-_ODD = (EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError, struct.error, zlib.error)
-"""What Pillow raises beside these on damaged files."""
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
@@ -54,7 +50,9 @@ def read_image(path: Path, page: int = 0, scale: Scale | None = None) -> NDArray
     """
     try:
         values = read_values(path, page)
-    except _ODD as error:
+    except BROKEN:
+        raise
+    except UNREADABLE as error:
         raise OSError(f"{type(error).__name__}: {error}") from None
     if values.dtype != np.uint8:
         values = (scale or scale_of([values])).to_bytes(values)
@@ -164,7 +162,7 @@ class ImageSequence(Video):
         for path in (self.paths[place] for place in places):
             try:
                 yield read_values(path)
-            except (*BROKEN, *_ODD):
+            except UNREADABLE:
                 continue
 
 
@@ -231,6 +229,6 @@ def open_image_file(path: Path, prefetch: int, start: int, end: int | None) -> V
             pages = page_count(opened)
         if pages > 1:
             return PagesVideo(path, prefetch, start, end)
-    except (*BROKEN, *_ODD) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: cannot be read as an image ({error}). Give another file.") from None
     return ImageSequence([path], path.stem, prefetch, start, end)

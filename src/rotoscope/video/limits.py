@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 from PIL import Image
@@ -12,6 +14,13 @@ from rotoscope.errors import InputError
 
 MAX_PIXELS = 2**27
 """Pixels of a picture that are decoded (134 million, 16 times 3840x2160) unless ``ROTOSCOPE_MAX_PIXELS`` says other."""
+
+
+UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
+    MemoryError, struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow raises on images that are damaged, odd or no images."""
 
 
 def max_pixels() -> int:
@@ -78,5 +87,5 @@ def has_pages(path: Path) -> bool:
     try:
         with open_picture(path) as opened:
             return page_count(opened) > 1
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except UNREADABLE:
         return False

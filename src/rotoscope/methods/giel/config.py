@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rotoscope.errors import InputError
-from rotoscope.layers.canvas import Resizing
+from rotoscope.layers.canvas import Border, Resizing
 from rotoscope.layers.trunks import TrunkName, is_lite
 from rotoscope.memory import parse_policy
 from rotoscope.methods.checks import Count, MethodConfig, WorkingSide
@@ -57,6 +57,8 @@ class GIELConfig(MethodConfig):
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
         resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
+        border: what fills frames up to multiples of 16: ``zeros`` after they are normalised, or ``black`` before, as in
+            STM (see :data:`~rotoscope.layers.canvas.Border`).
     """
 
     trunk: TrunkName = "resnet50"
@@ -91,6 +93,7 @@ class GIELConfig(MethodConfig):
     short_side: WorkingSide | None = None
     max_short_side: WorkingSide | None = 1088
     resizing: Resizing = "bicubic"
+    border: Border = "zeros"
 
     def check(self) -> None:
         """See that fields do not contradict each other.
@@ -125,5 +128,6 @@ STM: dict[str, Any] = {
     "temporal_attention": "none",
     "memory": "every:5",
     "include_last": True,
+    "border": "black",
 }
 """Fields of STM (Oh et al., ICCV 2019; released code: facts of STM)."""
