@@ -7,10 +7,11 @@ import torch.nn.functional as F
 
 from rotoscope.layers.aggregation import aggregate, aggregate_logits
 from rotoscope.layers.canvas import Canvas
-from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss, hardest_share
+from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
 from rotoscope.layers.normalise import normalise
 from rotoscope.layers.precision import fold_batch_norms, prepare
 from rotoscope.layers.resnet import ResNet
+from rotoscope.methods.schedule import hardest_share
 
 
 def test_aggregation_by_hand() -> None:

@@ -17,7 +17,9 @@ from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste, resize
 from rotoscope.methods.capsulevos.tracks import shrunk, winners
 from rotoscope.methods.capsulevos.training import clip_loss, true_region
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.schedule import Schedule
 from rotoscope.runs.segment import segment
 
 TINY = {"width": 2, "video_types": 3, "frame_types": 2, "types": 4, "size": (64, 96), "crop": (32, 64)}
@@ -261,7 +263,9 @@ def test_every_ablation_trains_and_segments(row: Any, clip: np.ndarray, masks: d
     losses = []
     for _ in range(5):
         torch.manual_seed(0)  # of the true boxes' leeway
-        lesson = clip_loss(model.network, images, labels, 2, true_seeds=1.0, **recipe.loss_options(0))
+        lesson = clip_loss(
+            model.network, ClipBatch(images, labels, 2), true_seeds=1.0, **Schedule(recipe).loss_options(0)
+        )
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
@@ -288,7 +292,7 @@ def test_losses_under_bfloat16_autocast_and_without_an_object() -> None:
     model = make().requires_grad_(True)
     images, labels = drawn(3)
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = clip_loss(model.network, images, labels * 0, 2)
+        lesson = clip_loss(model.network, ClipBatch(images, labels * 0, 2))
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)
@@ -391,7 +395,7 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
     best = 0.0
     for _ in range(120):
-        lesson = clip_loss(network, images, labels, 1)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1))
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 3.0)

@@ -209,12 +209,12 @@ def test_the_reservoir_is_a_fair_sample() -> None:
     for seed in range(400):
         kept = PastFrames(COSNetConfig(reservoir=3, seed=seed))
         for index in range(12):
-            kept.offer(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
+            kept.observe(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
         counts[list(kept._held)] += 1
     assert np.abs(counts / 400 - 3 / 12).max() < 0.09
     last = PastFrames(COSNetConfig(references=3, sampling="consecutive"))
     for index in range(12):
-        last.offer(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
+        last.observe(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
     assert sorted(last._held) == [9, 10, 11]
 
 

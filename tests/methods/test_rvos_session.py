@@ -11,6 +11,7 @@ import torch
 from rotoscope.cli import main
 from rotoscope.errors import InputError
 from rotoscope.layers.normalise import normalise
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.rvos import RVOS, RVOSConfig
 from rotoscope.methods.rvos.network import resize, run_frame
 from rotoscope.methods.rvos.training import clip_loss
@@ -175,7 +176,7 @@ def test_variants_train_five_steps(one_shot: bool, recurrence: str, options: dic
     optimiser = torch.optim.Adam(model.network.parameters(), lr=2e-3)
     losses = []
     for _ in range(5):
-        lesson = clip_loss(model.network, images, labels, 2, **options)
+        lesson = clip_loss(model.network, ClipBatch(images, labels, 2), **options)
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
@@ -216,7 +217,7 @@ def test_losses_under_bfloat16_autocast(one_shot: bool) -> None:
     labels = torch.zeros(1, 2, 32, 48, dtype=torch.long)
     labels[:, :, 4:20, 6:22] = 1
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = clip_loss(model.network, torch.randn(1, 2, 3, 32, 48), labels, 1)
+        lesson = clip_loss(model.network, ClipBatch(torch.randn(1, 2, 3, 32, 48), labels, 1))
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)

@@ -107,10 +107,3 @@ def class_balanced_bce(logits: Tensor, targets: Tensor, balanced: bool = True) -
         return F.binary_cross_entropy_with_logits(logits, targets) / share.clamp(min=1e-6)
     weight = torch.where(targets > 0.5, 1 - share, share)
     return F.binary_cross_entropy_with_logits(logits, targets, weight)
-
-
-def hardest_share(step: int, start: int, end: int, final: float = 0.15) -> float:
-    """Share of pixels in the bootstrapped loss: 1 until ``start``, falling linearly to ``final`` at ``end``."""
-    if step <= start:
-        return 1.0
-    return max(final, 1.0 - (1.0 - final) * (step - start) / max(end - start, 1))

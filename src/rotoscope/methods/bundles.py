@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch import Tensor
 
-from rotoscope.methods.lesson import ClipLoss
+from rotoscope.methods.clip_loss import ClipLossFunction
 from rotoscope.methods.recipe import Recipe
 
 Part = Literal[
@@ -24,9 +25,6 @@ Part = Literal[
 ]
 """Parts that networks of several methods have. A method says where they are in its own network, so that another can
 begin with what they have learnt and needs to know no name of theirs."""
-
-ClipLossFunction = Callable[..., ClipLoss]
-"""``(network, images [B, T, 3, H, W], labels [B, T, H, W], objects, hardest, places, …) -> ClipLoss``."""
 
 
 def as_it_is(value: Any) -> Any:
@@ -82,6 +80,12 @@ class Training:
     takes: tuple[Part, ...] = ("image encoder",)
     own: tuple[str, ...] = ()
     fit: Callable[[dict[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]] | None = None
+
+    @property
+    def loss_options(self) -> tuple[str, ...]:
+        """Names of the options that the clip loss has."""
+        parameters = inspect.signature(self.clip_loss).parameters.values()
+        return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)
 
     @property
     def image_encoder(self) -> str:

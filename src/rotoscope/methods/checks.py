@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import types
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -76,7 +75,7 @@ class MethodConfig:
     """
 
     def __post_init__(self) -> None:
-        for name, hint in _hints(type(self)).items():
+        for name, hint in get_type_hints(type(self), include_extras=True).items():
             check_value(name, getattr(self, name), hint)
         self.check()
 
@@ -142,11 +141,6 @@ def described(hint: Any) -> str:
         return ("several values with commas" if inside[1:] == (...,) else f"{len(inside)} values with commas") + each
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", type(None): "none"}
     return words.get(hint, str(hint))
-
-
-@cache
-def _hints(config_class: Any) -> dict[str, Any]:
-    return get_type_hints(config_class, include_extras=True)
 
 
 def _literals(hint: Any) -> list[Any]:

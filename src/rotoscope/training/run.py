@@ -41,7 +41,15 @@ def find_recipe(name: str) -> Recipe:
 
 
 def new_method(recipe: Recipe) -> Method:
-    """The recipe's method with weights drawn from its seed."""
+    """The recipe's method with weights drawn from its seed.
+
+    Raises:
+        InputError: a field of its config, or an option of its clip loss, that there is not.
+    """
+    known = training_of(recipe.method).loss_options
+    for option in [*recipe.loss, *(option for stage in recipe.kinds() for option in stage.loss)]:
+        if option not in known:
+            raise InputError(f"loss.{option}: the clip loss of {recipe.method} has {', '.join(known) or 'no options'}.")
     torch.manual_seed(recipe.seed)
     return build_method(recipe.method, recipe.config)
 
@@ -130,14 +138,14 @@ def prepare(
         folder,
         fabric=fabric or launch(device),
         workers=workers,
-        judge=Judge(recipe, validate) if validate else None,
+        validator=DatasetValidator(recipe, validate) if validate else None,
     )
     if resume:
         trainer.resume()
     return trainer
 
 
-class Judge:
+class DatasetValidator:
     """Scores averaged weights on a data set: segments it and gives the mean J."""
 
     def __init__(self, recipe: Recipe, spec: str) -> None:

@@ -50,7 +50,7 @@ class References(Protocol):
     def recall(self, frame: Frame) -> Tensor | None:
         """The features of a frame of the clip if they are held."""
 
-    def offer(self, frame: Frame, features: Tensor) -> None:
+    def observe(self, frame: Frame, features: Tensor) -> None:
         """A frame of the clip, to be held if it will be asked for."""
 
     def of(self, index: int) -> list[Tensor]:
@@ -103,7 +103,7 @@ class WholeVideo:
         held = self._held.get(frame.index)
         return held[1] if held is not None and held[0] == code_of(frame) else None
 
-    def offer(self, frame: Frame, features: Tensor) -> None:
+    def observe(self, frame: Frame, features: Tensor) -> None:
         """Hold a frame that will be asked for."""
         index = frame.index
         if not self.config.cached or not self.config.references:
@@ -146,7 +146,7 @@ class WholeVideo:
             self.notes = (*self.notes, f"frame {index} cannot be read and is no reference ({error})")
             return None
         features = self.encode(frame)
-        self.offer(frame, features)
+        self.observe(frame, features)
         return features
 
 
@@ -177,7 +177,7 @@ class PastFrames:
         """Nothing: a frame of a stream comes once."""
         return None
 
-    def offer(self, frame: Frame, features: Tensor) -> None:
+    def observe(self, frame: Frame, features: Tensor) -> None:
         """Take in a frame after it was answered."""
         index = frame.index
         if not self.capacity:

@@ -66,7 +66,7 @@ class COSNetSession(Session):
             features = self._encode(frame) if known is None else known
         whole = isinstance(self.references, WholeVideo)
         if whole:
-            self.references.offer(frame, features)
+            self.references.observe(frame, features)
         with self.timings.part("references"):
             found = self.references.of(frame.index) if self.config.references else []
             if self.config.references and not found:
@@ -76,7 +76,7 @@ class COSNetSession(Session):
             size = self.config.working_size(frame.size)
             probability = self.network.segment(features, others, size, self.config.fusion)
         if not whole:
-            self.references.offer(frame, features)
+            self.references.observe(frame, features)
         with self.timings.part("restore"):
             full = F.interpolate(probability[None, None], size=frame.size[::-1], mode="bilinear", align_corners=False)
         if self.config.crf:

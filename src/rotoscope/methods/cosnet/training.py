@@ -9,9 +9,9 @@ from torch import Tensor
 from rotoscope.layers.losses import class_balanced_bce
 from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.bundles import Training
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input, enlarge
-from rotoscope.methods.lesson import ClipLoss
-from rotoscope.methods.recipe import Interlude, Recipe, Stage
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 
 SMALL = {
     "trunk": "resnet18",
@@ -48,7 +48,7 @@ def _published(epochs: int, learning_rate: float) -> Stage:
         learning_rate,
         skips=((0.0, 60),),
         rates=_rates(0.01, 10.0),
-        interlude=Interlude("stills", rates=_rates(1.0, 0.0)),
+        alternate=AlternateSteps("stills", rates=_rates(1.0, 0.0)),
     )
 
 
@@ -58,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config=SMALL,
         stages=tuple(
-            Stage(steps, size, 2, batch, "primary", interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
+            Stage(steps, size, 2, batch, "primary", alternate=AlternateSteps("primary", rates=_rates(1.0, 0.0)))
             for steps, size, batch in ((1500, 160, 8), (1500, 224, 4))
         ),
         inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
@@ -90,13 +90,8 @@ photographs of MSRA10K and DUT-OMRON; its authors begin with a DeepLabv3 trained
 
 def clip_loss(
     network: COSNetNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
-    correspondence: float = 0.0,
     balanced: float = 0.0,
     l1: float = 0.8,
     saliency: float = 0.1,
@@ -104,16 +99,13 @@ def clip_loss(
 ) -> ClipLoss:
     """The loss of a saliency step (clips of one frame) or of a step of pairs (two or more).
 
-    All objects are one. A photograph is judged by the encoder's own output. In a clip every later frame is a query and
-    the first its reference; both give a mask. Parameters that a kind of step does not use get gradients of zero, for
-    which several processes would otherwise wait.
+    All objects are one. The answer on a photograph is the encoder's own output. In a clip every later frame is a query
+    and the first its reference; both give a mask. Parameters that a kind of step does not use get gradients of zero,
+    for which several processes would otherwise wait.
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]`` in [0, objects].
-        objects: highest id.
-        hardest, places, correspondence: not used by COSNet.
+        clip: what it is computed on.
         balanced: other than 0: cross-entropy is balanced between the classes, as the paper says; else weighted alike
             everywhere by the inverse share of the object (released code).
         l1: weight of the mean absolute difference.
@@ -121,6 +113,7 @@ def clip_loss(
         orthogonal: weight of what keeps the projection of symmetric attention orthogonal; not known from the paper.
     Returns: the loss; ``probabilities`` are those of background and object on later frames, ``[B, T - 1, 2, H, W]``.
     """
+    images, labels = clip.images, clip.labels
     batch, frames = labels.shape[:2]
     size = (images.shape[-2], images.shape[-1])
     truth = (labels > 0).to(torch.float32)

@@ -13,7 +13,7 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
 from rotoscope.methods.bundles import Training
-from rotoscope.methods.lesson import ClipLoss
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 
@@ -188,13 +188,8 @@ def assign(cost: Tensor) -> Tensor:
 
 def clip_loss(
     network: RVOSNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
-    correspondence: float = 0.0,
     inferred: float = 1.0,
     any_slot: float = 0.0,
     entropy: float = 0.0,
@@ -206,10 +201,7 @@ def clip_loss(
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]``; slot = id - 1.
-        objects: highest id.
-        hardest, places, correspondence: not used by RVOS.
+        clip: what it is computed on.
         inferred, any_slot: other than 0: see :func:`run_clip`.
         entropy: weight of a binary cross-entropy beside the soft IoU (not in the released recipe).
         empty: weight of a cross-entropy against nothing for zero-shot slots that no object was matched with (not in
@@ -217,6 +209,7 @@ def clip_loss(
         slots: of zero-shot; ten as published.
         merged: other than 0: all objects are one, with which zero-shot begins to tell objects from the rest.
     """
+    images, labels, objects = clip.images, clip.labels, clip.objects
     if merged:
         labels, objects = (labels > 0).long(), 1
     count = objects if network.one_shot else max(int(slots), objects)
