@@ -34,7 +34,7 @@ Seeded = Callable[[str], dict[str, Tensor]]
 Models = Callable[[str], AGAME]
 FILES = ("agame", "agame_contrast")
 LOGITS, MOMENTS, SCORES = 1e-3, 5e-4, 5e-2
-"""Tolerances of the facts, section 18."""
+"""How far two implementations of the released network were measured to agree, in float32 on a CPU."""
 
 
 def filled(contrast: bool, seeded: Seeded) -> dict[str, Tensor]:
@@ -224,7 +224,7 @@ MISTAKES = ("residual sign", "no +1", "corners", "product", "dilation", "no upda
 
 @pytest.fixture
 def mistaken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, AGAME], dict[str, object]]]:
-    """Make one of the mistakes that the facts list; returns options of the session that belong to it."""
+    """Make one of the mistakes that reimplementations make; returns options of the session that belong to it."""
     undo: list[Callable[[], None]] = []
 
     def make(mistake: str, model: AGAME) -> dict[str, object]:
@@ -278,7 +278,7 @@ def test_single_mistakes_are_seen(
     file: str,
     mistake: str,
 ) -> None:
-    """Each moves the soft masks by far more than the tolerance; the numbers are those of the facts, section 18."""
+    """Each moves the soft masks by far more than the tolerance; the numbers were measured with the released code."""
     data = golden(file)
     options = mistaken(mistake, models(file))
     opened = run(models(file), data["frames"], {0: data["first_labels"]}, **options)

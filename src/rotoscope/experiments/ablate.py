@@ -102,14 +102,14 @@ class AblationRun:
         long: long clips to score on as well.
         data: photographs and data sets, for long clips and for rows that are trained.
         scale: share of the recipe's steps that each row is trained for.
-        settings: of the recipe, for all rows, as ``--set`` takes them; a row's own go after them.
+        settings: the settings of the recipe, for all rows, as ``--set`` takes them; a row's own go after them.
         initial: weights that trained rows begin with.
         weights: evaluated by rows that are not trained, instead of the table's own.
         device: see :func:`rotoscope.load`.
         precision: see :func:`rotoscope.load`.
-        threads: of the processor, for training; None leaves PyTorch's choice.
+        threads: how many threads of the processor training takes; None leaves PyTorch's choice.
         jobs: processes that score.
-        options: of the session, for all rows; a row's own go before them.
+        options: fields of the method's config for the session, for all rows; a row's own go before them.
         tell: called with a line now and then while a row is trained.
     """
 

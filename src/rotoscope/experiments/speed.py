@@ -26,7 +26,7 @@ class SpeedTable:
     """Times of a method, exact and fast, for several numbers of objects.
 
     Attributes:
-        method: its name.
+        method: name of the method.
         rows: precision, number of objects, and what was measured.
         alone: for a method that is given masks, by precision: seconds a frame if each of the most objects is followed
             in a session of its own, one after another.
@@ -55,7 +55,7 @@ def moving_frames(count: int, size: tuple[int, int], seed: int = 0) -> list[np.n
     Args:
         count: how many.
         size: width and height in pixels.
-        seed: of the texture.
+        seed: the seed of the texture.
     Returns: RGB uint8 ``[H, W, 3]`` each.
     """
     import cv2
@@ -99,7 +99,7 @@ def time_session(
         frames: how many are timed.
         warm: how many come before, untimed.
         only: follow this one of the objects alone.
-        options: of the session.
+        options: fields of the method's config for the session.
     """
     session = model.session(**options)
     if model.task == "semi":
@@ -137,7 +137,7 @@ def time_method(method: str, weights: str | None, frames: int) -> SpeedTable:
     """Time a method exact and fast, for 1, 2 and 5 objects, at 854x480.
 
     Args:
-        method: its name.
+        method: name of the method.
         weights: file of weights; None takes those built in, or random ones.
         frames: how many are timed in each row.
     """

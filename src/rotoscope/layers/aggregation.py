@@ -11,7 +11,7 @@ EPSILON = 1e-7
 
 
 def aggregate_logits(probabilities: Tensor, dim: int = 0) -> Tensor:
-    """Logits whose softmax over ``dim`` is the aggregated distribution (STM, Eq. 3; facts of STCN, section 4).
+    """Logits whose softmax over ``dim`` is the aggregated distribution (STM, Eq. 3).
 
     Args:
         probabilities: one independent probability in [0, 1] per object along ``dim``.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, hardest: float = 1.0) -> Tensor:
-    """Cross-entropy over the hardest share of the pixels of each clip (STCN, released code: facts, section 6).
+    """Cross-entropy over the hardest share of the pixels of each clip (STCN, released code).
 
     Args:
         logits: ``[B, C, H, W]``.
@@ -77,7 +77,7 @@ def two_sided_dice_loss(probabilities: Tensor, targets: Tensor, eps: float = 1e-
 
 
 def soft_iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
-    """One minus the soft intersection over union (RSIS and RVOS, released code: facts, section 11).
+    """One minus the soft intersection over union (RSIS and RVOS, released code).
 
     Args:
         logits: ``[N, P]``, flattened masks.

@@ -89,7 +89,7 @@ def build_method(name: str, config: Any = None) -> Method:
     """The one builder of methods: a network with weights drawn at random from PyTorch's generator.
 
     Args:
-        name: of the method, in :data:`METHODS`.
+        name: the name of the method, in :data:`METHODS`.
         config: the method's config, or some of its fields; the others, and all without it, are the defaults.
 
     Raises:

@@ -45,7 +45,7 @@ class Released:
         adapt: takes a state dict under released names and returns it in our layout, still under those names.
         config_of: reads a config off the shapes of a state dict under released names; None where ``config`` is all
             there is.
-        files: of a checkpoint that is a folder, the files in it by the prefix that their names get here; empty for a
+        files: where the checkpoint is a folder, the files in it by the prefix that their names get here; empty for a
             checkpoint that is one file.
     """
 

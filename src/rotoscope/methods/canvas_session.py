@@ -46,7 +46,7 @@ class CanvasSession(Session):
         """Follow the objects that were given, with their masks in place of what was predicted.
 
         Args:
-            probabilities: of background and the objects followed so far at the working size, ``[1 + N, H', W']``.
+            probabilities: background and the objects followed so far, at the working size, ``[1 + N, H', W']``.
             given: masks in [0, 1] at the frame's own size, ``[H, W]`` each, by id; new ones become objects.
         Returns: the same with the new objects, aggregated again.
         """

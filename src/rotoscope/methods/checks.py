@@ -91,7 +91,7 @@ def check_value(name: str, value: Any, hint: Any) -> None:
     """See that a value is of a type and in its range.
 
     Args:
-        name: of the field or option, for messages.
+        name: the name of the field or option, for messages.
         value: what was given for it.
         hint: a type, with a :class:`Range` in ``Annotated`` where it has one.
 

@@ -69,7 +69,7 @@ class Objects:
 
         Args:
             size: width and height of the frame.
-            index: of the frame, for messages.
+            index: the index of the frame, for messages.
 
         Raises:
             InputError: a mask of another size than the frame.

@@ -127,8 +127,9 @@ class Recipe:
         objects: chance of a step with 1, 2, 3 … objects.
         pace: multiplies the stages' pace.
         optimiser: ``adamw``, ``adam`` (whose weight decay is part of the gradient), or ``sgd``.
-        betas, epsilon: of the optimiser; PyTorch's own unless a paper says otherwise. The first is SGD's momentum.
-        learning_rate: its peak, after the warm-up.
+        betas, epsilon: betas and epsilon of the optimiser; PyTorch's own unless a paper says otherwise. The first is
+            SGD's momentum.
+        learning_rate: highest learning rate, after the warm-up.
         warm_up: steps of the linear warm-up.
         final_rate: share of the peak that the cosine ends at.
         poly: the rate falls to nothing as the share of steps left to this power; 0 for the cosine.
@@ -142,7 +143,7 @@ class Recipe:
         bootstrap: share of all steps at which the loss begins, and ends, to narrow to the hardest pixels.
         loss: options of the method's clip loss that differ from its defaults, such as ``dice``, ``correspondence`` or
             an ablation.
-        seed: of the weights and of the clips.
+        seed: the seed of the weights and of the clips.
         validate_every: steps between validations.
         validation_clips: synthetic clips, from photographs kept apart, that validation measures J on.
     """

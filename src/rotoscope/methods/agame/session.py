@@ -1,4 +1,4 @@
-"""One video's state under A-GAME: how each object looks, where it began and where it was (facts, sections 10 to 12)."""
+"""One video's state under A-GAME: how each object looks, where it began and where it was."""
 
 from __future__ import annotations
 

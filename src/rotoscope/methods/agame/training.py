@@ -1,4 +1,4 @@
-"""Losses of one training clip of A-GAME, and its recipes (Johnander et al., CVPR 2019; released code: facts, 13)."""
+"""Losses of one training clip of A-GAME, and its recipes (Johnander et al., CVPR 2019; ``main_runfile.py``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and layout of the TensorFlow 1 checkpoint that the authors of CapsuleVOS released (facts, "Checkpoint").
+"""Names and layout of the TensorFlow 1 checkpoint that the authors of CapsuleVOS released.
 
 The file itself is opened by :mod:`rotoscope.weights.arrays`: as the checkpoint it is, for which TensorFlow must be
 installed, or as an ``.npz`` of its variables.

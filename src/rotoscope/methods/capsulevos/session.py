@@ -1,5 +1,4 @@
-"""One video's state under CapsuleVOS: the frames of the clip that is not full yet, and what each object left behind
-(facts, "Inference")."""
+"""One video's state under CapsuleVOS: the frames of the clip that is not full yet, and what each object left behind."""
 
 from __future__ import annotations
 

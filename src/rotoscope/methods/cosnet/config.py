@@ -21,25 +21,25 @@ class COSNetConfig(MethodConfig):
 
     Attributes:
         trunk: network of the encoder.
-        stages: of it.
-        output_stride: of its last stage; stages that would go beyond it dilate instead.
+        stages: how many stages of the trunk are used, 3 or 4.
+        output_stride: stride of the last stage; stages that would go beyond it dilate instead.
         caffe: a residual trunk has the layout of Caffe's networks (see :class:`~rotoscope.layers.resnet.ResNet`) and
             sees BGR in [0, 255] less a mean; else torchvision's layout and normalised RGB.
         aspp_dim: channels of each branch of the spatial pyramid.
-        dilations: of its 3x3 branches.
+        dilations: rates of its 3x3 branches, in cells.
         dim: channels of the features that frames attend to each other with.
         attention: how alike two cells are. ``vanilla``: a free matrix between them; ``symmetric``: both frames
             projected alike, ``P^T D P`` with ``D`` diagonal, the rows of ``P`` kept near orthogonal by a loss;
             ``channel``: a diagonal matrix, the product of both frames' channel weights; ``none``: a frame attends to
             nothing and its own features stand for the summary, so that the network keeps its size.
         scaled: similarities are divided by the root of ``dim``; not in the released code, whose softmax begins hard.
-        fusion: of several references. ``prediction``: the masks that each gives are averaged (released code);
+        fusion: how several references are joined. ``prediction``: the masks that each gives are averaged (released);
             ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
             the cells of all references at once (the authors' later version).
         references: frames that each frame attends to; with 0 the trunk's own saliency is the answer.
         sampling: which. ``random``: drawn anew for each frame (released code), by ``seed``; ``uniform``: spread evenly
             over the video, the same for all frames (the paper); ``consecutive``: the frame's neighbours.
-        seed: of ``random``, and of what is kept of a stream.
+        seed: whole number of at least 0 that draws ``random`` references, and what is kept of a stream.
         size: height and width that frames are resized to.
         keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 8.
         pool: most frames of a video that ``random`` draws from. A longer video's are drawn first, once for all, so that

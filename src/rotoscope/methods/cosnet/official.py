@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoint that the authors of COSNet released (facts)."""
+"""Names and layout of the checkpoint that the authors of COSNet released."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def draw(candidates: Sequence[int], index: int, count: int, sampling: Sampling, 
 
     Args:
         candidates: indices of frames that may be taken, in order.
-        index: of the frame that asks. ``random`` and ``uniform`` may give it as its own reference, as the released
+        index: index of the frame that asks. ``random`` and ``uniform`` may give it as its own reference, as in released
             code may; ``consecutive`` only where there is no other.
         count: how many; all candidates if there are fewer.
         sampling, seed: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`. What is drawn depends on nothing
@@ -73,7 +73,7 @@ class WholeVideo:
     Args:
         video: to read references from.
         encode: a frame to its features, ``[1, C, h, w]``.
-        config: of the session.
+        config: the config of the session.
     """
 
     def __init__(self, video: VideoLike, encode: Callable[[Frame], Tensor], config: COSNetConfig) -> None:

@@ -1,4 +1,4 @@
-"""One video's state under COSNet: features of the frames that others look at (facts: test protocol)."""
+"""One video's state under COSNet: features of the frames that others look at."""
 
 from __future__ import annotations
 

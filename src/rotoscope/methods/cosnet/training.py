@@ -1,4 +1,4 @@
-"""Losses of one training clip of COSNet, and its recipes (Lu et al., CVPR 2019; released code: facts, training)."""
+"""Losses of one training clip of COSNet, and its recipes (Lu et al., CVPR 2019; ``train_iteration_conf.py``)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ class GIELConfig(MethodConfig):
         shared: whether support and query have these convolutions in common, as equation 3 writes them.
         keys: a support frame's key is made from the support encoder's features (paper, STM), or it is the key that the
             frame had as a query, as in STCN.
-        similarity: of keys: their product, or the negative squared distance over sqrt(key_dim), as in STCN.
+        similarity: how alike two keys are: their product, or the negative squared distance over sqrt(key_dim), as in
+            STCN.
         scaled: the product is divided by sqrt(key_dim), as in STM; the paper writes no scale.
         others: the support encoder sees the masks of the other objects too, as in STM; only without instance embedding.
         decoder_dims: channels at stride 16, 8 and 4 of the decoders.
@@ -130,4 +131,4 @@ STM: dict[str, Any] = {
     "include_last": True,
     "border": "black",
 }
-"""Fields of STM (Oh et al., ICCV 2019; released code: facts of STM)."""
+"""Fields of STM (Oh et al., ICCV 2019, and its released code)."""

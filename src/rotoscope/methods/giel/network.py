@@ -123,7 +123,7 @@ class GIELNetwork(nn.Module):
 
         Args:
             readout: what was read of the instances' values, ``[N, Cv, h, w]``.
-            features: of the query frame, batch 1 or N.
+            features: the features of the query frame, batch 1 or N.
             common: the global map's probabilities, ``[1 or N, 1, H, W]``; None without global embedding.
         Returns: ``[N, 1, H, W]`` in [0, 1], float32.
         """

@@ -1,4 +1,4 @@
-"""Names and layout of STM's checkpoint (facts of STM); the authors of GIEL released none."""
+"""Names and layout of STM's checkpoint; the authors of GIEL released none."""
 
 from __future__ import annotations
 

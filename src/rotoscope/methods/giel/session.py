@@ -1,4 +1,4 @@
-"""One video's state under GIEL: support frames, and when frames enter them (facts: support set at inference)."""
+"""One video's state under GIEL: support frames, and when frames enter them (GIEL, section 3.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses of one training clip of GIEL, and its recipes (Ge et al., CVPR 2021; facts: training)."""
+"""Losses of one training clip of GIEL, and its recipes (Ge et al., CVPR 2021)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Support(NamedTuple):
     Attributes:
         key: ``[G, Ck, M]``, M positions of all frames.
         values: ``[G, V, Cv, M]``: the plain value first where there is a global embedding, then one for each object.
-        own: of the temporal attention, ``[G, T, Ck]``; without channels if there is none.
+        own: what the temporal attention keeps of each support frame, ``[G, T, Ck]``; without channels if there is none.
     """
 
     key: Tensor

@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoints that the authors of RVOS released (facts, section 2): two files in a folder."""
+"""Names and layout of the checkpoints that the authors of RVOS released: two files in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One video's state under RVOS: each object's hidden states and its last mask (facts, sections 3, 7, 8 and 10)."""
+"""One video's state under RVOS: each object's hidden states and its last mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses of one training clip of RVOS, and its recipes (Ventura et al., CVPR 2019; released code: facts, 11)."""
+"""Losses of one training clip of RVOS, and its recipes (Ventura et al., CVPR 2019, and its released code)."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class ClipRun:
         losses: soft IoU of each frame.
         entropies: binary cross-entropy over the slots that count, of each frame.
         empties: binary cross-entropy against nothing over the slots that hold no object, of each frame; 0 if all do.
-        probabilities: of each frame, by slot, ``[B, S, H, W]``, detached.
+        probabilities: the probabilities of each frame, by slot, ``[B, S, H, W]``, detached.
         cost: matrix ``[B, S, S]`` (true slot, predicted slot) that was matched; None for one-shot.
         truth_of: the true slot of each predicted slot, ``[B, S]``; None for one-shot.
     """
@@ -206,7 +206,7 @@ def clip_loss(
         entropy: weight of a binary cross-entropy beside the soft IoU (not in the released recipe).
         empty: weight of a cross-entropy against nothing for zero-shot slots that no object was matched with (not in
             the released recipe); what makes a slot's objectness mean something.
-        slots: of zero-shot; ten as published.
+        slots: how many slots zero-shot has; ten as published.
         merged: other than 0: all objects are one, with which zero-shot begins to tell objects from the rest.
     """
     images, labels, objects = clip.images, clip.labels, clip.objects

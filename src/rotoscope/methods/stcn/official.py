@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoint that the authors of STCN released (facts, section 1)."""
+"""Names and layout of the checkpoint that the authors of STCN released."""
 
 from __future__ import annotations
 

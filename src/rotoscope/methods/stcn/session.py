@@ -1,4 +1,4 @@
-"""One video's state under STCN: the memory bank and when frames enter it (facts, sections 5 and 7)."""
+"""One video's state under STCN: the memory bank and when frames enter it (``inference_core.py``; thesis, chapter 3)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     """What the network finds on a frame.
 
     Attributes:
-        probabilities: of background and objects at the working size, ``[1 + N, H', W']``.
+        probabilities: the probabilities of background and objects at the working size, ``[1 + N, H', W']``.
         scores: presence and predicted IoU of each object in [0, 1], ``[N, 2]``; None if the network has none.
     """
 

@@ -1,4 +1,4 @@
-"""Losses of one training clip of STCN, and its recipes (Cheng et al., NeurIPS 2021, section 4; facts, section 6)."""
+"""Losses of one training clip of STCN, and its recipes (Cheng et al., NeurIPS 2021, section 4)."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ RECIPES = {
         validate_every=5000,
     ),
 }
-"""Recipes by name. ``stcn`` is the published one (facts, section 6, stages 0 and 3; batches of all its GPUs together,
+"""Recipes by name. ``stcn`` is the published one (the released stages 0 and 3; batches of all its GPUs together,
 as the thesis has them too); ``stcn-small`` trains from scratch on synthetic clips."""
 
 
@@ -189,7 +189,7 @@ def score_loss(scores: Tensor, probabilities: Tensor, targets: Tensor, valid: Te
 
     Args:
         scores: logits, ``[B, N, 2]``: presence, IoU.
-        probabilities: of background and objects, ``[B, 1 + N, H, W]``.
+        probabilities: the probabilities of background and objects, ``[B, 1 + N, H, W]``.
         targets: 0 or 1, ``[B, N, H, W]``.
         valid: 1 where the slot holds an object, ``[B, N]``.
     Returns: the mean over objects, a scalar. An object that is absent has an IoU of 1 if its mask is empty, else 0.
