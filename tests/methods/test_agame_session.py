@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
-from rotoscope.layers.precision import prepare
+from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.agame import AGAME, AGAMEConfig, session
 from rotoscope.methods.agame.ablations import ABLATIONS
 from rotoscope.methods.agame.appearance import Appearance, moments, residuals
@@ -424,7 +424,7 @@ def test_the_fast_form_finds_the_same(clip: np.ndarray, masks: dict[int, np.ndar
     """In bfloat16 too, with scores of hundreds as the released network has them."""
     config = {"appearance_dim": 128, "mean_scores": False}
     exact, fast = make(**config), make(**config)
-    prepare(fast, "fast", bfloat16=True)
+    apply_precision(fast, "fast", bfloat16=True)
     for ours, theirs in zip(segment(clip, masks, fast), segment(clip, masks, exact), strict=True):
         assert ours.probabilities.dtype == torch.float32
         assert (ours.labels == theirs.labels).mean() > 0.97

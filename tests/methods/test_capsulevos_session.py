@@ -300,14 +300,14 @@ def test_losses_under_bfloat16_autocast_and_without_an_object() -> None:
 
 
 def test_fast_agrees_with_exact(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
-    from rotoscope.layers.precision import prepare
+    from rotoscope.layers.precision import apply_precision
 
     exact = list(segment(clip[:8], masks, make()))
     model = make()
-    prepare(model, "fast", bfloat16=False)
+    apply_precision(model, "fast", bfloat16=False)
     for ours, theirs in zip(segment(clip[:8], masks, model), exact, strict=True):
         torch.testing.assert_close(ours.probabilities, theirs.probabilities, atol=1e-3, rtol=0)
-    prepare(model, "fast", bfloat16=True)
+    apply_precision(model, "fast", bfloat16=True)
     half = list(segment(clip[:8], masks, model))
     assert all(p.probabilities.dtype == torch.float32 and torch.isfinite(p.probabilities).all() for p in half)
 

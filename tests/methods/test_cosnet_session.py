@@ -15,7 +15,7 @@ from torch import Tensor
 
 from conftest import TINY
 from rotoscope.errors import InputError
-from rotoscope.layers.precision import prepare
+from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, crf
 from rotoscope.methods.cosnet.attention import CoAttention
 from rotoscope.methods.cosnet.references import PastFrames, WholeVideo, draw
@@ -324,8 +324,8 @@ def test_the_object_cannot_be_removed(clip: np.ndarray) -> None:
 
 def test_the_fast_form_finds_the_same(clip: np.ndarray) -> None:
     exact, fast, half = make(), make(), make()
-    prepare(fast, "fast", bfloat16=False)
-    prepare(half, "fast", bfloat16=True)
+    apply_precision(fast, "fast", bfloat16=False)
+    apply_precision(half, "fast", bfloat16=True)
     plain = masks(exact, clip)
     for ours, theirs in zip(masks(fast, clip), plain, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)

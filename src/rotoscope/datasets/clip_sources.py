@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, thin_plate, to_grey, warp
+from rotoscope.datasets.compositing import CELL
 from rotoscope.datasets.interpolation import interpolate_labels
-from rotoscope.datasets.layers import CELL
 from rotoscope.datasets.photographs import read_rgb
 from rotoscope.datasets.sequences import VOID, VideoDataset, VideoSequence, object_ids, read_label_file
 from rotoscope.datasets.stills import Still

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rotoscope.layers.precision import has_native_bfloat16, prepare
+from rotoscope.layers.precision import apply_precision, has_native_bfloat16
 from rotoscope.methods import build_method
 from rotoscope.methods.base import Method
 from rotoscope.runs.measure import Measurement, peak_memory
@@ -128,7 +128,7 @@ def method_to_time(method: str, weights: str | None, precision: str) -> Method:
     torch.manual_seed(0)
     model = build_method(entry.method, entry.config)
     model.requires_grad_(False).eval()
-    prepare(model, precision, bfloat16=has_native_bfloat16(model.device))
+    apply_precision(model, precision, bfloat16=has_native_bfloat16(model.device))
     model.precision = precision
     return model
 

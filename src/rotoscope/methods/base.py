@@ -21,7 +21,7 @@ from rotoscope.methods.prediction import Prediction
 from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
-Task = Literal["semi", "unsupervised"]
+MethodTask = Literal["semi", "unsupervised"]
 MaskLike = NDArray[Any] | Tensor
 """One object's mask ``[H, W]``: bool, 0/1, or soft float in [0, 1]."""
 
@@ -232,7 +232,7 @@ SessionType = TypeVar("SessionType", bound=Session)
 class Method(nn.Module, ABC):
     """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
 
-    task: Task = "semi"
+    task: MethodTask = "semi"
     """What it needs: masks of at least one frame (``semi``), or none (``unsupervised``)."""
     config_class: ClassVar[type[Any]]
     inference_options: ClassVar[tuple[str, ...]] = ()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from rotoscope.errors import CheckpointError, InputError
-from rotoscope.layers.precision import has_native_bfloat16, prepare
+from rotoscope.layers.precision import apply_precision, has_native_bfloat16
 from rotoscope.methods import make_config
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import tensorflow_prefix
@@ -58,7 +58,7 @@ def load(
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)
-    prepare(model, precision, bfloat16=has_native_bfloat16(target))
+    apply_precision(model, precision, bfloat16=has_native_bfloat16(target))
     model.precision = precision
     return model
 

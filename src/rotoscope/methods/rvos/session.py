@@ -14,8 +14,8 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate, put_in
-from rotoscope.layers.assignment import FirstFrameAssignment
 from rotoscope.layers.normalise import normalise
+from rotoscope.masks.assignment import FirstFrameAssignment
 from rotoscope.methods.base import Session
 from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.rvos.config import RVOSConfig
