@@ -137,7 +137,6 @@ def masks_of_frames(
             f"{', '.join(names)}, …. Name the files after the frames, or give one as MASK@FRAME."
         )
     masks: dict[int, tuple[Masks, list[str]]] = {}
-    account: list[str]
     by_stem = {file.stem: file for file in found.files.get(0, ())}
     for stem in stems:
         account: list[str] = []
