@@ -36,7 +36,8 @@ from rotoscope.evaluation.confusion import Confusion, confusion
 from rotoscope.masks import overlay
 from rotoscope.masks.writing import save_png
 from rotoscope.methods.base import Method
-from rotoscope.weights.catalogue import CATALOGUE, file_hash
+from rotoscope.weights.catalogue import CATALOGUE
+from rotoscope.weights.store import file_hash
 
 SHORT, FULL = 240, 480
 """Short side of the frames in pixels; the second with ``--full``."""

@@ -32,7 +32,7 @@ FLOORS = (
 """From the ground up: a room imports rooms of its own floor and of those below."""
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-LONG_FILES = {"evaluation.scores", "methods.base", "methods.recipe", "training.loop"}
+LONG_FILES = {"methods.recipe", "training.loop"}
 """Over 320 lines; other work is under way in them."""
 LONG_FUNCTIONS = {"methods.giel.training.clip_loss"}
 """Bodies over 45 lines; other work is under way in them."""

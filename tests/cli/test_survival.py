@@ -134,6 +134,8 @@ def test_killed_in_the_backward_pass(
     process.wait()
     assert state.exists()
     assert not masks(cut)
+    half_written = cut / ".rotoscope" / "backward" / ".00000004.npz.0a1b2c3d.npz"
+    half_written.write_bytes(b"cut off in the middle")
     capsys.readouterr()
     assert main([*arguments, "--resume", "--json"]) == 0
     assert told(capsys)["resumed_at"] == 6

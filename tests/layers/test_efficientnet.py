@@ -196,7 +196,7 @@ def test_folding_equals_convolution_and_norm_and_teaches_both() -> None:
 
 
 def test_a_norm_that_trains_sees_the_batch() -> None:
-    layer, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+    layer, norm = nn.Conv2d(3, 4, 3, bias=False).requires_grad_(False), nn.BatchNorm2d(4).requires_grad_(False)
     out = convolve(torch.randn(4, 3, 8, 8), layer, norm)
     assert float(out.mean(dim=(0, 2, 3)).abs().max()) < 1e-5
     assert int(norm.num_batches_tracked) == 1  # type: ignore[arg-type]

@@ -215,6 +215,10 @@ def test_the_identity_tells_runs_apart_that_would_write_other_masks(identity: Ca
         assert [key for key in plain if plain[key] != other[key]] == [name]
 
 
+def test_numbers_of_numpy_are_numbers(identity: Callable[..., dict[str, Any]]) -> None:
+    assert identity(options={"top_k": np.int64(3)}) == identity(options={"top_k": 3})
+
+
 def test_nothing_is_touched_by_a_job(tiny_stcn: Method, tmp_path: Path) -> None:
     outputs = Outputs.of(tmp_path / "a" / "out", ["palette", "overlay"])
     with open_video(moving(3)) as video:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from rotoscope.cli import ablate, bench, benchmark, check, convert, demo, evaluate, methods, segment, train
+from rotoscope.cli import ablate, bench, benchmark, check, convert, demo, evaluate, fetch, methods, segment, train
 from rotoscope.cli.output import error_line
 from rotoscope.errors import RotoscopeError
 
@@ -22,6 +22,7 @@ app.command("demo")(demo.command)
 app.command("check")(check.command)
 app.command("convert")(convert.command)
 app.command("methods")(methods.command)
+app.command("fetch")(fetch.command)
 app.command("evaluate")(evaluate.command)
 app.command("benchmark")(benchmark.command)
 app.command("train")(train.command)

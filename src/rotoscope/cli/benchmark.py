@@ -104,14 +104,15 @@ def _facts(method: str, weights: Path | None, model: Method, options: dict[str, 
 
     import torch
 
-    from rotoscope.weights.catalogue import file_hash, find
+    from rotoscope.weights.load import located
+    from rotoscope.weights.store import file_hash
 
-    path = weights or find(method).path
+    path = weights or located(method)[0]
     changed = {name: value for name, value in options.items() if name in model.inference_options}
     return {
         "name": method,
-        "weights": path.name if path else None,
-        "weights_sha256": file_hash(path) if path else None,
+        "weights": path.name,
+        "weights_sha256": file_hash(path) if path.exists() else None,
         "config": asdict(model.configured(changed)),
         "options": options,
         "precision": model.precision,

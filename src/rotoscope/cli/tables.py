@@ -49,11 +49,16 @@ def report_table(report: Report) -> Table:
 
 def methods_table(entries: Sequence[Entry]) -> Table:
     """What can be loaded by name."""
+    from rotoscope.weights.released import RELEASED
+    from rotoscope.weights.store import RECORD, home_of
+
     table = Table(box=None, pad_edge=False)
     for title in ("name", "task", "weights", "parameters", "frames/s on 2 cores", "what it is", "where it fails"):
         table.add_column(title)
     for entry in entries:
-        own = "built in" if entry.file else "give --weights"
+        fetched = (home_of(entry.name) / RECORD).is_file()
+        released = "rotoscope fetch" if entry.name in RELEASED else "train it"
+        own = "built in" if entry.file else "fetched" if fetched else released
         speed = "-" if entry.speed is None else f"{entry.speed:g}"
         table.add_row(entry.name, entry.task, own, f"{entry.parameters:.1f} M", speed, entry.summary, entry.limits)
     return table

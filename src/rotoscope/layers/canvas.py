@@ -17,8 +17,9 @@ from rotoscope.layers.normalise import normalise
 Resizing = Literal["bicubic", "area"]
 """``bicubic``: the normalised tensor, masks by nearest neighbour, as the released codes do; ``area``: averaging."""
 
-Border = Literal["zeros", "mirror"]
-"""What fills the padding. ``zeros``: nothing, after normalising; the smaller half of it comes first (STCN).
+Border = Literal["zeros", "black", "mirror"]
+"""What fills the padding. ``zeros``: nothing, after normalising, which is the mean colour; the smaller half of it comes
+first (STCN). ``black``: nothing, before normalising, where it is black (STM); masks as with ``zeros``.
 ``mirror``: the picture and its masks, reflected; the larger half comes first (A-GAME). A side too short to be reflected
 that far repeats its edge instead."""
 
@@ -89,6 +90,10 @@ class Canvas:
         tensor = normalise(tensor)
         if self.work != self.size and self.resizing == "bicubic":
             tensor = F.interpolate(tensor, size=self.work[::-1], mode="bicubic", align_corners=False)
+        if self.border == "black":
+            nothing = normalise(torch.zeros(3, 1, 1)).flatten().tolist()
+            channels = zip(tensor.split(1, dim=1), nothing, strict=True)
+            return torch.cat([F.pad(channel, self.padding, value=value) for channel, value in channels], dim=1)
         return self._pad(tensor)
 
     def masks(self, masks: Tensor) -> Tensor:
@@ -108,7 +113,7 @@ class Canvas:
 
     def _pad(self, tensor: Tensor) -> Tensor:
         """``[C, H, W]`` or ``[B, C, H, W]`` at the working size with its border."""
-        if self.border == "zeros":
+        if self.border != "mirror":
             return F.pad(tensor, self.padding)
         left, right, top, bottom = self.padding
         for margins, side in (((left, right, 0, 0), self.work[0]), ((0, 0, top, bottom), self.work[1])):

@@ -139,7 +139,7 @@ def masks_of_frames(
     masks: dict[int, tuple[Masks, list[str]]] = {}
     by_stem = {file.stem: file for file in found.files.get(0, ())}
     for stem in stems:
-        account: list[str] = []
+        account = []
         if found.kind == "folders":
             read = masks_of_object_folders(found, stem)
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import Tensor
 
@@ -11,8 +10,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers import efficientnet
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
-from rotoscope.weights.catalogue import find, verified
-from rotoscope.weights.load import open_file
+from rotoscope.weights.load import located, open_file
 from rotoscope.weights.pickles import open_pickle
 from rotoscope.weights.pretrained import imagenet_trunk
 
@@ -81,7 +79,7 @@ def _imagenet(method: Method, name: str) -> dict[str, Tensor]:
 
 def _weights(weights: str) -> tuple[str, Mapping[str, Tensor]]:
     """The method of weights, empty for a bare image encoder, and its network's tensors."""
-    path = Path(weights) if Path(weights).exists() else verified(find(weights))
+    path, _ = located(weights)
     if path.is_file() and path.suffix != ".safetensors":
         loaded = open_pickle(path)
         tensors = {str(entry): tensor for entry, tensor in loaded.items() if isinstance(tensor, Tensor)}

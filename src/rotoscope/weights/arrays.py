@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rotoscope.errors import CheckpointError, InputError
+from rotoscope.weights.limits import check_archive, check_size, one_line
 
 INDEX = ".index"
 """The file of a TensorFlow checkpoint that says what is in the others."""
@@ -28,13 +30,33 @@ def read_npz(path: Path) -> dict[str, Tensor]:
     """Every array of an ``.npz``, by name. No Python object in the file is made.
 
     Raises:
-        CheckpointError: truncated, or holds something else than numbers.
+        CheckpointError: truncated, holds something else than numbers, or says it is larger than it is.
     """
+    size = check_size(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: truncated, or not a table of arrays ({str(error)[:120]}).") from None
+        with zipfile.ZipFile(path) as archive:
+            check_archive(path, archive, size)
+            return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
+    except CheckpointError:
+        raise
+    except Exception as error:  # a malformed header can make NumPy's parser of it fail in any way
+        raise CheckpointError(f"{path}: truncated, or not a table of arrays ({one_line(error)}).") from None
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Tensor:
+    """One array, whose header is compared with the entry's size before its numbers are read."""
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+        if dtype.kind not in "fiub":
+            raise ValueError(f"{entry.filename} holds {dtype}, not numbers")
+        count = prod(shape)
+        if min(shape, default=0) < 0 or count * dtype.itemsize > entry.file_size:
+            raise ValueError(f"{entry.filename} says it is {list(shape)}, more than it holds")
+        numbers = np.frombuffer(file.read(count * dtype.itemsize), dtype, count)
+    ordered = numbers.reshape(shape[::-1]).T if fortran else numbers.reshape(shape)
+    return torch.from_numpy(np.array(ordered, dtype=dtype.newbyteorder("=")))
 
 
 def read_tensorflow(prefix: Path) -> dict[str, Tensor]:

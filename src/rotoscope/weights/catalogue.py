@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rotoscope.errors import CheckpointError, InputError, suggestion
+from rotoscope.errors import InputError, suggestion
 from rotoscope.methods import METHODS
 
 FOLDER = Path(__file__).parent / "files"
@@ -82,7 +81,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=54.4,
-            summary="STCN as published (ResNet-50); give its authors' stcn.pth with --weights",
+            summary="STCN as published (ResNet-50); rotoscope fetch stcn gets its authors' weights",
             limits="memory and time of the full-size network",
             speed=0.5,
         ),
@@ -116,7 +115,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=49.3,
-            summary="RVOS one-shot as published (ResNet-101); give its authors' folder with --weights",
+            summary="RVOS one-shot as published (ResNet-101); rotoscope fetch rvos gets its authors' weights",
             limits="works at 256x448; small objects; objects run one after another",
             speed=6.0,
         ),
@@ -127,7 +126,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=49.3,
-            summary="RVOS zero-shot as published (ResNet-101); give its authors' folder with --weights",
+            summary="RVOS zero-shot as published (ResNet-101); rotoscope fetch rvos-zeroshot gets its weights",
             limits="works at 256x448; finds what its training calls objects",
             speed=3.1,
             config={"one_shot": False},
@@ -150,7 +149,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=63.5,
-            summary="A-GAME as published (ResNet-101); give its authors' main_runfile_beta_best.pth.tar with --weights",
+            summary="A-GAME as published (ResNet-101); rotoscope fetch agame gets its authors' weights",
             limits="objects that stay hidden long; look-alikes; time of the full-size network",
             speed=1.4,
         ),
@@ -172,7 +171,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=23.2,
-            summary="CapsuleVOS as published, eight frames at once; give its authors' checkpoint with --weights",
+            summary="CapsuleVOS as published, eight frames at once; rotoscope fetch capsulevos says how to get weights",
             limits="answers up to seven frames late; objects run one after another; time of the full-size network",
             speed=4.5,
         ),
@@ -194,7 +193,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=81.2,
-            summary="COSNet as published (ResNet-101); give its authors' co_attention.pth with --weights",
+            summary="COSNet as published (ResNet-101); rotoscope fetch cosnet gets its authors' weights",
             limits="one object; what is salient in all of the clip; small objects; time of the full-size network",
             speed=0.5,
         ),
@@ -251,7 +250,7 @@ CATALOGUE: dict[str, Entry] = {
             file=None,
             sha256=None,
             parameters=38.9,
-            summary="STM as published (ResNet-50), GIEL's ground; give its authors' STM_weights.pth with --weights",
+            summary="STM as published (ResNet-50), GIEL's ground; rotoscope fetch stm gets its authors' weights",
             limits="memory grows with the video; memory and time of the full-size network",
             speed=1.0,
             config={
@@ -262,6 +261,7 @@ CATALOGUE: dict[str, Entry] = {
                 "temporal_attention": "none",
                 "memory": "every:5",
                 "include_last": True,
+                "border": "black",
             },
         ),
     )
@@ -280,25 +280,3 @@ def find(name: str) -> Entry:
             f"known are {', '.join(CATALOGUE)}."
         )
     return CATALOGUE[name]
-
-
-def verified(entry: Entry) -> Path:
-    """Path of an entry's weights, after checking its hash.
-
-    Raises:
-        CheckpointError: the package brings no weights for it, or the file is damaged.
-    """
-    if entry.path is None:
-        raise CheckpointError(f"{entry.name}: comes without weights. Pass the file of its authors with --weights PATH.")
-    if not entry.path.exists():
-        raise CheckpointError(f"{entry.path}: the weights of {entry.name} are missing. Install the package again.")
-    if entry.sha256 is not None:
-        digest = file_hash(entry.path)
-        if digest != entry.sha256:
-            raise CheckpointError(f"{entry.path}: damaged (hash {digest[:12]}…). Install the package again.")
-    return entry.path
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

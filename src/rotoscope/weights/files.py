@@ -9,18 +9,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotoscope.errors import CheckpointError
+from rotoscope.errors import CheckpointError, InputError
 from rotoscope.files import atomic_write
 from rotoscope.methods import METHODS, method_class, method_module
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
+from rotoscope.weights.limits import MOST_ENTRIES, check_config, check_finite, check_size, one_line
 from rotoscope.weights.pickles import open_pickle
 
 FORMAT = "rotoscope-1"
+MOST_CONFIG = 100_000
+"""Characters of a stored config; ours have about 1,000."""
 
 
 def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor], *, half: bool = False) -> None:
@@ -44,21 +48,43 @@ def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor
 
 
 def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
-    """Read weights of ours: the method's name, its config as a dict, float32 tensors.
+    """Read weights of ours: the method's name, its config as a dict of checked fields, float32 tensors.
 
     Raises:
-        CheckpointError: truncated, or not ours.
+        CheckpointError: truncated, not ours, or with a config that cannot be.
     """
+    check_size(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: truncated or damaged ({error}). Get the file again.") from None
-    if metadata.get("format") != FORMAT or metadata.get("method") not in METHODS:
+            names = list(file.keys())
+            ours = metadata.get("format") == FORMAT and metadata.get("method") in METHODS
+            fits = ours and len(names) <= MOST_ENTRIES
+            tensors = {name: file.get_tensor(name) for name in names} if fits else {}
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as error:
+        raise CheckpointError(f"{path}: truncated or damaged ({one_line(error)}). Get the file again.") from None
+    if not ours:
         raise CheckpointError(f"{path}: a safetensors file that is not of this project. Give one that it saved.")
+    if not fits:
+        raise CheckpointError(f"{path}: holds {len(names)} tensors, more than any network here. Get the file again.")
+    method = metadata["method"]
+    fields = check_config(path, method_class(method).config_class, upgraded(_stored_config(path, metadata)))
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    return metadata["method"], upgraded(json.loads(metadata["config"])), floats
+    return method, fields, floats
+
+
+def _stored_config(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The config in a file's metadata, unchecked."""
+    text = metadata.get("config")
+    if text is None:
+        raise CheckpointError(f"{path}: its config is missing. Get the file again.")
+    try:
+        fields = json.loads(text) if len(text) <= MOST_CONFIG else None
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise CheckpointError(f"{path}: its config is not a table in JSON. Get the file again.")
+    return fields
 
 
 def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +121,7 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
         state = {str(key).removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
         if method or all(entry in state for entry in official.SIGNATURE):
             return name, state
-    first = ", ".join(str(key) for key in list(loaded)[:3])
+    first = ", ".join(one_line(key, 60) for key in list(loaded)[:3])
     raise CheckpointError(f"{path}: of no network known here (its first entries: {first}).")
 
 
@@ -127,8 +153,14 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
     config_of = getattr(official, "config_of", None)
     if missing and config_of is not None:
         raise CheckpointError(f"{path}: does not fit {method}: {missing[0]} is missing.")
-    model = method_class(method)(official.CONFIG if config_of is None else config_of(state))
-    state = official.adapt(dict(state))
+    try:
+        config = official.CONFIG if config_of is None else config_of(state)
+        state = official.adapt(dict(state))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    except (InputError, IndexError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        # sizes are read off the shapes, of tensors that may have any
+        raise CheckpointError(f"{path}: its tensors have not the shapes of {method} ({one_line(error)}).") from None
     renamed: dict[str, Tensor] = {}
     unexpected: list[str] = []
     for name, tensor in state.items():
@@ -139,22 +171,73 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
                 break
         else:
             unexpected.append(name)
-    fill(model, renamed, path, unexpected)
+    return build(method_class(method), config, renamed, path, unexpected)
+
+
+def build(
+    cls: type[Method], config: Any, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None
+) -> Method:
+    """Build a network and fill it.
+
+    Whether it fits is seen on a network without numbers, so that a file whose config asks for a huge one makes none.
+
+    Args:
+        cls: the method.
+        config: its config.
+        state: tensors under our names.
+        path: named in errors.
+        unexpected: names of further entries of the file.
+
+    Raises:
+        CheckpointError: they do not fit, or are not finite.
+    """
+    try:
+        with torch.device("meta"):
+            planned = cls(config)
+    except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError, MemoryError) as error:
+        raise CheckpointError(
+            f"{path}: asks for a network that cannot be built ({one_line(error)}). Get the file again."
+        ) from None
+    check_fit(planned, state, path, unexpected)
+    model = cls(config)
+    fill(model, state, path)
     return model
 
 
-def fill(model: Method, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None) -> None:
-    """Load ``state`` strictly, naming the first entries that do not fit."""
-    expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+def fill(model: Method, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load ``state`` strictly; see :func:`check_fit`."""
+    check_fit(model, state, path)
+    model.load_state_dict(_lasting(state), strict=False)
+
+
+def _lasting(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without counters of batches, which older files lack and nothing here needs."""
+    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
+
+def check_fit(model: Method, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None) -> None:
+    """See whether tensors are those of a network, and finite.
+
+    Raises:
+        CheckpointError: they are not; names the first entries that do not fit.
+    """
+    expected, given = _lasting(model.state_dict()), _lasting(state)
     faults = [f"{name} is missing" for name in expected if name not in given]
-    faults += [f"{name} is not expected" for name in [*(unexpected or []), *(n for n in given if n not in expected)]]
-    faults += [
-        f"{name} is {list(given[name].shape)}, expected {list(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in given and given[name].shape != tensor.shape
-    ]
+    foreign = [*(unexpected or []), *(name for name in given if name not in expected)]
+    faults += [f"{one_line(name)} is not expected" for name in foreign]
+    for name, tensor in expected.items():
+        found = given.get(name)
+        if found is None:
+            continue
+        if found.shape != tensor.shape:
+            faults.append(f"{name} is {list(found.shape)}, expected {list(tensor.shape)}")
+        elif found.is_floating_point() != tensor.is_floating_point() or found.is_complex():
+            faults.append(f"{name} is {_kind(found)}, expected {_kind(tensor)}")
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise CheckpointError(f"{path}: does not fit the network: {'; '.join(faults[:3])}{more}.")
-    model.load_state_dict(given, strict=False)
+    check_finite(path, given)
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

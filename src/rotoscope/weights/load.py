@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,14 @@ from rotoscope.layers.precision import has_native_bfloat16, prepare
 from rotoscope.methods import method_class
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import tensorflow_prefix
-from rotoscope.weights.catalogue import find, verified
-from rotoscope.weights.files import fill, from_official, read_official, read_own
+from rotoscope.weights.catalogue import CATALOGUE, Entry, find
+from rotoscope.weights.files import build, from_official, read_official, read_own
+from rotoscope.weights.limits import one_line
+from rotoscope.weights.store import verified
 
 PRECISIONS = ("exact", "fast")
+SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt", ".npz", ".index")
+"""Of files of weights: what ends in one is not taken for a name."""
 
 
 def load(
@@ -31,7 +34,9 @@ def load(
     Args:
         name_or_path: a name that ``rotoscope methods`` lists, a file of ours (safetensors), or a checkpoint that a
             method's authors released: a file, a folder of files (RVOS), or a TensorFlow checkpoint by the part of its
-            name before ``.index`` (CapsuleVOS; needs TensorFlow).
+            name before ``.index`` (CapsuleVOS; needs TensorFlow). A text that is a name is taken as one, whatever lies
+            in the working folder: a file or folder called ``cosnet-small`` is ``./cosnet-small``, or a ``Path``.
+            Released weights have their names once ``rotoscope fetch`` has got them.
         method: which method a released checkpoint is of; found out by its names if left out.
         device: ``auto`` (CUDA, then MPS, then CPU), or a device of PyTorch such as ``cuda:1``.
         precision: ``exact`` is float32 and gives the reference numbers; ``fast`` folds batch norms, uses the
@@ -40,17 +45,13 @@ def load(
 
     Raises:
         InputError: an unknown name, device, precision or field.
-        CheckpointError: a file that is truncated, foreign or of another network.
+        CheckpointError: a file that is truncated, foreign or of another network, a name whose weights are not here,
+            or weights that hold NaN or infinity.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
     target = find_device(device)
-    path, entry = Path(name_or_path), None
-    if not path.exists() and tensorflow_prefix(path) is None:
-        if path.suffix in (".pth", ".pt", ".safetensors", ".ckpt", ".npz", ".index"):
-            raise InputError(f"{path}: no such weights file.")
-        entry = find(str(name_or_path))
-        path = verified(entry)
+    path, entry = located(name_or_path)
     model = open_file(path, method)
     if entry is not None:  # two names may have one file
         config = {k: v for k, v in entry.config.items() if getattr(model.config, k) != v} | config
@@ -62,30 +63,45 @@ def load(
     return model
 
 
+def located(name_or_path: str | Path) -> tuple[Path, Entry | None]:
+    """The file or folder that a name or a path stands for, and the name's entry; see :func:`load`.
+
+    Raises:
+        InputError: neither a name nor a file.
+        CheckpointError: a name whose weights are not here, or are damaged.
+    """
+    path = Path(name_or_path)
+    named = isinstance(name_or_path, str) and name_or_path in CATALOGUE
+    try:
+        there = path.exists() or tensorflow_prefix(path) is not None
+    except (OSError, ValueError):  # no name that a file could have
+        there = False
+    if there and not named:
+        return path, None
+    if path.suffix in SUFFIXES:
+        raise InputError(f"{path}: no such weights file.")
+    entry = find(str(name_or_path))
+    return verified(entry), entry
+
+
 def open_file(path: Path, method: str | None = None) -> Method:
-    """Build a method from a file of ours or of its authors, in float32 on the CPU."""
+    """Build a method from a file of ours or of its authors, in float32 on the CPU.
+
+    Raises:
+        CheckpointError: truncated, foreign, of another network, or not finite.
+    """
     if path.suffix == ".safetensors":
         name, fields, state = read_own(path)
         if method is not None and method != name:
             raise CheckpointError(f"{path}: weights of {name}, not of {method}.")
         cls = method_class(name)
-        model = cls(config_from(cls, fields))
-        fill(model, state, path)
-        return model
+        try:
+            config = cls.config_class(**fields)
+        except InputError as error:
+            raise CheckpointError(f"{path}: has a config that cannot be: {one_line(error)}") from None
+        return build(cls, config, state, path)
     name, tensors = read_official(path, method)
     return from_official(path, name, tensors)
-
-
-def config_from(cls: type[Method], fields: dict[str, Any]) -> Any:
-    """Build a method's config from JSON fields (lists become tuples)."""
-    config_class = cls.config_class
-    known = {field.name for field in dataclasses.fields(config_class)}
-    foreign = sorted(set(fields) - known)
-    if foreign:
-        raise CheckpointError(
-            f"the weights ask for {foreign[0]!r}, which this version does not know. Update rotoscope."
-        )
-    return config_class(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 
 def find_device(device: str | torch.device) -> torch.device:

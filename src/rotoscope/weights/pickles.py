@@ -1,107 +1,111 @@
-"""Files of PyTorch's own format, opened without running anything in them."""
+"""Files of PyTorch's own format, opened without running anything in them.
+
+They are read here, not by PyTorch: a file says of each tensor how large its storage is, and PyTorch's reader believes
+it, allocates that much, and of some files reads beyond what it has. Here every size is compared with the file's own
+before a tensor is made; and nothing global is changed, so that several threads may read at once.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
-import pickletools
+import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
-
-import torch
+from typing import Any, BinaryIO
 
 from rotoscope.errors import CheckpointError
+from rotoscope.weights.limits import check_archive, check_size, one_line
+from rotoscope.weights.unpickler import Storage, Unpickler
 
-LEGACY_PICKLES = 4
-"""Pickles at the beginning of a file of PyTorch before 1.6: magic number, version, system, and the object itself."""
-
-PLAIN_DATA = frozenset(
-    f"{module}.{name}"
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-    for name in ("scalar", "_reconstruct")
-) | {"numpy.dtype", "_codecs.encode"}
-"""Functions of NumPy's numbers and arrays. A file may ask for them (statistics often hold such numbers); they are not
-called either, and what they would have made is left out."""
-
-
-class _Inert(type):
-    """A class of stand-ins: their instances hold nothing, and calling one is refused."""
-
-    def __call__(cls, *arguments: object, **named: object) -> NoReturn:
-        raise pickle.UnpicklingError(f"asks to call {cls.__module__}.{cls.__name__}")
-
-
-class _Harmless(_Inert):
-    """The same, but calling one gives an instance."""
-
-    def __call__(cls, *arguments: object, **named: object) -> Any:
-        return type.__call__(cls)
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+"""What a file of PyTorch before 1.6 begins with."""
+MOST_PICKLED = 8 * 2**20
+"""Bytes of a file that describe its tensors, without the numbers themselves; the largest released one has 0.1 MB."""
 
 
 def open_pickle(path: Path) -> Mapping[Any, Any]:
-    """The table of named tensors (and whatever else) in a file.
+    """The table of named tensors (and whatever else) in a file. Safe to call in several threads.
 
     Nothing in the file is run or imported. Objects of classes that are not PyTorch's own, such as the statistics that a
-    training script saved beside its network, come out as empty stand-ins; a file that asks to *call* anything that is
-    not PyTorch's own is refused.
+    training script saved beside its network, come out as empty stand-ins; a file that asks to *call* anything but what
+    makes tensors is refused.
 
     Raises:
-        CheckpointError: truncated, unsafe, or not a table.
+        CheckpointError: truncated, unsafe, malformed, larger than it may be, or not a table.
     """
     try:
-        loaded = _load(path)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path}: truncated, or not a checkpoint that can be opened safely ({reason}).") from None
+        size = check_size(path)
+        with path.open("rb") as file:
+            loaded = _read_archive(path, file, size) if zipfile.is_zipfile(file) else _read_legacy(file, size)
+    except CheckpointError:
+        raise
+    except MemoryError:
+        raise CheckpointError(f"{path}: asks for more memory than there is. Get the file again.") from None
+    except Exception as error:  # a malformed file can make the interpreter of pickles fail in any way
+        raise CheckpointError(
+            f"{path}: truncated, or not a checkpoint that can be opened safely ({one_line(error)})."
+        ) from None
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a table of named tensors.")
     return loaded
 
 
-def _load(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        names = sorted(set(_named(path)))
-        if not names:
-            raise
-    # PyTorch looks among its own first, and blocks modules such as os whatever is listed here.
-    before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals([_stand_in(name) for name in names])
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+def _read_archive(path: Path, file: BinaryIO, size: int) -> Any:
+    """What PyTorch since 1.6 writes: an archive of one pickle, and the numbers of each storage."""
+    with zipfile.ZipFile(file) as archive:
+        check_archive(path, archive, size, inflation=1)
+        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise pickle.UnpicklingError(f"holds {len(names)} tables")
+        folder = names[0].removesuffix("data.pkl")
+        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+            raise pickle.UnpicklingError("its numbers are in the order of another kind of machine")
+        table = archive.read(names[0])
+        if len(table) > MOST_PICKLED:
+            raise pickle.UnpicklingError(f"its table is {len(table) >> 20} MB")
+        reader = Unpickler(io.BytesIO(table), size)
+        loaded = reader.load()
+
+        def numbers(storage: Storage) -> bytes:
+            return archive.read(f"{folder}data/{storage.key}")
+
+        reader.fill(numbers)
+    return loaded
 
 
-def _stand_in(name: str) -> type:
-    module, _, short = name.rpartition(".")
-    kind = _Harmless if name in PLAIN_DATA else _Inert
-    members = {
-        "__module__": module,
-        "__new__": lambda cls, *arguments: object.__new__(cls),
-        "__setstate__": lambda self, state: None,
-    }
-    return kind(short, (), members)
+def _read_legacy(file: BinaryIO, size: int) -> Any:
+    """What PyTorch before 1.6 wrote: five pickles, the last of which names the storages, and then their numbers."""
+    file.seek(0)
+    head = io.BytesIO(file.read(MOST_PICKLED))
+    for expected in (MAGIC, PROTOCOL):
+        found = Unpickler(head, size).load()
+        if type(found) is not int or found != expected:
+            raise pickle.UnpicklingError("is not of PyTorch")
+    system = Unpickler(head, size).load()
+    if isinstance(system, Mapping) and system.get("little_endian") is False:
+        raise pickle.UnpicklingError("its numbers are in the order of another kind of machine")
+    reader = Unpickler(head, size)
+    loaded = reader.load()
+    keys = Unpickler(head, size).load()
+    if not isinstance(keys, list) or set(keys) != set(reader.storages) or len(keys) > len(reader.storages):
+        raise pickle.UnpicklingError("its storages are not those of its tensors")
+    places, place = {}, head.tell()
+    for key in keys:
+        storage = reader.storages[key]
+        file.seek(place)
+        (count,) = struct.unpack("<q", file.read(8))
+        if count != storage.count:
+            raise pickle.UnpicklingError(f"storage {key} holds {count} numbers, not {storage.count}")
+        places[key] = place + 8
+        place += 8 + storage.bytes
+    if place > size:
+        raise EOFError("the file ends before its numbers do")
 
+    def numbers(storage: Storage) -> bytes:
+        file.seek(places[storage.key])
+        return file.read(storage.bytes)
 
-def _named(path: Path) -> Iterator[str]:
-    """Every class and function that a file names; the file is read as a list of instructions, none of them followed."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                if entry.endswith("/data.pkl"):
-                    yield from _globals(archive.open(entry))
-        return
-    with path.open("rb") as file:
-        for _ in range(LEGACY_PICKLES):
-            yield from _globals(file)
-
-
-def _globals(file: Any) -> Iterator[str]:
-    """Names in one pickle; the file then stands behind it. PyTorch reads no pickle that names them in another way."""
-    for operation, argument, _ in pickletools.genops(file):
-        if operation.name == "GLOBAL":
-            yield str(argument).replace(" ", ".")
+    reader.fill(numbers)
+    return loaded

@@ -30,6 +30,7 @@ class GIEL(Method):
         "short_side",
         "max_short_side",
         "resizing",
+        "border",
     )
     config: GIELConfig
 

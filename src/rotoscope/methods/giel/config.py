@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rotoscope.layers.canvas import Resizing
+from rotoscope.layers.canvas import Border, Resizing
 from rotoscope.layers.trunks import TrunkName
 
 Attention = Literal["weights", "similarity", "none"]
@@ -54,6 +54,8 @@ class GIELConfig:
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
         resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
+        border: what fills frames up to multiples of 16: ``zeros`` after they are normalised, or ``black`` before, as in
+            STM (see :data:`~rotoscope.layers.canvas.Border`).
     """
 
     trunk: TrunkName = "resnet50"
@@ -88,6 +90,7 @@ class GIELConfig:
     short_side: int | None = None
     max_short_side: int | None = 1088
     resizing: Resizing = "bicubic"
+    border: Border = "zeros"
 
 
 STM: dict[str, Any] = {
@@ -98,5 +101,6 @@ STM: dict[str, Any] = {
     "temporal_attention": "none",
     "memory": "every:5",
     "include_last": True,
+    "border": "black",
 }
 """Fields of STM (Oh et al., ICCV 2019; released code: facts of STM)."""

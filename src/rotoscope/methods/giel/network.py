@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
+from rotoscope.layers.canvas import Border
 from rotoscope.layers.resnet import ResNet
 from rotoscope.layers.trunks import begin_small, build_trunk, check_trunk, is_lite
 from rotoscope.methods.giel.config import GIELConfig
@@ -198,5 +199,7 @@ def check(config: GIELConfig) -> None:
         raise InputError("output=full is the learnt decoder's; a network with refine=false has output=fast only.")
     if not config.instance_embedding and (config.output == "fast" or not config.global_embedding):
         raise InputError("without instance_embedding the global decoder gives each object's mask, with output=full.")
+    if config.border not in get_args(Border):
+        raise InputError(f"border {config.border!r} is not known; use {', '.join(get_args(Border))}.")
     if config.slots < 1:
         raise InputError(f"slots is {config.slots}; give at least 1.")

@@ -134,7 +134,11 @@ class GIELSession(Session):
     def _fit(self, size: tuple[int, int]) -> Canvas:
         config = self.config
         return Canvas.fit(
-            size, short_side=config.short_side, max_short_side=config.max_short_side, resizing=config.resizing
+            size,
+            short_side=config.short_side,
+            max_short_side=config.max_short_side,
+            resizing=config.resizing,
+            border=config.border,
         )
 
     def _new_memory(self) -> SupportMemory:

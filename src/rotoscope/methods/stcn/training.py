@@ -60,7 +60,7 @@ RECIPES = {
         correspondence=0.3,
         frozen_norms=True,
         frozen=("key_encoder.conv1.", "key_encoder.bn1.", "key_encoder.blocks.0.", "key_encoder.blocks.1."),
-        loss={"corruption": 0.3},
+        loss={"corruption": 0.3, "interval": 5},
         inference={"max_short_side": 320, "resizing": "area"},
     ),
     "stcn": Recipe(
@@ -109,8 +109,9 @@ def clip_loss(
     reallocation: float = 0.0,
     scores: float = 0.1,
     corruption: float = 0.0,
+    interval: float = 1,
 ) -> ClipLoss:
-    """Follow the objects of the first frame through clips; every frame's prediction enters memory, undetached.
+    """Follow the objects of the first frame through clips; predictions enter memory undetached.
 
     Args:
         network: what is trained.
@@ -127,6 +128,8 @@ def clip_loss(
         scores: weight of the loss on presence and predicted IoU, where the network has such scores.
         corruption: chance that a clip's previous masks are spoilt on a frame before the decoder is told of them (see
             :func:`~rotoscope.methods.stcn.corruption.spoil`), where it is told at all.
+        interval: memory takes the first frame and every K-th, K drawn for each call from 1 to this. With 1 (released)
+            the frame before is always in memory, and what else the decoder is told of it goes unused.
     """
     batch, frames = labels.shape[:2]
     targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
@@ -137,19 +140,24 @@ def clip_loss(
     known_places = places is not None and bool(correspondence) and bool((places[..., 0] >= 0).any())
     shown = places.flatten(2, 3) if places is not None and known_places else None
     keys, values, inside = [], [], []
+    kept: list[int] = []
+    every = int(torch.randint(1, int(interval) + 1, ()))
     masks = targets[:, 0]
     total = PartsOfLoss()
     answers = []
     for t in range(1, frames):
-        keys.append(of_frame[t - 1].key.flatten(2))
-        values.append(_memorise(network, images[:, t - 1], of_frame[t - 1], masks))
+        before = of_frame[t - 1].key.flatten(2)
+        if (t - 1) % every == 0:
+            kept.append(t - 1)
+            keys.append(before)
+            values.append(_memorise(network, images[:, t - 1], of_frame[t - 1], masks))
+            if reallocation:
+                inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
         similarity = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
-        if reallocation:
-            inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
         weights = torch.softmax(drop_affinity(similarity, dropout) if dropout else similarity, dim=1)
         by_object = reallocate(weights, torch.cat(inside, dim=-1)) if reallocation else weights[:, None]
         known = spoil(masks.detach(), corruption) if corruption else masks
-        where = network.places(known, keys[-1], of_frame[t])
+        where = network.places(known, before, of_frame[t])
         readout = _read(by_object, torch.cat(values, dim=-1), of_frame[t])
         decoded = network.decode(readout, of_frame[t], where)
         logits = _aggregated(decoded.logits, valid)
@@ -159,7 +167,7 @@ def clip_loss(
         total.add("cross_entropy", bootstrapped_cross_entropy(logits, visible, hardest))
         total.add("dice", dice_loss(masks, targets[:, t], valid), dice)
         if shown is not None:
-            looking = correspondence_loss(similarity, shown[:, :t].flatten(1, 2), shown[:, t])
+            looking = correspondence_loss(similarity, shown[:, kept].flatten(1, 2), shown[:, t])
             total.add("correspondence", looking, correspondence)
         if decoded.scores is not None and scores:
             found = decoded.scores.unflatten(0, (batch, objects))

@@ -1,0 +1,114 @@
+"""Where the authors of the methods host the weights they released, and on what terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MB = 10**6
+DRIVE = "https://drive.usercontent.google.com/download?export=download&confirm=t&id="
+"""Google Drive's address of a file without its page that asks whether to go on."""
+RVOS = "https://imatge.upc.edu/web/sites/default/files/projects/segmentation/public_html/rvos-pretrained-models/"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A file that authors released. None of them published its size or a hash.
+
+    Attributes:
+        page: where its authors write about it.
+        url: what to get; None if that takes a browser.
+        hosts: that may answer, those that the first sends on to too; ``*.`` stands for any host under a domain.
+        file: what it is called here.
+        about: its size in bytes as far as it follows from the network's; what an optimiser kept may be added.
+        most: no larger file is taken, in bytes.
+        licence: of code and weights, as its authors state it.
+        trained: what it learnt from.
+        by_hand: why, and how, it is got by hand, if it is.
+    """
+
+    page: str
+    url: str | None
+    hosts: tuple[str, ...]
+    file: str
+    about: int
+    most: int
+    licence: str
+    trained: str
+    by_hand: str = ""
+
+
+RELEASED: dict[str, Released] = {
+    "stcn": Released(
+        page="https://github.com/hkchengrex/STCN",
+        url=f"{DRIVE}1mRrE0uCI2ktdWlUgapJI_KmgeIiF2eOm",
+        hosts=("drive.usercontent.google.com",),
+        file="stcn.pth",
+        about=218 * MB,
+        most=800 * MB,
+        licence="code MIT; the weights' is not stated",
+        trained="still images, BL30K, YouTube-VOS, DAVIS",
+    ),
+    "stm": Released(
+        page="https://github.com/seoungwugoh/STM",
+        url="https://www.dropbox.com/s/mtfxdr93xc3q55i/STM_weights.pth?dl=1",
+        hosts=("www.dropbox.com", "*.dropboxusercontent.com"),
+        file="STM_weights.pth",
+        about=156 * MB,
+        most=600 * MB,
+        licence="CC BY-NC-SA, non-commercial use only",
+        trained="still images, then videos, DAVIS among them",
+    ),
+    "rvos": Released(
+        page="https://github.com/imatge-upc/rvos",
+        url=f"{RVOS}one-shot-model-youtubevos.zip",
+        hosts=("imatge.upc.edu",),
+        file="one-shot-model-youtubevos.zip",
+        about=206 * MB,
+        most=1000 * MB,
+        licence="no commercial use (its README)",
+        trained="YouTube-VOS",
+    ),
+    "rvos-zeroshot": Released(
+        page="https://github.com/imatge-upc/rvos",
+        url=f"{RVOS}zero-shot-model-youtubevos.zip",
+        hosts=("imatge.upc.edu",),
+        file="zero-shot-model-youtubevos.zip",
+        about=206 * MB,
+        most=1000 * MB,
+        licence="no commercial use (its README)",
+        trained="YouTube-VOS",
+    ),
+    "agame": Released(
+        page="https://github.com/joakimjohnander/agame-vos",
+        url=f"{DRIVE}1lVv7n0qOtJEPk3aJ2-KGrOfYrOHVnBbT",
+        hosts=("drive.usercontent.google.com",),
+        file="main_runfile_beta_best.pth.tar",
+        about=262 * MB,
+        most=1000 * MB,
+        licence="none stated: all rights are its authors'",
+        trained="DAVIS, YouTube-VOS",
+    ),
+    "cosnet": Released(
+        page="https://github.com/carrierlxk/COSNet",
+        url=f"{DRIVE}14ya3ZkneeHsegCgDrvkuFtGoAfVRgErz",
+        hosts=("drive.usercontent.google.com",),
+        file="co_attention.pth",
+        about=325 * MB,
+        most=1200 * MB,
+        licence="none stated: all rights are its authors'",
+        trained="DAVIS 2016, and images of salient objects",
+    ),
+    "capsulevos": Released(
+        page="https://github.com/KevinDuarte/CapsuleVOS",
+        url=None,
+        hosts=(),
+        file="capsulevos.zip",
+        about=93 * MB,
+        most=600 * MB,
+        licence="none stated: all rights are its authors'",
+        trained="YouTube-VOS",
+        by_hand="its authors link https://drive.google.com/open?id=12zvvqd5i3EVNzPF-hEfq_hi2CEzRRSjS, which takes a "
+        "browser. Download what is there, and give the zip, or the .index file, whose .data files lie beside it",
+    ),
+}
+"""By the name that they are loaded by."""
