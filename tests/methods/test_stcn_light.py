@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rotoscope.errors import InputError
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.stcn import STCN, STCNConfig
 from rotoscope.methods.stcn.corruption import KINDS, _spoilt, spoil
 from rotoscope.methods.stcn.light import nearby_affinity, previous_places
@@ -228,7 +229,7 @@ def test_the_whole_learns_a_clip_with_two_objects() -> None:
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
     for _ in range(25):
-        found = clip_loss(network, images, labels, 2, corruption=0.3)
+        found = clip_loss(network, ClipBatch(images, labels, 2), corruption=0.3)
         optimiser.zero_grad()
         found.loss.backward()
         optimiser.step()

@@ -55,7 +55,18 @@ def test_what_torch_saves_is_read_as_torch_reads_it(tmp_path: Path, zipped: bool
     base = torch.arange(24.0)
     content: dict[str, Any] = {
         dtype_name: torch.ones(3, 2).to(getattr(torch, dtype_name))
-        for dtype_name in ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
+        for dtype_name in [
+            "float32",
+            "float64",
+            "float16",
+            "bfloat16",
+            "int64",
+            "int32",
+            "int16",
+            "int8",
+            "uint8",
+            "bool",
+        ]
     }
     content |= {
         "view": base.reshape(4, 6).T[1:3],

@@ -18,7 +18,7 @@ from rotoscope.evaluation.region import region_similarity
 from rotoscope.evaluation.results import SequenceResults
 from rotoscope.evaluation.temporal import describe, stability_between
 from rotoscope.evaluation.truth import ObjectScores, SequenceScores, Truth
-from rotoscope.layers.assignment import FirstFrameAssignment, hungarian
+from rotoscope.masks.assignment import FirstFrameAssignment, hungarian
 
 __all__ = ["ObjectScores", "SequenceScores", "Truth", "score_sequence"]
 

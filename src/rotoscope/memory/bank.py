@@ -31,7 +31,8 @@ class MemoryBank:
     Args:
         policy: what enters and what leaves.
         usage: whether use is counted by presence in the top-k or by softmax weight (thesis, table 4).
-        similarity: of keys: negative squared distance (STCN), or the product (STM, GIEL); both over sqrt(Ck).
+        similarity: how alike two keys are: negative squared distance (STCN), or the product (STM, GIEL); both over
+            sqrt(Ck).
     """
 
     def __init__(
