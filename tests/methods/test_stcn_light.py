@@ -277,3 +277,18 @@ def test_spoiling_leaves_what_it_was_given_and_most_clips() -> None:
     changed = (out != masks).flatten(1).any(dim=1).float().mean().item()
     assert 0.15 < changed < 0.32
     assert torch.equal(spoil(masks, 0.0), masks)
+
+
+def test_a_frame_that_is_not_sure_is_not_kept_as_the_previous_one_either() -> None:
+    model = light(include_last=True, least_quality=0.5, mem_every=50)
+    score = model.network.decoder.score
+    with torch.no_grad():
+        score[-1].weight.zero_()
+    session = model.session()
+    session.add({1: square(4, 4)})
+    for number, (image, quality) in enumerate(zip(frames(5), (20.0, 20.0, -20.0, 20.0, -20.0), strict=True)):
+        with torch.no_grad():
+            score[-1].bias.copy_(torch.tensor([20.0, quality]))
+        session.push(image)
+        held = bool(session.bank.temporary)  # type: ignore[attr-defined]
+        assert held == (number > 0 and quality > 0)  # the first frame is kept for good

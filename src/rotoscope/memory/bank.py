@@ -184,6 +184,10 @@ class MemoryBank:
         self._age[: self._size] += 1
         return {object_id: readouts[object_id] for object_id in self._values}
 
+    def drop_temporary(self) -> None:
+        """Let go of the temporary frame before another takes its place."""
+        self._temporary = 0
+
     def forget(self, object_id: int) -> None:
         """Drop an object's values; without any object left the bank is empty."""
         del self._values[object_id], self._start[object_id]

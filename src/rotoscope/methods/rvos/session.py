@@ -129,7 +129,8 @@ class RVOSSession(Session):
             return
         device = self.device
         for object_id, mask in given.items():
-            small = F.interpolate(mask[None, None].to(device), size=size, mode="nearest")[0]
+            # cells read the pixel at their centre, as Pillow's nearest neighbour, which the released code uses, does
+            small = F.interpolate(mask[None, None].to(device), size=size, mode="nearest-exact")[0]
             if object_id in self.objects:
                 assert self._masks is not None
                 self._masks = self._masks.clone()

@@ -43,8 +43,8 @@ class STCNConfig(MethodConfig):
         include_last: keep the previous frame as one temporary entry (released option).
         protect_first: pin the features of the frames on which objects were given. The thesis does not.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
-        least_quality: a frame enters memory only if the mean of its present objects' predicted IoU is at least this;
-            else the next that has it does. 0 asks for none. Needs ``scores``.
+        least_quality: a frame enters memory, for good or as the previous one, only if the mean of its present objects'
+            predicted IoU is at least this; else the next that has it does. 0 asks for none. Needs ``scores``.
     """
 
     trunk: TrunkName = "resnet50"

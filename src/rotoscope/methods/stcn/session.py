@@ -96,7 +96,10 @@ class STCNSession(CanvasSession):
             self._remember(image, features, probabilities, pinned=pinned)
             self._since_write = 0
         elif self.config.include_last:
-            self._remember(image, features, probabilities, temporary=True)
+            if self._is_sure(answer):
+                self._remember(image, features, probabilities, temporary=True)
+            else:
+                self.bank.drop_temporary()
         if self.config.previous != "none":
             self._before = Before(features.key[0].flatten(1), probabilities[1:])
         with self.timings.part("restore"):

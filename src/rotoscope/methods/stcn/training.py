@@ -59,7 +59,7 @@ RECIPES = {
         frozen_norms=True,
         frozen=("key_encoder.conv1.", "key_encoder.bn1.", "key_encoder.blocks.0.", "key_encoder.blocks.1."),
         loss={"correspondence": 0.3, "corruption": 0.3, "interval": 5},
-        inference={"max_short_side": 320, "resizing": "area"},
+        inference={"max_short_side": 320, "resizing": "area", "include_last": True, "least_quality": 0.75},
     ),
     "stcn": Recipe(
         name="stcn",
