@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from rotoscope.methods import METHODS, method_class
+from rotoscope.methods import METHODS, build_method, method_class
 from rotoscope.methods.base import Method
 from rotoscope.weights import save_method
 
@@ -68,8 +68,7 @@ TINY = {
 def tiny(name: str) -> Method:
     """A small network with fixed random weights: for what does not depend on what was learnt."""
     torch.manual_seed(7)
-    cls = method_class(name.partition(":")[0])
-    model = cls(cls.config_class(**TINY[name])).eval()
+    model = build_method(name.partition(":")[0], TINY[name]).eval()
     model.requires_grad_(False)
     for parameter in list(model.parameters())[-2:-1]:
         parameter.mul_(20)  # answers that are not all one half

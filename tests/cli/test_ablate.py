@@ -13,7 +13,8 @@ from rotoscope.cli import main
 from rotoscope.datasets.long_clips import long_clip, wandering
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.errors import InputError
-from rotoscope.experiments.ablate import ablations, find_recipe_of, scaled
+from rotoscope.experiments.ablate import find_recipe_of, scaled
+from rotoscope.methods import ablations
 from rotoscope.runs.options import check_options
 from rotoscope.weights import find, save_method
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from rotoscope.cli.options import byte_count, option_value, session_options
+from rotoscope.cli.options import byte_count, session_options
 from rotoscope.errors import InputError
+from rotoscope.methods.settings import parse_value
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ from rotoscope.errors import InputError
     ],
 )  # fmt: skip
 def test_what_the_text_of_an_option_means(text: str, value: Any) -> None:
-    found = option_value(text)
+    found = parse_value(text)
     assert found == value
     assert type(found) is type(value)
 

@@ -135,7 +135,7 @@ def test_jpeg_results_are_told_and_not_missed(tmp_path: Path) -> None:
     for t in range(FRAMES):
         Image.fromarray(labels(t, (1, 2)).astype(np.uint8)).save(tmp_path / f"results/a/{t:05d}.jpg")
     found = evaluate(tmp_path / "results", f"pairs:{root}", jobs=1)
-    assert "JPEG masks" in found.problems[0]
+    assert ".jpg file(s)" in found.problems[0]
     assert len(found.problems) == 1
 
 
@@ -170,3 +170,12 @@ def test_annotations_of_white_where_ids_are_expected_are_one_object_and_told(tmp
     found = evaluate(tmp_path / "results", f"davis17:{root}", jobs=1)
     assert found.overall()["J mean"] == 1.0
     assert any("annotations hold only 255" in line for line in found.warnings)
+
+
+def test_colours_of_no_known_palette_need_results_in_the_same(tmp_path: Path) -> None:
+    root = written(tmp_path / "data", "own colours")
+    plain = written(tmp_path / "plain", "palette")
+    with pytest.raises(InputError, match="cannot be told"):
+        evaluate(plain / "Annotations", f"pairs:{root}", jobs=1)
+    found = evaluate(plain / "Annotations", f"pairs:{root}", "unsupervised", jobs=1)
+    assert found.overall()["J mean"] == 1.0

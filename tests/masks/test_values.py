@@ -210,3 +210,9 @@ def test_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("ROTOSCOPE_MAX_PIXELS", "1000")
     with pytest.raises(InputError, match="more pixels than the 1000"):
         read(tmp_path / "a.png", grey(255))
+
+
+def test_a_smoothed_picture_with_a_palette(tmp_path: Path) -> None:
+    soft = cv2.GaussianBlur(coloured((200, 30, 30), (30, 200, 30)), (7, 7), 0)
+    Image.fromarray(soft).quantize(64, method=Image.Quantize.MEDIANCUT).save(tmp_path / "a.png")
+    assert two(read_masks(tmp_path / "a.png"), within=0.02)

@@ -16,7 +16,7 @@ from rotoscope.cli import main
 from rotoscope.errors import InputError
 from rotoscope.layers.resnet import ResNet
 from rotoscope.layers.trunks import LITE_SCALE, begin_small, build_trunk
-from rotoscope.methods import METHODS, method_module
+from rotoscope.methods import METHODS, training_of
 from rotoscope.methods.base import Method
 from rotoscope.methods.capsulevos import CapsuleVOS, CapsuleVOSConfig
 from rotoscope.methods.cosnet import COSNetConfig
@@ -39,7 +39,7 @@ def small(name: str, trunk: str, *changes: str) -> Recipe:
 
 
 def trunk_of(model: Method, name: str) -> dict[str, torch.Tensor]:
-    prefix = f"network.{method_module(name, 'training').TRUNK}"
+    prefix = f"network.{training_of(name).image_encoder}"
     return {entry.removeprefix(prefix): t for entry, t in model.state_dict().items() if entry.startswith(prefix)}
 
 
@@ -69,7 +69,7 @@ def test_imagenet_takes_the_whole_trunk_from_the_package(name: str) -> None:
     assert taken == len(floating)
     assert all(torch.equal(ours[entry], theirs[entry]) for entry in floating)
     changed = {entry for entry, tensor in model.state_dict().items() if not torch.equal(tensor, before[entry])}
-    assert {entry.split(".")[1] for entry in changed} == {method_module(name, "training").TRUNK.rstrip(".")}
+    assert {entry.split(".")[1] for entry in changed} == {training_of(name).image_encoder.rstrip(".")}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -89,11 +89,13 @@ class Coding:
             ``table``: grey levels or colours stand for ids.
         table: ids by grey level, or by colour as ``R << 16 | G << 8 | B``, for ``table``.
         note: what was decided, for a person; empty where files can mean nothing else.
+        own: the table numbers colours that stand in no palette known here, by an order that says nothing of ids.
     """
 
     kind: Literal["ids", "white", "table"]
     table: tuple[tuple[int, int], ...] = ()
     note: str = ""
+    own: bool = False
 
     def labels(self, array: NDArray[Any]) -> NDArray[Any]:
         """Labels of what :func:`read_label_file` gives, ``[H, W]`` uint8 or uint16."""
@@ -187,7 +189,8 @@ def _of_colours(files: Sequence[Path]) -> Coding:
     if ours and len(ours) >= 0.5 * len(codes):  # colours of soft edges may be among them
         return Coding("table", tuple(known.items()), f"{files[0]}: a colour image; ids read by the DAVIS palette.")
     table = tuple((code, i) for i, code in enumerate(sorted(codes), 1) if i != VOID)
-    return Coding("table", table, f"{files[0]}: a colour image; {len(table)} colours numbered by their own order.")
+    note = f"{files[0]}: a colour image; {len(table)} colours numbered by their own order."
+    return Coding("table", table, note, own=len(table) > 1)
 
 
 def by_table(array: NDArray[Any], table: dict[int, int]) -> NDArray[np.uint8]:

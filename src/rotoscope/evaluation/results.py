@@ -64,13 +64,18 @@ class SequenceResults:
 
     def __post_init__(self) -> None:
         files = by_stem(files_in(self.folder, MASKS))
-        self.lossy = () if files else tuple(files_in(self.folder, LOSSY))
+        self.unread = () if files or not self.folder.is_dir() else tuple(files_of(self.folder))
         self.files = {stem: path for stem, path in files.items() if INSTANCE not in stem}
         self.instances: dict[str, dict[int, Path]] = {}
         for stem, path in files.items():
             frame, found, number = stem.partition(INSTANCE)
             if found and number.isdecimal():
                 self.instances.setdefault(frame, {})[int(number) + 1] = path
+
+    @property
+    def coding(self) -> Coding:
+        """How the files are read."""
+        return coding_of(tuple(self.files.values()))
 
     def extra(self, frames: tuple[str, ...]) -> list[str]:
         """Names of predicted frames that the data set does not have."""
@@ -120,10 +125,12 @@ class SequenceResults:
 
     def finish(self) -> None:
         """Turn what was counted into lines."""
-        if self.lossy:
+        if self.unread:
+            first = self.unread[0]
+            why = ", as JPEG changes ids" if first.suffix.lower() in LOSSY else ""
             self.problems.append(
-                f"{self.folder}: holds {len(self.lossy)} JPEG masks, such as {self.lossy[0].name}, which are not read: "
-                "JPEG changes ids. Counted as empty; write PNG."
+                f"{self.folder}: no mask images but {len(self.unread)} {first.suffix or 'other'} file(s), such as "
+                f"{first.name}, which are not read{why}. Counted as empty; write PNG."
             )
         elif self._missing:
             more = f" and {len(self._missing) - 1} more" if len(self._missing) > 1 else ""
@@ -135,7 +142,7 @@ class SequenceResults:
             )
 
     def _understood(self, array: NDArray[Any], path: Path) -> NDArray[Any]:
-        coding = coding_of(tuple(self.files.values()))
+        coding = self.coding
         if coding.kind == "table" or array.ndim == 3:
             return self._from_colours(array, path, coding)
         if coding.kind == "white":
@@ -170,6 +177,11 @@ class SequenceResults:
         if what not in self._said:
             self._said.add(what)
             self.warnings.append(f"{line} So are others of this sequence, if they are like it.")
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The visible files and folders of a folder."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def nearest(mask: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

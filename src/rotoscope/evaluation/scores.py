@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.sequences import VOID, VideoSequence, object_ids
+from rotoscope.errors import InputError
 from rotoscope.evaluation.contour import contour_accuracy
 from rotoscope.evaluation.protocol import Protocol
 from rotoscope.evaluation.region import region_similarity
 from rotoscope.evaluation.results import SequenceResults
 from rotoscope.evaluation.temporal import describe, stability_between
 from rotoscope.evaluation.truth import ObjectScores, SequenceScores, Truth
-from rotoscope.layers.assignment import FirstFrameAssignment, hungarian
+from rotoscope.masks.assignment import FirstFrameAssignment, hungarian
 
 __all__ = ["ObjectScores", "SequenceScores", "Truth", "score_sequence"]
 
@@ -36,6 +37,7 @@ def score_sequence(sequence: VideoSequence, folder: Path, protocol: Protocol) ->
     truth = Truth(sequence, protocol)
     results = SequenceResults(folder, protocol.merged, single=len(truth.ids) == 1 and protocol.matching == "ids")
     scores = SequenceScores(sequence.name)
+    _require_same_colours(sequence, results, protocol)
     if protocol.matching == "hungarian":
         _by_proposals(truth, results, protocol, scores)
     elif protocol.matching == "first-frame":
@@ -53,6 +55,22 @@ def score_sequence(sequence: VideoSequence, folder: Path, protocol: Protocol) ->
         told.append(f"{sequence.name}: no frame is left to score: {protocol.describe()}.")
     scores.problems, scores.warnings = results.problems, told + results.warnings + scores.warnings
     return scores
+
+
+def _require_same_colours(sequence: VideoSequence, results: SequenceResults, protocol: Protocol) -> None:
+    """Refuse truth in colours of no known palette, unless ids do not matter or the results are in the same colours.
+
+    Raises:
+        InputError: which colour is which id cannot be told.
+    """
+    if sequence.codec != "index" or protocol.merged or protocol.matching != "ids" or not sequence.coding.own:
+        return
+    colours = {colour for colour, _ in sequence.coding.table}
+    if results.coding.kind != "table" or not {colour for colour, _ in results.coding.table} <= colours:
+        raise InputError(
+            f"{sequence.name}: its annotations are in colours of no known palette, and the results are in others: "
+            "which is which id cannot be told. Write both as index masks."
+        )
 
 
 def _by_ids(truth: Truth, results: SequenceResults, protocol: Protocol, scores: SequenceScores) -> None:

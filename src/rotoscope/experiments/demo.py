@@ -31,7 +31,7 @@ class Demo:
     """What a demonstration gave.
 
     Attributes:
-        report: of the run.
+        report: the report of the run.
         scores: mean J of each object in [0, 1], first and last frame left out, by id.
         overlay: path of the video.
         contact_sheet: path of the picture.

@@ -136,21 +136,26 @@ def masks_of_frames(
             f"{folder}: holds masks of frames ({found.why}), but {other} is no frame of the video, whose frames are "
             f"{', '.join(names)}, …. Name the files after the frames, or give one as MASK@FRAME."
         )
+    masks = _read_frames(found, {stem: place for stem, place in numbers.items() if place is not None})
+    if not masks:
+        raise InputError(f"{folder}: masks without any object.")
+    return masks, f"masks of {len(masks)} frame(s), named as the video's: {found.why}"
+
+
+def _read_frames(found: Layout, numbers: dict[str, int]) -> dict[int, tuple[Masks, list[str]]]:
+    """Masks and account of the frames that show an object, by number; ``numbers`` gives those of the files' names."""
     masks: dict[int, tuple[Masks, list[str]]] = {}
-    account: list[str]
     by_stem = {file.stem: file for file in found.files.get(0, ())}
-    for stem in stems:
-        account = []
+    for stem, place in numbers.items():
+        account: list[str] = []
         if found.kind == "folders":
             read = masks_of_object_folders(found, stem)
         else:
             read, account, _ = masks_of_image(by_stem[stem])
         read = {i: mask for i, mask in read.items() if mask.any()}
         if read:
-            masks[numbers[stem] or 0] = read, account
-    if not masks:
-        raise InputError(f"{folder}: masks without any object.")
-    return masks, f"masks of {len(masks)} frame(s), named as the video's: {found.why}"
+            masks[place] = read, account
+    return masks
 
 
 def masks_of_object_folders(found: Layout, stem: str) -> Masks:

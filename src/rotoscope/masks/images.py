@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 
 from rotoscope.errors import InputError
 from rotoscope.masks.colours import masks_of_colours
-from rotoscope.masks.values import MOST_OBJECTS, VOID, masks_of_deep_values, masks_of_values
+from rotoscope.masks.palette import davis_palette
+from rotoscope.masks.values import MOST_OBJECTS, VOID, Values, masks_of_deep_values, masks_of_values
 from rotoscope.video.limits import UNREADABLE, open_picture, page_count
 
 Masks = dict[int, NDArray[Any]]
@@ -159,6 +160,15 @@ def _palette(image: Image.Image) -> Reading:
     return {i: array == i for i in ids}, account, kind
 
 
+def _mixed_edges(array: NDArray[Any], table: NDArray[Any], used: list[int]) -> str:
+    """Whether most indices are the mixed colours of soft edges, as a picture of few colours has that was smoothed."""
+    if len(used) < 9 or (table[used] == davis_palette()[used]).all():
+        return ""
+    values = Values(np.ascontiguousarray(array))
+    loose = sum(not values.forms_regions(v) for v in used if v)
+    return f"read by the palette's colours: {loose} indices are of soft edges" if loose > len(used) // 2 else ""
+
+
 def _lining(array: NDArray[Any]) -> int:
     """The most frequent index along the edges of the picture."""
     rim = np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]])
@@ -180,7 +190,7 @@ def palette_by_colour(image: Image.Image, array: NDArray[Any]) -> str:
 def _by_colour(array: NDArray[Any], table: NDArray[Any], used: list[int]) -> str:
     """Why a palette image is read by its colours; empty if by its indices."""
     if 0 in used and not table[0].any():
-        return ""
+        return _mixed_edges(array, table, used)
     black = [v for v in used if v and not table[v].any()]
     if black:
         return f"read by the palette's colours: index {black[0]} is black and so the background, not index 0"

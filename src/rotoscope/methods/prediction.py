@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rotoscope.layers.aggregation import aggregate
-from rotoscope.video.frame import Frame
+from rotoscope.layers.aggregation import aggregate, put_in
+
+
+class FrameLike(Protocol):
+    """What an answer takes from its frame: a :class:`~rotoscope.video.frame.Frame`, or what is left of one."""
+
+    @property
+    def index(self) -> int:
+        """Position in the video, from 0."""
+
+    @property
+    def name(self) -> str:
+        """What masks written for the frame are called."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +54,15 @@ class Prediction:
     given: bool = False
 
     @classmethod
+    def empty(cls, frame: FrameLike) -> Prediction:
+        """The answer on a frame without any object: all of it is background."""
+        width, height = frame.size
+        return cls.from_probabilities(frame, (), torch.ones(1, height, width))
+
+    @classmethod
     def from_probabilities(
         cls,
-        frame: Frame,
+        frame: FrameLike,
         object_ids: Sequence[int],
         probabilities: Tensor,
         given: bool = False,
@@ -58,21 +80,20 @@ class Prediction:
         labels = table[slots.cpu().numpy()]
         return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
 
+    def with_given(self, frame: FrameLike, given: Mapping[int, Tensor]) -> Prediction:
+        """The same answer with the masks given on its frame in place of what was predicted there.
 
-def as_given(frame: Frame, prediction: Prediction, given: Mapping[int, Tensor]) -> Prediction:
-    """The answer of a frame with the masks given on it in place of what was predicted there.
-
-    Args:
-        frame: the frame.
-        prediction: of it; its ids hold all those given.
-        given: masks in [0, 1], ``[H, W]`` each, by id; of two that overlap the later is in front where both are whole.
-    """
-    masks = torch.stack([mask.to(prediction.probabilities.device) for mask in given.values()])
-    covered = masks.amax(dim=0) > 0.5
-    own = prediction.probabilities[1:].masked_fill(covered, 0)
-    slots = [prediction.object_ids.index(object_id) for object_id in given]
-    for slot, mask, later in zip(slots, masks, range(1, len(masks) + 1), strict=True):
-        front = masks[later:].amax(dim=0) > 0.5 if later < len(masks) else torch.zeros_like(covered)
-        own[slot] = mask.masked_fill(front, 0)
-    confidence = [1.0 if i in given else c for i, c in zip(prediction.object_ids, prediction.confidence, strict=True)]
-    return Prediction.from_probabilities(frame, prediction.object_ids, aggregate(own), prediction.given, confidence)
+        Args:
+            frame: the frame that this is the answer of.
+            given: masks in [0, 1], ``[H, W]`` each, by id, all of them ids of this answer; of two that overlap the
+                later is in front where both are whole.
+        """
+        masks = torch.stack([mask.to(self.probabilities.device) for mask in given.values()])
+        in_front = [
+            mask.masked_fill(masks[number:].gt(0.5).any(dim=0), 0) if number < len(masks) else mask
+            for number, mask in enumerate(masks, 1)
+        ]
+        slots = [self.object_ids.index(object_id) for object_id in given]
+        own = put_in(self.probabilities[1:], slots, torch.stack(in_front))
+        confidence = [1.0 if i in given else c for i, c in zip(self.object_ids, self.confidence, strict=True)]
+        return Prediction.from_probabilities(frame, self.object_ids, aggregate(own), self.given, confidence)

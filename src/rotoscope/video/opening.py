@@ -59,12 +59,20 @@ def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | Non
             raise InputError(f"{path}: is no file. Give a video file, or a folder of images.")
         return VideoFile(path, prefetch, start, end)
     if any(sign in text for sign in "*?["):
-        matches = [p for p in map(Path, glob.glob(text)) if is_image(p)]
-        if not matches:
-            raise InputError(f"{text}: no image matches. Quote the pattern, and look at the folder.")
-        matches.sort(key=natural_key)
-        return ImageSequence(matches, matches[0].resolve().parent.name, prefetch, start, end)
+        return _images_listed(_matching(text), prefetch, start, end)
     raise InputError(f"{path}: no such file or folder.")
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The images that a pattern matches, in their natural order.
+
+    Raises:
+        InputError: there is none.
+    """
+    matches = [path for path in map(Path, glob.glob(pattern)) if is_image(path)]
+    if not matches:
+        raise InputError(f"{pattern}: no image matches. Quote the pattern, and look at the folder.")
+    return sorted(matches, key=natural_key)
 
 
 def _images_listed(paths: list[Path], prefetch: int, start: int, end: int | None) -> Video:

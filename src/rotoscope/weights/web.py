@@ -150,6 +150,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _meaning(code: int) -> str:
+    if code < 400:
+        return f"sends on too often, or to no address of the web ({code})"
     if code in (404, 410):
         return f"has the file no longer ({code})"
     if code in (401, 403, 429):

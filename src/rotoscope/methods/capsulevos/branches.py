@@ -48,7 +48,7 @@ class FrameFeatures(nn.Module):
 
     Args:
         config: names the trunk, and says the width.
-        channels: of the trunk's features at stride 4, 8 and 16.
+        channels: how many channels the trunk's features have at stride 4, 8 and 16.
     """
 
     def __init__(self, config: CapsuleVOSConfig, channels: list[int]) -> None:
@@ -110,8 +110,8 @@ class FrameBranch(nn.Module):
         Args:
             frame: RGB in [0, 1], ``[B, 3, H, W]``.
             mask: in [0, 1], ``[B, 1, H, W]``.
-            state: of the clip before; zeros if None.
-            features: of the frame by the trunk, if there is one, ``[B or 1, …, H / 4, W / 4]``.
+            state: the state of the clip before; zeros if None.
+            features: the features of the frame by the trunk, if there is one, ``[B or 1, …, H / 4, W / 4]``.
         Returns: capsules of ``[1, H / 8, W / 8]``, and the state.
         """
         found = self.convs(torch.cat([frame, mask], dim=1))
@@ -139,7 +139,7 @@ class FineSkip(nn.Module):
         """A clip.
 
         Args:
-            features: of its frames, ``[B or 1, T, C, h / 4, w / 4]``.
+            features: the features of its frames, ``[B or 1, T, C, h / 4, w / 4]``.
             given: what the frame branch keeps of the first frame and its mask, ``[B, C', h / 4, w / 4]``.
         Returns: ``[B, T, …, h / 4, w / 4]``.
         """
@@ -173,9 +173,9 @@ class Decoder(nn.Module):
         """Poses as channels.
 
         Args:
-            coarse: of the last layer, ``[B, …, T / 4, H / 32, W / 32]``.
-            middle: of the layer before, ``[B, …, T / 2, H / 16, W / 16]``.
-            fine: of the clip's primary capsules, ``[B, …, T, H / 8, W / 8]``.
+            coarse: capsules of the last layer, ``[B, …, T / 4, H / 32, W / 32]``.
+            middle: capsules of the layer before, ``[B, …, T / 2, H / 16, W / 16]``.
+            fine: the clip's primary capsules, ``[B, …, T, H / 8, W / 8]``.
             skip: what else is seen, ``[B, T, …, H / 4, W / 4]``.
         Returns: logits ``[B, T, H, W]``, float32.
         """
