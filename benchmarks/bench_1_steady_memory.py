@@ -12,7 +12,7 @@ from rotoscope.experiments.speed import method_to_time, moving_frames, squares
 def main() -> None:
     chosen = options(__doc__, frames=10_000, method="stcn-small", memory="lfu:4", size=None)
     model = method_to_time(chosen.method, None, "fast")
-    policy = isinstance(getattr(model.config, "memory", None), str)  # CapsuleVOS's is not one
+    policy = "memory" in model.inference_options
     wanted = {"memory": chosen.memory if policy else None, "short_side": chosen.size or None}
     extra = {name: value for name, value in wanted.items() if value and name in model.inference_options}
     session = model.session(**extra)

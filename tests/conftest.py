@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from rotoscope.methods import METHODS, method_class
+from rotoscope.methods import METHODS, build_method, method_class
 from rotoscope.methods.base import Method
 from rotoscope.weights import save_method
 
@@ -24,6 +24,20 @@ TINY = {
         "value_dim": 16,
         "thin_dim": 16,
         "decoder_dims": (16, 16, 8),
+        "mem_every": 2,
+    },
+    "stcn:light": {
+        "trunk": "efficientnet-lite0",
+        "value_encoder": "light",
+        "value_width": 4,
+        "key_dim": 16,
+        "value_dim": 16,
+        "thin_dim": 16,
+        "decoder": "light",
+        "decoder_dims": (16, 16, 8),
+        "subpixel": 2,
+        "previous": "matched",
+        "scores": True,
         "mem_every": 2,
     },
     "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},
@@ -54,8 +68,7 @@ TINY = {
 def tiny(name: str) -> Method:
     """A small network with fixed random weights: for what does not depend on what was learnt."""
     torch.manual_seed(7)
-    cls = method_class(name)
-    model = cls(cls.config_class(**TINY[name])).eval()
+    model = build_method(name.partition(":")[0], TINY[name]).eval()
     model.requires_grad_(False)
     for parameter in list(model.parameters())[-2:-1]:
         parameter.mul_(20)  # answers that are not all one half
@@ -66,7 +79,7 @@ SEMI = sorted(name for name in METHODS if method_class(name).task == "semi")
 """Methods that are given masks; those that find objects by themselves have contract tests of their own."""
 
 
-@pytest.fixture(params=SEMI)
+@pytest.fixture(params=[*SEMI, "stcn:light"])
 def any_method(request: pytest.FixtureRequest) -> Method:
     return tiny(request.param)
 

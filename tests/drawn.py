@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 
 
 def clip_of(count: int, size: tuple[int, int], seed: int = 0) -> np.ndarray:

@@ -9,7 +9,8 @@ from rotoscope.errors import CheckpointError, InputError, RotoscopeError, Sessio
 if TYPE_CHECKING:
     from rotoscope.evaluation import Evaluation, evaluate
     from rotoscope.masks import read_masks
-    from rotoscope.methods.base import Method, Prediction, Session
+    from rotoscope.methods.base import Method, Session
+    from rotoscope.methods.prediction import Prediction
     from rotoscope.runs.segment import segment
     from rotoscope.video import Frame, open_video
     from rotoscope.weights import load

@@ -13,7 +13,9 @@ from rotoscope.cli import main
 from rotoscope.datasets.long_clips import long_clip, wandering
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.errors import InputError
-from rotoscope.experiments.ablate import ablations, find_recipe_of, scaled
+from rotoscope.experiments.ablate import find_recipe_of, scaled
+from rotoscope.methods import ablations
+from rotoscope.runs.options import check_options
 from rotoscope.weights import find, save_method
 
 
@@ -90,9 +92,11 @@ def test_every_row_is_a_config_that_exists() -> None:
     for table in ablations().values():
         model = tiny(find(table.weights).method)
         for row in table.rows:
-            model.configured(row.options)
-            if table.recipe:
-                find_recipe_of(table).changed(row.settings)
+            check_options(model, row.options)
+            config = model.configured(row.options)
+            assert {name: getattr(config, name) for name in row.options} == dict(row.options)
+            if table.recipe and row.settings:
+                assert find_recipe_of(table).changed(row.settings) != find_recipe_of(table), (table.name, row.name)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_overwrite_leaves_nothing_of_the_earlier_run(
     names = ["shot0", "shot1", "shot2"]
     assert sorted(path.stem for path in out.glob("*.png")) == ["mine", *names]  # what is not ours stays
     images = json.loads((out / "coco" / "annotations.json").read_text())["images"]
-    assert [image["file_name"] for image in images] == names
+    assert [image["file_name"] for image in images] == [f"{name}.png" for name in names]
     assert not [*out.glob("objects/*/*"), *out.glob("npz/*"), *out.glob("*.mp4")]
 
 

@@ -21,7 +21,7 @@ from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
 from rotoscope.masks.writing import PaletteWriter
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder
 from rotoscope.video import open_video
@@ -134,6 +134,8 @@ def test_killed_in_the_backward_pass(
     process.wait()
     assert state.exists()
     assert not masks(cut)
+    half_written = cut / ".rotoscope" / "backward" / ".00000004.npz.0a1b2c3d.npz"
+    half_written.write_bytes(b"cut off in the middle")
     capsys.readouterr()
     assert main([*arguments, "--resume", "--json"]) == 0
     assert told(capsys)["resumed_at"] == 6
@@ -196,7 +198,8 @@ def test_a_full_disk(
     assert all(is_whole(out / name) for name in masks(out))
     monkeypatch.setattr(PaletteWriter, "write", write)
     whole = tmp_path / "whole"
-    assert main([*command(movie, mask_file, tiny_weights, out), "--resume"]) == 0
+    assert main([*command(movie, mask_file, tiny_weights, out), "--resume", "--json"]) == 0
+    assert told(capsys)["resumed_at"] == 14  # the last state before the mask that did not fit
     assert main(command(movie, mask_file, tiny_weights, whole)) == 0
     assert masks(out) == masks(whole)
 

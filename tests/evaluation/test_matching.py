@@ -10,7 +10,7 @@ from PIL import Image
 
 from rotoscope import evaluate
 from rotoscope.evaluation.results import nearest
-from rotoscope.layers.assignment import FirstFrameAssignment, hungarian
+from rotoscope.masks.assignment import FirstFrameAssignment, hungarian
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "rvos_submission.npz"
 

@@ -7,10 +7,11 @@ import torch.nn.functional as F
 
 from rotoscope.layers.aggregation import aggregate, aggregate_logits
 from rotoscope.layers.canvas import Canvas
-from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss, hardest_share
+from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
 from rotoscope.layers.normalise import normalise
-from rotoscope.layers.precision import fold_batch_norms, prepare
+from rotoscope.layers.precision import apply_precision, fold_batch_norms
 from rotoscope.layers.resnet import ResNet
+from rotoscope.methods.schedule import hardest_share
 
 
 def test_aggregation_by_hand() -> None:
@@ -166,6 +167,6 @@ def test_dilation_of_the_last_stage() -> None:
 
 def test_prepare_bfloat16_casts_weights() -> None:
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).eval()
-    prepare(network, "fast", bfloat16=True)
+    apply_precision(network, "fast", bfloat16=True)
     assert all(p.dtype == torch.bfloat16 for p in network.parameters())
     assert F.relu(network(torch.randn(1, 3, 8, 8, dtype=torch.bfloat16))).dtype == torch.bfloat16

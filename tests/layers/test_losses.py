@@ -11,10 +11,10 @@ from rotoscope.layers.losses import (
     bootstrapped_cross_entropy,
     class_balanced_bce,
     dice_loss,
-    hardest_share,
     soft_iou_loss,
     two_sided_dice_loss,
 )
+from rotoscope.methods.schedule import hardest_share
 
 
 def test_bootstrapped_cross_entropy_takes_the_hardest_pixels() -> None:

@@ -60,7 +60,11 @@ def test_what_is_written_reads_back_with_its_ids(tmp_path: Path, name: str) -> N
     assert all(np.array_equal(found[i] > 0.5, i == LABELS) for i in found)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(labels=hnp.arrays(np.uint16, (7, 9), elements=st.sampled_from([0, 1, 7, 200, 300, 65000])))
 def test_any_label_map_survives(tmp_path: Path, labels: np.ndarray) -> None:
     labels[0, 0] = 1
@@ -90,7 +94,7 @@ def test_coco_goes_on_from_an_unfinished_run(tmp_path: Path) -> None:
     import json
 
     data = json.loads((tmp_path / "annotations.json").read_text())
-    assert [image["file_name"] for image in data["images"]] == ["a", "b"]
+    assert [image["file_name"] for image in data["images"]] == ["a.png", "b.png"]
     assert len({annotation["id"] for annotation in data["annotations"]}) == 4
 
 

@@ -7,7 +7,9 @@ import torch
 
 from rotoscope.methods.agame import AGAME, AGAMENetwork
 from rotoscope.methods.agame.training import RECIPES, clip_loss
-from rotoscope.training.loop import freeze, hold_norms
+from rotoscope.methods.clip_loss import ClipBatch
+from rotoscope.methods.schedule import Schedule
+from rotoscope.training.optimiser import freeze, hold_norms
 
 
 def test_the_published_size_runs_on_a_480p_frame() -> None:
@@ -41,10 +43,10 @@ def test_the_published_size_trains() -> None:
         labels[:, t, 16:40, 8 + 6 * t : 40 + 6 * t] = 1
         images[:, t, :, 16:40, 8 + 6 * t : 40 + 6 * t] += 2.0
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trained, recipe.rate(0), weight_decay=recipe.decay(0))
+    optimiser = torch.optim.Adam(trained, Schedule(recipe).rate(0), weight_decay=Schedule(recipe).weight_decay(0))
     losses = []
     for _ in range(10):
-        lesson = clip_loss(network, images, labels, 1)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1))
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()

@@ -25,7 +25,8 @@ from rotoscope.methods.agame.network import Memory, shrink, with_background
 from rotoscope.methods.agame.official import OFFICIAL
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, clip_loss
-from rotoscope.training.loop import freeze, hold_norms
+from rotoscope.methods.clip_loss import ClipBatch
+from rotoscope.training.optimiser import freeze, hold_norms
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -33,7 +34,7 @@ Seeded = Callable[[str], dict[str, Tensor]]
 Models = Callable[[str], AGAME]
 FILES = ("agame", "agame_contrast")
 LOGITS, MOMENTS, SCORES = 1e-3, 5e-4, 5e-2
-"""Tolerances of the facts, section 18."""
+"""How far two implementations of the released network were measured to agree, in float32 on a CPU."""
 
 
 def filled(contrast: bool, seeded: Seeded) -> dict[str, Tensor]:
@@ -223,7 +224,7 @@ MISTAKES = ("residual sign", "no +1", "corners", "product", "dilation", "no upda
 
 @pytest.fixture
 def mistaken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, AGAME], dict[str, object]]]:
-    """Make one of the mistakes that the facts list; returns options of the session that belong to it."""
+    """Make one of the mistakes that reimplementations make; returns options of the session that belong to it."""
     undo: list[Callable[[], None]] = []
 
     def make(mistake: str, model: AGAME) -> dict[str, object]:
@@ -277,7 +278,7 @@ def test_single_mistakes_are_seen(
     file: str,
     mistake: str,
 ) -> None:
-    """Each moves the soft masks by far more than the tolerance; the numbers are those of the facts, section 18."""
+    """Each moves the soft masks by far more than the tolerance; the numbers were measured with the released code."""
     data = golden(file)
     options = mistaken(mistake, models(file))
     opened = run(models(file), data["frames"], {0: data["first_labels"]}, **options)
@@ -301,7 +302,7 @@ def test_losses_of_the_released_training(models: Models, golden: Golden, file: s
     images = normalise(torch.from_numpy(data["frames"]).permute(0, 3, 1, 2))[None]
     labels = torch.from_numpy(data["loss_labels"].astype(np.int64))[None]
     with torch.no_grad():
-        lesson = clip_loss(models(file).network, images, labels, 1)
+        lesson = clip_loss(models(file).network, ClipBatch(images, labels, 1))
     assert lesson.parts["main"] == pytest.approx(float(data["loss_main"]), abs=LOGITS)
     assert lesson.parts["auxiliary"] == pytest.approx(float(data["loss_aux"]), abs=LOGITS)
     assert lesson.loss.item() == pytest.approx(sum(lesson.parts.values()), abs=1e-5)
@@ -330,7 +331,7 @@ def test_gradients_of_the_released_training(models: Models, golden: Golden, norm
     kept = net.backbone.get_submodule("layer3.0.bn1").running_mean.clone()  # type: ignore[union-attr,operator]
     images = normalise(torch.from_numpy(data["frames"]).permute(0, 1, 4, 2, 3))
     labels = torch.from_numpy(data["labels"].astype(np.int64))
-    lesson = clip_loss(net, images, labels, 1, auxiliary=float(terms == "both"))
+    lesson = clip_loss(net, ClipBatch(images, labels, 1), auxiliary=float(terms == "both"))
     key = f"{norms}_{terms}"
     assert [lesson.parts["main"], lesson.parts["auxiliary"]] == pytest.approx(list(data[f"{key}_losses"]), abs=LOGITS)
     if terms == "both":

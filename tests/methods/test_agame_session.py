@@ -12,14 +12,16 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
-from rotoscope.layers.precision import prepare
+from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.agame import AGAME, AGAMEConfig, session
 from rotoscope.methods.agame.ablations import ABLATIONS
 from rotoscope.methods.agame.appearance import Appearance, moments, residuals
 from rotoscope.methods.agame.network import Memory, aggregate_pairs
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, SMALL, clip_loss
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.clip_loss import ClipBatch
+from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.schedule import Schedule
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.training.run import new_method
 from rotoscope.video import open_video
@@ -308,7 +310,7 @@ def test_every_row_of_the_table_trains_and_segments(
     images, labels = scene()
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=1e-3)
     for _ in range(3):
-        lesson = clip_loss(model.network, images, labels, 2)
+        lesson = clip_loss(model.network, ClipBatch(images, labels, 2))
         optimiser.zero_grad()
         lesson.loss.backward()
         for name, parameter in model.network.named_parameters():  # several processes wait for each of them
@@ -355,10 +357,10 @@ def test_the_loss_by_hand() -> None:
     images, labels = scene()
     one = labels * (labels == 1)
     network = model.network
-    lesson = clip_loss(network, images, one, 1, auxiliary=0.5)
+    lesson = clip_loss(network, ClipBatch(images, one, 1), auxiliary=0.5)
     network.upsampling.predict.weight.zero_()
     network.upsampling.predict.bias.zero_()  # type: ignore[union-attr]
-    even = clip_loss(network, images, one, 1, auxiliary=0.0)
+    even = clip_loss(network, ClipBatch(images, one, 1), auxiliary=0.0)
     assert even.loss.item() == pytest.approx(np.log(2) * 3 / 4, rel=1e-5)
     assert lesson.loss.item() == pytest.approx(lesson.parts["main"] + 0.5 * lesson.parts["auxiliary"], rel=1e-5)
 
@@ -366,15 +368,17 @@ def test_the_loss_by_hand() -> None:
 def test_an_object_that_is_not_there_changes_nothing() -> None:
     model = make()
     images, labels = scene()
-    two = clip_loss(model.network, images.repeat(2, 1, 1, 1, 1), torch.cat([labels, labels * 0]), 2)
-    alone = clip_loss(model.network, images, labels, 2)
+    two = clip_loss(model.network, ClipBatch(images.repeat(2, 1, 1, 1, 1), torch.cat([labels, labels * 0]), 2))
+    alone = clip_loss(model.network, ClipBatch(images, labels, 2))
     torch.testing.assert_close(two.loss, alone.loss)
     assert two.probabilities[1, :, 1:].max() < 1e-6
-    nothing = clip_loss(model.network, images, labels * 0, 2)
+    nothing = clip_loss(model.network, ClipBatch(images, labels * 0, 2))
     assert torch.isfinite(nothing.loss)
-    mixed = clip_loss(model.network, images.repeat(2, 1, 1, 1, 1), torch.cat([labels * (labels == 1), labels * 0]), 1)
+    mixed = clip_loss(
+        model.network, ClipBatch(images.repeat(2, 1, 1, 1, 1), torch.cat([labels * (labels == 1), labels * 0]), 1)
+    )
     torch.testing.assert_close(
-        mixed.loss, clip_loss(model.network, images, labels * (labels == 1), 1).loss, atol=1e-5, rtol=0
+        mixed.loss, clip_loss(model.network, ClipBatch(images, labels * (labels == 1), 1)).loss, atol=1e-5, rtol=0
     )
 
 
@@ -382,8 +386,8 @@ def test_two_objects_of_one_clip_are_not_taken_for_two_clips() -> None:
     model = make()
     images, labels = scene()
     pair, both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels * 0])
-    ours = clip_loss(model.network, pair, both, 2)
-    torch.testing.assert_close(ours.loss, clip_loss(model.network, images, labels, 2).loss)
+    ours = clip_loss(model.network, ClipBatch(pair, both, 2))
+    torch.testing.assert_close(ours.loss, clip_loss(model.network, ClipBatch(images, labels, 2)).loss)
 
 
 def test_the_network_learns_a_clip_by_heart() -> None:
@@ -393,7 +397,7 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     images, labels = scene()
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
     for _ in range(60):
-        lesson = clip_loss(network, images, labels, 2)
+        lesson = clip_loss(network, ClipBatch(images, labels, 2))
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 3.0)
@@ -410,7 +414,7 @@ def test_losses_under_bfloat16_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         features = network.encode(images[:, 0])
         assert features.described.dtype == torch.float32
-        lesson = clip_loss(network, images, labels, 2)
+        lesson = clip_loss(network, ClipBatch(images, labels, 2))
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)
@@ -420,7 +424,7 @@ def test_the_fast_form_finds_the_same(clip: np.ndarray, masks: dict[int, np.ndar
     """In bfloat16 too, with scores of hundreds as the released network has them."""
     config = {"appearance_dim": 128, "mean_scores": False}
     exact, fast = make(**config), make(**config)
-    prepare(fast, "fast", bfloat16=True)
+    apply_precision(fast, "fast", bfloat16=True)
     for ours, theirs in zip(segment(clip, masks, fast), segment(clip, masks, exact), strict=True):
         assert ours.probabilities.dtype == torch.float32
         assert (ours.labels == theirs.labels).mean() > 0.97
@@ -429,7 +433,7 @@ def test_the_fast_form_finds_the_same(clip: np.ndarray, masks: dict[int, np.ndar
 def test_recipes_build() -> None:
     for name in ("agame-small", "agame"):
         recipe = RECIPES[name]
-        assert recipe.describe()
+        assert Schedule(recipe).describe()
         AGAMEConfig(**{**recipe.config, **recipe.inference})  # type: ignore[arg-type]
     small = AGAME(AGAMEConfig(**SMALL))  # type: ignore[arg-type]
     assert 2 * sum(p.numel() for p in small.parameters()) < 25e6  # bytes of a file in half precision

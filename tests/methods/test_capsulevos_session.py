@@ -10,13 +10,16 @@ import torch
 
 from rotoscope.errors import InputError
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
 from rotoscope.methods.capsulevos import CapsuleVOS, CapsuleVOSConfig
 from rotoscope.methods.capsulevos.network import run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste, resize
 from rotoscope.methods.capsulevos.tracks import shrunk, winners
 from rotoscope.methods.capsulevos.training import clip_loss, true_region
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of
+from rotoscope.methods.clip_loss import ClipBatch
+from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.schedule import Schedule
 from rotoscope.runs.segment import segment
 
 TINY = {"width": 2, "video_types": 3, "frame_types": 2, "types": 4, "size": (64, 96), "crop": (32, 64)}
@@ -145,7 +148,7 @@ def test_the_last_clip_is_filled_and_cut(clip: np.ndarray, masks: dict[int, np.n
 
 
 @pytest.mark.parametrize("cut", range(1, 19, 2))
-@pytest.mark.parametrize("options", [{}, {"memory": False, "merging": "published", "overlap": 5}])
+@pytest.mark.parametrize("options", [{}, {"carry_states": False, "merging": "published", "overlap": 5}])
 def test_resuming_gives_the_same_bits(
     clip: np.ndarray, masks: dict[int, np.ndarray], cut: int, options: dict[str, Any]
 ) -> None:
@@ -204,7 +207,7 @@ def test_answers_are_probabilities(clip: np.ndarray, masks: dict[int, np.ndarray
 
 
 def test_memory_carries_over_clips(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
-    with_memory, without = (list(segment(clip, masks, make(), memory=memory)) for memory in (True, False))
+    with_memory, without = (list(segment(clip, masks, make(), carry_states=memory)) for memory in (True, False))
     assert torch.equal(with_memory[7].probabilities, without[7].probabilities)
     assert not torch.equal(with_memory[8].probabilities, without[8].probabilities)
 
@@ -260,7 +263,9 @@ def test_every_ablation_trains_and_segments(row: Any, clip: np.ndarray, masks: d
     losses = []
     for _ in range(5):
         torch.manual_seed(0)  # of the true boxes' leeway
-        lesson = clip_loss(model.network, images, labels, 2, true_seeds=1.0, **recipe.loss_options(0))
+        lesson = clip_loss(
+            model.network, ClipBatch(images, labels, 2), true_seeds=1.0, **Schedule(recipe).loss_options(0)
+        )
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
@@ -287,7 +292,7 @@ def test_losses_under_bfloat16_autocast_and_without_an_object() -> None:
     model = make().requires_grad_(True)
     images, labels = drawn(3)
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = clip_loss(model.network, images, labels * 0, 2)
+        lesson = clip_loss(model.network, ClipBatch(images, labels * 0, 2))
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)
@@ -295,14 +300,14 @@ def test_losses_under_bfloat16_autocast_and_without_an_object() -> None:
 
 
 def test_fast_agrees_with_exact(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
-    from rotoscope.layers.precision import prepare
+    from rotoscope.layers.precision import apply_precision
 
     exact = list(segment(clip[:8], masks, make()))
     model = make()
-    prepare(model, "fast", bfloat16=False)
+    apply_precision(model, "fast", bfloat16=False)
     for ours, theirs in zip(segment(clip[:8], masks, model), exact, strict=True):
         torch.testing.assert_close(ours.probabilities, theirs.probabilities, atol=1e-3, rtol=0)
-    prepare(model, "fast", bfloat16=True)
+    apply_precision(model, "fast", bfloat16=True)
     half = list(segment(clip[:8], masks, model))
     assert all(p.probabilities.dtype == torch.float32 and torch.isfinite(p.probabilities).all() for p in half)
 
@@ -310,10 +315,10 @@ def test_fast_agrees_with_exact(clip: np.ndarray, masks: dict[int, np.ndarray]) 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"overlap": 0}, "an overlap of 0 is not possible; give 1 to 7 frames"),
+        ({"overlap": 0}, "overlap is 0; give a whole number of at least 1"),
         ({"overlap": 8}, "an overlap of 8 is not possible"),
         ({"merging": "hard"}, "merging 'hard' is not known; use soft or published"),
-        ({"memory": 1}, "memory is 1; give true or false"),
+        ({"carry_states": 1}, "carry_states 1 is not known; use true or false"),
         ({"zoom": "none"}, "no option 'zoom'"),
     ],
 )
@@ -390,7 +395,7 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
     best = 0.0
     for _ in range(120):
-        lesson = clip_loss(network, images, labels, 1)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1))
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 3.0)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from rotoscope.errors import InputError, SessionError
-from rotoscope.methods.base import Method, Prediction, Session
+from rotoscope.methods.base import Method, Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment
 
 

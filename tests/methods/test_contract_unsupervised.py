@@ -14,7 +14,8 @@ from conftest import TINY, tiny
 from drawn import clip_of
 from rotoscope.errors import InputError, SessionError
 from rotoscope.methods import METHODS, method_class
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment
 from rotoscope.video import open_video
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from conftest import TINY
 from rotoscope.errors import InputError
-from rotoscope.layers.precision import prepare
+from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, crf
 from rotoscope.methods.cosnet.attention import CoAttention
 from rotoscope.methods.cosnet.references import PastFrames, WholeVideo, draw
@@ -209,12 +209,12 @@ def test_the_reservoir_is_a_fair_sample() -> None:
     for seed in range(400):
         kept = PastFrames(COSNetConfig(reservoir=3, seed=seed))
         for index in range(12):
-            kept.offer(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
+            kept.observe(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
         counts[list(kept._held)] += 1
     assert np.abs(counts / 400 - 3 / 12).max() < 0.09
     last = PastFrames(COSNetConfig(references=3, sampling="consecutive"))
     for index in range(12):
-        last.offer(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
+        last.observe(Frame(index, np.zeros((1, 1, 3), np.uint8)), torch.zeros(1))
     assert sorted(last._held) == [9, 10, 11]
 
 
@@ -273,13 +273,13 @@ def test_working_sizes() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fusion": "mean"}, "fusion 'mean' is not known; use prediction, summary, group"),
-        ({"references": -1}, "references -1 is not possible"),
-        ({"references": 2.5}, "references 2.5 is not possible"),
-        ({"pool": 0}, "pool 0 is not possible"),
-        ({"size": 473}, "size 473 is not possible; give height and width"),
-        ({"crf": 1}, "crf is 1; give true or false"),
-        ({"crf_compat": 0}, "must be above 0"),
+        ({"fusion": "mean"}, "fusion 'mean' is not known; use prediction or summary or group"),
+        ({"references": -1}, "references is -1; give a whole number of at least 0"),
+        ({"references": 2.5}, "references 2.5 is not known; use a whole number"),
+        ({"pool": 0}, "pool is 0; give a whole number of at least 1"),
+        ({"size": 473}, "size 473 is not known; use 2 values with commas"),
+        ({"crf": 1}, "crf 1 is not known; use true or false"),
+        ({"crf_compat": 0}, "crf_compat is 0; give a number above 0"),
         ({"attention": "none"}, "there is no option 'attention'"),
     ],
 )
@@ -324,8 +324,8 @@ def test_the_object_cannot_be_removed(clip: np.ndarray) -> None:
 
 def test_the_fast_form_finds_the_same(clip: np.ndarray) -> None:
     exact, fast, half = make(), make(), make()
-    prepare(fast, "fast", bfloat16=False)
-    prepare(half, "fast", bfloat16=True)
+    apply_precision(fast, "fast", bfloat16=False)
+    apply_precision(half, "fast", bfloat16=True)
     plain = masks(exact, clip)
     for ours, theirs in zip(masks(fast, clip), plain, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)

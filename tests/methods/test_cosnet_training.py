@@ -12,13 +12,13 @@ from torch import Tensor
 
 from conftest import TINY
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, COSNetNetwork
 from rotoscope.methods.cosnet.ablations import ABLATIONS
 from rotoscope.methods.cosnet.network import as_input
 from rotoscope.methods.cosnet.training import RECIPES, SMALL, clip_loss
-from rotoscope.methods.lesson import ClipLoss
 from rotoscope.runs.segment import segment
-from rotoscope.training.loop import freeze, hold_norms
+from rotoscope.training.optimiser import freeze, hold_norms
 from rotoscope.training.run import new_method
 
 NARROW = {"aspp_dim": 8, "dim": 16, "dilations": (1, 2), "size": (48, 64)}
@@ -35,7 +35,7 @@ def scene(frames: int = 2, size: int = 64) -> tuple[Tensor, Tensor]:
 
 
 def learn(network: COSNetNetwork, images: Tensor, labels: Tensor, **options: float) -> ClipLoss:
-    lesson = clip_loss(network, images, labels, 1, **options)
+    lesson = clip_loss(network, ClipBatch(images, labels, 1), **options)
     network.zero_grad(set_to_none=True)
     lesson.loss.backward()
     for name, parameter in network.named_parameters():  # several processes wait for each of them
@@ -87,14 +87,15 @@ def test_losses_by_hand() -> None:
     share = labels.float().mean().item()
     assert share == 0.25
     half, log2 = 0.5, float(np.log(2))
-    released = clip_loss(network, images, labels, 1)  # both frames: cross-entropy over the share, and 0.8 of 1/2
+    released = clip_loss(network, ClipBatch(images, labels, 1))
+    # both frames: cross-entropy over the share, and 0.8 of 1/2
     assert released.loss.item() == pytest.approx(2 * (log2 / share + 0.8 * half), rel=1e-5)
     assert released.parts == pytest.approx({"entropy": 2 * log2 / share, "distance": 2 * half}, rel=1e-5)
-    balanced = clip_loss(network, images, labels, 1, balanced=1.0, l1=0.0)
+    balanced = clip_loss(network, ClipBatch(images, labels, 1), balanced=1.0, l1=0.0)
     assert balanced.loss.item() == pytest.approx(2 * log2 * 2 * share * (1 - share), rel=1e-5)
-    still = clip_loss(network, images[:, :1], labels[:, :1], 1)
+    still = clip_loss(network, ClipBatch(images[:, :1], labels[:, :1], 1))
     assert still.loss.item() == pytest.approx(0.1 * (log2 / share + 0.8 * half), rel=1e-5)
-    longer = clip_loss(network, *scene(3), 1)  # a mean over pairs
+    longer = clip_loss(network, ClipBatch(*scene(3), 1))  # a mean over pairs
     assert longer.loss.item() == pytest.approx(released.loss.item(), rel=0.05)
 
 
@@ -104,7 +105,9 @@ def test_several_objects_are_one() -> None:
     images, labels = scene()
     two = labels.clone()
     two[..., 20:30] *= 2
-    assert torch.equal(clip_loss(network, images, labels, 1).loss, clip_loss(network, images, two, 2).loss)
+    assert torch.equal(
+        clip_loss(network, ClipBatch(images, labels, 1)).loss, clip_loss(network, ClipBatch(images, two, 2)).loss
+    )
 
 
 def test_what_each_kind_of_step_teaches() -> None:
@@ -119,7 +122,7 @@ def test_what_each_kind_of_step_teaches() -> None:
     assert taught(1) == {"trunk", "aspp", "saliency"}
     assert taught(2) == {"trunk", "aspp", "attention", "gate", "query_head", "reference_head"}
     torch.nn.init.normal_(network.attention.project.weight)
-    losses = [clip_loss(network, images, labels, 1, orthogonal=weight).loss.item() for weight in (0.0, 1.0)]
+    losses = [clip_loss(network, ClipBatch(images, labels, 1), orthogonal=weight).loss.item() for weight in (0.0, 1.0)]
     assert losses[1] - losses[0] == pytest.approx(network.attention.irregularity().item(), rel=1e-3)
 
 
@@ -136,7 +139,7 @@ def test_losses_under_bfloat16_autocast() -> None:
     network = COSNetNetwork(COSNetConfig(**TINY["cosnet"]))  # type: ignore[arg-type]
     images, labels = scene()
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = clip_loss(network, images, labels, 1)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1))
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)
@@ -148,7 +151,7 @@ def test_the_small_network_learns_a_clip_by_heart() -> None:
     images, labels = scene()
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
     for step in range(70):
-        lesson = clip_loss(network, images, labels, 1, **RECIPES["cosnet-small"].loss)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1), **RECIPES["cosnet-small"].loss)
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
@@ -168,7 +171,7 @@ def test_the_published_size_runs_on_a_480p_frame() -> None:
     found = session.push(frame)[0]
     assert found.probabilities.shape == (2, 480, 854)
     assert torch.isfinite(found.probabilities).all()
-    kept = sum(value.numel() for name, value in session.state().items() if name.startswith("reference."))
+    kept = sum(value.numel() for name, value in session.state().items() if name.startswith("memory.reference."))
     assert kept == 256 * 19 * 19
 
 
@@ -185,7 +188,9 @@ def test_the_published_size_trains() -> None:
     losses = []
     for step in range(10):
         few = 1 if step % 3 == 0 else 2
-        lesson = clip_loss(network, F.interpolate(images[0, :few], size=(33, 33))[None], _small(labels[:, :few]), 1)
+        lesson = clip_loss(
+            network, ClipBatch(F.interpolate(images[0, :few], size=(33, 33))[None], _small(labels[:, :few]), 1)
+        )
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 10.0)

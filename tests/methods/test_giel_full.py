@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.giel import GIEL, GIELNetwork
 from rotoscope.methods.giel.training import RECIPES, clip_loss
+from rotoscope.methods.schedule import Schedule
 from rotoscope.weights import find
 
 
@@ -38,10 +40,10 @@ def test_the_published_size_trains() -> None:
     for t in range(3):
         labels[:, t, 4:26, 4 + 6 * t : 24 + 6 * t] = 1
         images[:, t, :, 4:26, 4 + 6 * t : 24 + 6 * t] += 2.0
-    optimiser = torch.optim.Adam(network.parameters(), recipe.rate(0))
+    optimiser = torch.optim.Adam(network.parameters(), Schedule(recipe).rate(0))
     losses = []
     for _ in range(10):
-        lesson = clip_loss(network, images, labels, 1)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1))
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()

@@ -10,10 +10,10 @@ import torch
 
 from drawn import clip_of, run, stripes
 from rotoscope.errors import InputError
-from rotoscope.layers.precision import prepare
-from rotoscope.methods.base import Prediction
+from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.giel import GIEL, GIELConfig, GIELSession
 from rotoscope.methods.giel.training import SMALL
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
@@ -277,9 +277,9 @@ def test_any_size_and_mask(size: tuple[int, int], mask: str) -> None:
 @pytest.mark.parametrize("output", ["full", "fast"])
 def test_the_fast_form_finds_the_same(clip: np.ndarray, masks: dict[int, np.ndarray], output: str) -> None:
     exact, folded, half = (make(**SMALL, output=output) for _ in range(3))
-    prepare(folded, "fast", bfloat16=False)
+    apply_precision(folded, "fast", bfloat16=False)
     close(run(folded, clip[:3], masks), run(exact, clip[:3], masks))
-    prepare(half, "fast", bfloat16=True)
+    apply_precision(half, "fast", bfloat16=True)
     ours, theirs = run(half, clip[:2], masks)[1], run(exact, clip[:2], masks)[1]
     assert ours.probabilities.dtype == torch.float32
     # Random weights leave objects nearly even; the decoders' logits are tens, where bfloat16 has steps of an eighth.

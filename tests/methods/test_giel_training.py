@@ -14,12 +14,13 @@ from conftest import tiny
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.ablation import Row
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.giel import GIEL, GIELConfig
 from rotoscope.methods.giel.ablations import ABLATIONS
-from rotoscope.methods.giel.training import RECIPES, borrowed, clip_loss
+from rotoscope.methods.giel.training import RECIPES, clip_loss
 from rotoscope.runs.segment import segment
 from rotoscope.training.run import new_method
-from rotoscope.training.trunk import begin_trunk
+from rotoscope.training.trunk import begin_trunk, transferred
 
 TINY = {
     "trunk": "resnet18",
@@ -68,10 +69,12 @@ def test_training_and_sessions_find_the_same(variant: str) -> None:
         if decoder is not None:
             decoder.pred.weight.mul_(5)
     images, labels = scene()
-    both = clip_loss(model.network, torch.cat([images, images.flip(-1)]), torch.cat([labels, labels.flip(-1)]), 2)
+    both = clip_loss(
+        model.network, ClipBatch(torch.cat([images, images.flip(-1)]), torch.cat([labels, labels.flip(-1)]), 2)
+    )
     opened = model.session(memory="every:1", include_last=False)
     frames = denormalise(images[0]).clamp(0, 1).permute(0, 2, 3, 1).contiguous().numpy()
-    both_again = clip_loss(model.network, _normalised(frames), labels, 2)
+    both_again = clip_loss(model.network, ClipBatch(_normalised(frames), labels, 2))
     opened.add({i: (labels[0, 0] == i).numpy() for i in (1, 2)})
     found = torch.stack([opened.push(frame)[0].probabilities for frame in frames])[1:]
     torch.testing.assert_close(found, both_again.probabilities[0], atol=1e-3, rtol=0)
@@ -97,37 +100,37 @@ def test_the_loss_by_hand() -> None:
     share = (one[:, 1:] == 1).float().mean().item()
     full = math.log(2)  # background and object have the same odds
     quarter = -(share * math.log(0.1) + (1 - share) * math.log(0.9))  # odds of 1/3 and 3
-    lesson = clip_loss(net, images, one, 1)
+    lesson = clip_loss(net, ClipBatch(images, one, 1))
     assert lesson.parts["cross_entropy"] == pytest.approx(full, rel=1e-4)
     assert lesson.parts["auxiliary"] == pytest.approx(quarter, rel=1e-4)
     assert lesson.parts["global"] == pytest.approx(math.log(2), rel=1e-4)
     assert lesson.loss.item() == pytest.approx(2 * (full + quarter + math.log(2)), rel=1e-4)  # two predicted frames
-    weighed = clip_loss(net, images, one, 1, fast=0.5, union=0.25, dice=2.0)
+    weighed = clip_loss(net, ClipBatch(images, one, 1), fast=0.5, union=0.25, dice=2.0)
     total = full + 0.5 * quarter + 0.25 * math.log(2) + 2 * weighed.parts["dice"]
     assert weighed.loss.item() == pytest.approx(2 * total, rel=1e-4)
     places = torch.zeros(1, 3, 4, 4, 3)
-    looking = clip_loss(net, images, one, 1, places=places, correspondence=0.5)
+    looking = clip_loss(net, ClipBatch(images, one, 1, places=places), correspondence=0.5)
     assert looking.loss.item() == pytest.approx(
         lesson.loss.item() + looking.parts["correspondence"], rel=1e-4
     )  # half of it, twice
-    assert "global" not in clip_loss(make(global_embedding=False).network, images, one, 1).parts
+    assert "global" not in clip_loss(make(global_embedding=False).network, ClipBatch(images, one, 1)).parts
 
 
 def test_an_object_that_is_not_there_changes_nothing() -> None:
     model = make().eval()
     images, labels = scene(3)
-    two = clip_loss(model.network, images, labels, 3)
-    alone = clip_loss(model.network, images, labels, 2)
+    two = clip_loss(model.network, ClipBatch(images, labels, 3))
+    alone = clip_loss(model.network, ClipBatch(images, labels, 2))
     torch.testing.assert_close(two.parts["global"], alone.parts["global"], atol=1e-5, rtol=0)
     assert two.parts["cross_entropy"] == pytest.approx(alone.parts["cross_entropy"], abs=1e-4)
     assert two.probabilities[:, :, 3].max() < 1e-5
     late = labels.clone()
     late[:, 0] *= late[:, 0] == 1  # the second object appears only later: it does not exist
     torch.testing.assert_close(
-        clip_loss(model.network, images, late, 2).loss,
-        clip_loss(model.network, images, labels * (labels == 1), 2).loss,
+        clip_loss(model.network, ClipBatch(images, late, 2)).loss,
+        clip_loss(model.network, ClipBatch(images, labels * (labels == 1), 2)).loss,
     )
-    assert torch.isfinite(clip_loss(model.network, images, labels * 0, 2).loss)
+    assert torch.isfinite(clip_loss(model.network, ClipBatch(images, labels * 0, 2)).loss)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -141,7 +144,7 @@ def test_every_row_of_the_table_trains_and_segments(row: Row) -> None:
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=1e-3)
     losses = []
     for _ in range(5):
-        lesson = clip_loss(model.network, images, labels, 2, places=places, correspondence=0.3, dice=1.0)
+        lesson = clip_loss(model.network, ClipBatch(images, labels, 2, places=places), correspondence=0.3, dice=1.0)
         optimiser.zero_grad()
         lesson.loss.backward()
         for name, parameter in model.network.named_parameters():  # several processes wait for each of them
@@ -182,7 +185,7 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     images, labels = scene(3)
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=6e-4)  # type: ignore[union-attr,arg-type]
     for _ in range(20):
-        lesson = clip_loss(model.network, images, labels, 2, dice=1.0)  # type: ignore[arg-type]
+        lesson = clip_loss(model.network, ClipBatch(images, labels, 2), dice=1.0)  # type: ignore[arg-type]
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
@@ -197,19 +200,19 @@ def test_losses_under_bfloat16_autocast() -> None:
     network = make().network
     images, labels = scene(3)
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = clip_loss(network, images, labels, 2, dice=1.0)
+        lesson = clip_loss(network, ClipBatch(images, labels, 2), dice=1.0)
     lesson.loss.backward()
     assert lesson.loss.dtype == torch.float32
     assert torch.isfinite(lesson.loss)
 
 
-def test_the_small_network_begins_as_stcn_small_where_they_are_alike() -> None:
+def test_the_small_network_begins_as_the_first_stcn_small_where_they_are_alike() -> None:
     """With its keys and, moved from before the batch norms into them, its value encoder's biases."""
     import rotoscope
 
-    stcn = rotoscope.load("stcn-small", device="cpu", precision="exact")
+    stcn = rotoscope.load("stcn-small-resnet18", device="cpu", precision="exact")
     model = new_method(RECIPES["giel-small"]).eval()
-    begin_trunk(model, "giel", "stcn-small")
+    begin_trunk(model, "giel", "stcn-small-resnet18")
     theirs, ours = stcn.network, model.network
     image, mask = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64)
     with torch.inference_mode():
@@ -225,13 +228,13 @@ def test_stm_begins_all_that_fits() -> None:
     stm, giel = make(**VARIANTS["stm"], kernel=3), make(kernel=3)
     state = {name.removeprefix("network."): tensor for name, tensor in stm.state_dict().items()}
     ours = {name.removeprefix("network."): tensor for name, tensor in giel.state_dict().items()}
-    taken = borrowed("giel", state, ours)
+    taken = transferred("giel", ours, "giel", state)
     fitting = {name for name, tensor in taken.items() if name in ours and ours[name].shape == tensor.shape}
     assert {name.split(".")[0] for name in set(ours) - fitting} == {"temporal", "labels", "coarse"}
     assert torch.equal(taken["refine.enter.weight"], state["decoder.enter.weight"])
     assert torch.equal(taken["support_encoder.conv1.weight"], state["support_encoder.conv1.weight"][:, :4])
     bare = {"conv1.weight": torch.ones(8, 3, 7, 7), "layer1.0.conv1.weight": torch.ones(8, 8, 3, 3)}
-    taken = borrowed("", bare, ours)
+    taken = transferred("giel", ours, "", bare)
     assert torch.equal(taken["support_encoder.conv1.weight"][:, :3], bare["conv1.weight"])
     assert torch.equal(taken["support_encoder.conv1.weight"][:, 3:], ours["support_encoder.conv1.weight"][:, 3:])
-    assert borrowed("rvos", bare, ours) == {}
+    assert transferred("giel", ours, "rvos", bare) == {}

@@ -10,6 +10,7 @@ import torch
 
 from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.rvos import RVOS, RVOSConfig, RVOSNetwork
 from rotoscope.methods.rvos.training import clip_loss
 from rotoscope.runs.segment import segment
@@ -53,7 +54,7 @@ def test_the_published_size_trains(one_shot: bool) -> None:
     optimiser = torch.optim.Adam(groups, weight_decay=1e-6)
     losses = []
     for _ in range(10):
-        lesson = clip_loss(network, images, labels, 1, inferred=0.0)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1), inferred=0.0)
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
@@ -70,7 +71,7 @@ def test_a_small_network_learns_a_clip_by_heart(one_shot: bool) -> None:
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
     best = 0.0
     for _ in range(150):
-        lesson = clip_loss(network, images, labels, 1, slots=3.0, entropy=0.5)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1), slots=3.0, entropy=0.5)
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()

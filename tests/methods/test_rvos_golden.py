@@ -114,7 +114,7 @@ def test_features_and_states(models: Callable[[str, str], RVOS], golden: Golden)
 def test_single_mistakes_are_seen(
     models: Callable[[str, str], RVOS], golden: Golden, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:
-    """Each of the mistakes that the facts list moves the logits by far more than the tolerance."""
+    """Each of the mistakes that reimplementations make moves the logits by far more than the tolerance."""
     data = golden("rvos_contrast")
     frames, first = inputs(data)
     net = models("rvos_contrast", "one").network

@@ -7,6 +7,7 @@ import torch
 
 from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.stcn import STCN, STCNConfig, STCNNetwork
 from rotoscope.methods.stcn.training import clip_loss
 from rotoscope.runs.segment import segment
@@ -37,7 +38,7 @@ def test_the_published_size_trains() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-5)
     losses = []
     for _ in range(10):
-        lesson = clip_loss(network, images, labels, 1, dice=0.0)
+        lesson = clip_loss(network, ClipBatch(images, labels, 1), dice=0.0)
         optimizer.zero_grad()
         lesson.loss.backward()
         optimizer.step()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rotoscope.errors import InputError
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.stcn import STCN, STCNConfig
 from rotoscope.methods.stcn.corruption import KINDS, _spoilt, spoil
 from rotoscope.methods.stcn.light import nearby_affinity, previous_places
@@ -228,7 +229,7 @@ def test_the_whole_learns_a_clip_with_two_objects() -> None:
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     losses = []
     for _ in range(25):
-        found = clip_loss(network, images, labels, 2, corruption=0.3)
+        found = clip_loss(network, ClipBatch(images, labels, 2), corruption=0.3)
         optimiser.zero_grad()
         found.loss.backward()
         optimiser.step()
@@ -276,3 +277,18 @@ def test_spoiling_leaves_what_it_was_given_and_most_clips() -> None:
     changed = (out != masks).flatten(1).any(dim=1).float().mean().item()
     assert 0.15 < changed < 0.32
     assert torch.equal(spoil(masks, 0.0), masks)
+
+
+def test_a_frame_that_is_not_sure_is_not_kept_as_the_previous_one_either() -> None:
+    model = light(include_last=True, least_quality=0.5, mem_every=50)
+    score = model.network.decoder.score
+    with torch.no_grad():
+        score[-1].weight.zero_()
+    session = model.session()
+    session.add({1: square(4, 4)})
+    for number, (image, quality) in enumerate(zip(frames(5), (20.0, 20.0, -20.0, 20.0, -20.0), strict=True)):
+        with torch.no_grad():
+            score[-1].bias.copy_(torch.tensor([20.0, quality]))
+        session.push(image)
+        held = bool(session.bank.temporary)  # type: ignore[attr-defined]
+        assert held == (number > 0 and quality > 0)  # the first frame is kept for good

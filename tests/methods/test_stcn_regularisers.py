@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from rotoscope.methods.clip_loss import ClipBatch
+from rotoscope.methods.schedule import Schedule
 from rotoscope.methods.stcn import STCNConfig, STCNNetwork
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
 from rotoscope.methods.stcn.training import RECIPES, clip_loss
@@ -58,7 +60,7 @@ def test_variants_train_five_steps(options: dict[str, float]) -> None:
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
     losses = []
     for _ in range(5):
-        lesson = clip_loss(network, images, labels, 2, **options)
+        lesson = clip_loss(network, ClipBatch(images, labels, 2), **options)
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
@@ -69,10 +71,12 @@ def test_variants_train_five_steps(options: dict[str, float]) -> None:
 def test_the_published_recipe_is_the_published_one() -> None:
     recipe = RECIPES["stcn"]
     assert recipe.steps == 450_000
-    assert [recipe.rate(s) for s in (0, 149_999, 150_000, 300_000, 425_000)] == pytest.approx(
+    assert [Schedule(recipe).rate(s) for s in (0, 149_999, 150_000, 300_000, 425_000)] == pytest.approx(
         [1e-5, 1e-5, 1e-6, 1e-5, 1e-6]
     )
-    assert [recipe.hardest(s) for s in (20_000, 70_000, 300_000, 370_000)] == pytest.approx([1, 0.15, 1, 0.15])
+    assert [Schedule(recipe).hardest(s) for s in (20_000, 70_000, 300_000, 370_000)] == pytest.approx(
+        [1, 0.15, 1, 0.15]
+    )
     video = recipe.stages[1]
     assert [video.skip(int(s * video.steps)) for s in (0, 0.1, 0.25, 0.35, 0.5, 0.95)] == [5, 10, 15, 20, 25, 5]
     assert recipe.frozen_norms

@@ -64,18 +64,6 @@ def test_given_features_are_protected_unless_told_otherwise(tiny_stcn: Method) -
     assert free.bank.pinned.sum() == 0  # type: ignore[attr-defined]
 
 
-def test_a_permanent_frame_stays(tiny_stcn: Method) -> None:
-    size = (64, 48)
-    session = tiny_stcn.session(memory="lfu:3", mem_every=4)
-    session.add(stripes(1, size))
-    for number, frame in enumerate(clip_of(40, size)):
-        if number == 2:  # not due
-            session.keep_next()  # type: ignore[attr-defined]
-        session.push(frame)
-    held = set(session.bank.serials.tolist())  # type: ignore[attr-defined]
-    assert set(range(12, 24)) <= held
-
-
 def test_a_byte_budget_chooses_the_capacity(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     each = 4 * (16 + 16) + 32  # bytes of one feature of one object
     session = tiny_stcn.session(memory_budget=each * 12 * 3 + 5)

@@ -13,8 +13,9 @@ from PIL import Image
 from conftest import moving, tiny
 from rotoscope.cli import main
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
 from rotoscope.methods.cosnet import COSNet, COSNetSession
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.find import find_objects
 from rotoscope.video import Frame, open_video
 from rotoscope.weights import save_method

@@ -15,7 +15,8 @@ import pytest
 
 from conftest import first_mask, moving
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs import lock as locks
 from rotoscope.runs.lock import FolderLock
 from rotoscope.runs.segment import segment_to_folder

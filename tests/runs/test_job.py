@@ -45,8 +45,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a mask before the start": ({"masks": {-1: {1: MASK}}}, "mask for frame -1"),
     "a frame that is no number": ({"masks": {"a": {1: MASK}}}, "mask for frame 'a'"),
     "frames and objects mixed": ({"masks": {0: {1: MASK}, 1: MASK}}, "are mixed"),
-    "a mask of another size": ({"masks": {1: MASK[:-1]}}, "mask of object 1 is 64x47 but frame 0 is 64x48"),
-    "a mask of other values": ({"masks": {1: MASK * 255}}, "values from 0 to 255"),
+    "a mask of another size": ({"masks": {1: MASK[:-1]}}, "mask is 64x47 but the video is 64x48"),
+    "a mask of other values": ({"masks": {1: MASK - 1.5}}, "must lie in"),
     "a mask of another shape": ({"masks": {1: MASK[None]}}, "has shape"),
     "an id that is not allowed": ({"masks": {0: {0: MASK}}}, "object id 0"),
     "a mask file that is not there": ({"masks": "nothing.png"}, "no such mask file"),
@@ -213,6 +213,10 @@ def test_the_identity_tells_runs_apart_that_would_write_other_masks(identity: Ca
     for name, change in changes:
         other = identity(**change)
         assert [key for key in plain if plain[key] != other[key]] == [name]
+
+
+def test_numbers_of_numpy_are_numbers(identity: Callable[..., dict[str, Any]]) -> None:
+    assert identity(options={"top_k": np.int64(3)}) == identity(options={"top_k": 3})
 
 
 def test_nothing_is_touched_by_a_job(tiny_stcn: Method, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction, Session, VideoLike
+from rotoscope.methods.base import Method, Session, VideoLike
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import Frame, open_video
 
@@ -29,66 +30,66 @@ class ClipSession(Session):
     latency = 2
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(nn.Identity(), NoConfig())
         self.held: list[tuple[Frame, bool]] = []
         self.mask: Tensor | None = None
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         if given:
-            self._ids, self.mask = list(given)[:1], next(iter(given.values()))
+            self.objects.replace(list(given)[:1])
+            self.mask = next(iter(given.values()))
         self.held.append((frame, bool(given)))
         return self.flush() if len(self.held) == 3 else []
 
     def flush(self) -> list[Prediction]:
         assert self.mask is not None
         probabilities = torch.stack([1 - self.mask, self.mask])
-        found = [Prediction.from_probabilities(f, self._ids, probabilities, given) for f, given in self.held]
+        found = [Prediction.from_probabilities(f, self.objects.ids, probabilities, given) for f, given in self.held]
         self.held = []
         return found
 
     def forget(self, object_id: int) -> None:
         self.mask = None
 
-    def state(self) -> dict[str, Any]:
+    def memory_state(self) -> dict[str, Any]:
         assert self.mask is not None
         images = {f"held.{frame.index}": torch.from_numpy(frame.image) for frame, _ in self.held}
-        facts = [[frame.index, frame.name, given] for frame, given in self.held]
-        return images | {"mask": self.mask, "ids": list(self._ids), "size": self._size, "held": facts}
+        return images | {"mask": self.mask, "held": [[frame.index, frame.name, given] for frame, given in self.held]}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.mask, self._ids, self._size = state["mask"], list(state["ids"]), tuple(state["size"])
-        self.held = [(Frame(i, state[f"held.{i}"].numpy(), name=name), given) for i, name, given in state["held"]]
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        self.mask = memory["mask"]
+        self.held = [(Frame(i, memory[f"held.{i}"].numpy(), name=name), given) for i, name, given in memory["held"]]
 
 
 class BrightSession(Session):
     """Needs the whole video: what is brighter than its mean is the object."""
 
     def __init__(self, video: VideoLike | None) -> None:
-        super().__init__()
+        super().__init__(nn.Identity(), NoConfig())
         if video is None:
             raise InputError("this method looks at the whole video. Give session(video=...).")
         self.mean = float(np.mean([video[i].image.mean() for i in range(len(video))]))
-        self._ids = [1]
+        self.objects.replace([1])
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         bright = torch.from_numpy(frame.image.mean(axis=2) > self.mean).float()
         return [Prediction.from_probabilities(frame, (1,), torch.stack([1 - bright, bright]))]
 
     def forget(self, object_id: int) -> None:
-        self._ids = []
+        self.objects.replace([])
 
-    def state(self) -> dict[str, Any]:
+    def memory_state(self) -> dict[str, Any]:
         return {"mean": self.mean}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        self.mean = state["mean"]
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        self.mean = memory["mean"]
 
 
 class Fake(Method):
     config_class = NoConfig
 
     def __init__(self, whole: bool) -> None:
-        super().__init__()
+        super().__init__(nn.Identity(), NoConfig())
         self.whole = whole
         self.weight = nn.Parameter(torch.zeros(1))
 

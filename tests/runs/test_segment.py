@@ -8,7 +8,8 @@ import torch
 
 import rotoscope
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment
 from rotoscope.video import open_video
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rotoscope.errors import RotoscopeError
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.measure import Measurement
 from rotoscope.runs.sink import BEHIND, PART, Sink
 

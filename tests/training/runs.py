@@ -27,9 +27,8 @@ RECIPE = Recipe(
     objects=(0.5, 0.5),
     warm_up=2,
     validate_every=100,
-    correspondence=0.3,
     validation_clips=2,
-    loss={"dropout": 0.2},
+    loss={"correspondence": 0.3, "dropout": 0.2},
 )
 
 

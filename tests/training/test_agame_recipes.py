@@ -13,6 +13,7 @@ import torch
 import rotoscope
 from rotoscope.cli import main
 from rotoscope.methods.agame import AGAME
+from rotoscope.methods.schedule import Schedule
 from rotoscope.training.run import find_recipe, prepare, save_weights
 
 
@@ -21,7 +22,7 @@ def test_the_small_recipe_begins_with_the_default_trunk_and_its_weights_load(
 ) -> None:
     recipe = find_recipe("agame-small").changed(["stages=1x64x3x2,1x64x3x2", "validation_clips=4", "warm_up=1"])
     trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
-    trunk = rotoscope.load("stcn-small", device="cpu", precision="exact").state_dict()
+    trunk = rotoscope.load("stcn-small-resnet18", device="cpu", precision="exact").state_dict()
     for name, tensor in trainer.network.backbone.state_dict().items():  # type: ignore[union-attr,operator]
         assert torch.equal(tensor, trunk[f"network.key_encoder.{name}"]) or name.endswith("num_batches_tracked"), name
     lines = list(trainer.run(log_every=1))
@@ -46,13 +47,13 @@ def test_the_published_recipe_trains_the_last_stage_and_the_heads(tmp_path: Path
     recipe = find_recipe("agame")
     alpha, beta = recipe.stages
     assert (alpha.frames, alpha.batch, beta.frames, beta.batch) == (8, 4, 14, 2)
-    assert recipe.rate(0) == 1e-4
-    assert recipe.rate(800) == pytest.approx(1e-4 * 0.975)
-    assert recipe.rate(alpha.steps) == 1e-5
-    assert recipe.rate(alpha.steps + 59) == pytest.approx(1e-5 * 0.985)
-    assert (recipe.decay(0), recipe.decay(alpha.steps)) == (1e-5, 1e-6)
-    assert recipe.loss_options(0) == {}
-    assert recipe.loss_options(alpha.steps) == {"auxiliary": 0.0}
+    assert Schedule(recipe).rate(0) == 1e-4
+    assert Schedule(recipe).rate(800) == pytest.approx(1e-4 * 0.975)
+    assert Schedule(recipe).rate(alpha.steps) == 1e-5
+    assert Schedule(recipe).rate(alpha.steps + 59) == pytest.approx(1e-5 * 0.985)
+    assert (Schedule(recipe).weight_decay(0), Schedule(recipe).weight_decay(alpha.steps)) == (1e-5, 1e-6)
+    assert Schedule(recipe).loss_options(0) == {}
+    assert Schedule(recipe).loss_options(alpha.steps) == {"auxiliary": 0.0}
     tiny = {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16}
     stages = tuple(
         dataclasses.replace(stage, steps=1, size=64, frames=3, batch=1, source="synthetic") for stage in recipe.stages

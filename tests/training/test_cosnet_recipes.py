@@ -15,7 +15,8 @@ from rotoscope.cli import main
 from rotoscope.datasets.long_clips import write_long_clips
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.methods.cosnet import COSNet
-from rotoscope.methods.recipe import Interlude, Recipe, Stage
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
+from rotoscope.methods.schedule import Schedule
 from rotoscope.training.clips import StepBatches
 from rotoscope.training.data import SyntheticSource, TrainingData
 from rotoscope.training.run import find_recipe, prepare, save_weights
@@ -64,8 +65,8 @@ def test_primary_clips_hold_at_most_one_pasted_object(photographs_folder: Path) 
     assert source.options["extra"] == 0
 
 
-def test_interludes_of_a_stage() -> None:
-    stage = Stage(7, 64, 2, 2, loss={"l1": 0.5}, interlude=Interlude("stills", every=3, rates={"": 0.0}))
+def test_alternate_steps_of_a_stage() -> None:
+    stage = Stage(7, 64, 2, 2, loss={"l1": 0.5}, alternate=AlternateSteps("stills", every=3, rates={"": 0.0}))
     assert [stage.at(step).source for step in range(7)] == ["stills", *["synthetic"] * 2] * 2 + ["stills"]
     assert [kind.steps for kind in stage.kinds()] == [4, 3]
     assert stage.at(0).loss == {}
@@ -74,16 +75,16 @@ def test_interludes_of_a_stage() -> None:
     rates = Stage(1, 64, rates={"": 10.0, "trunk.": 0.01, "trunk.layer4.": 2.0})
     assert [rates.factor(name) for name in ("gate.weight", "trunk.bn1.bias", "trunk.layer4.0.")] == [10.0, 0.01, 2.0]
     assert Stage(1, 64, rates={"trunk.": 0.5}).factor("gate.weight") == 1.0
-    assert [kind.steps for kind in Stage(1, 64, interlude=Interlude("stills")).kinds()] == [1]
+    assert [kind.steps for kind in Stage(1, 64, alternate=AlternateSteps("stills")).kinds()] == [1]
 
 
 def test_the_published_schedule() -> None:
     recipe = find_recipe("cosnet")
     assert recipe.steps == 60 * 130
-    assert recipe.rate(0) == 2.5e-4
-    assert recipe.rate(779) == pytest.approx(2.5e-4 * (1 - 779 / 7800) ** 0.9)
-    assert recipe.rate(780) == pytest.approx(1.25e-4 * 0.9**0.9)
-    assert recipe.decay(0) == 5e-4
+    assert Schedule(recipe).rate(0) == 2.5e-4
+    assert Schedule(recipe).rate(779) == pytest.approx(2.5e-4 * (1 - 779 / 7800) ** 0.9)
+    assert Schedule(recipe).rate(780) == pytest.approx(1.25e-4 * 0.9**0.9)
+    assert Schedule(recipe).weight_decay(0) == 5e-4
     photographs, pairs = recipe.stage(0), recipe.stage(1)
     assert (photographs.source, photographs.frames, photographs.batch, photographs.size) == ("stills", 1, 16, 473)
     assert (pairs.source, pairs.frames, recipe.stage(2).source, recipe.stage(3).source) == (
@@ -108,7 +109,7 @@ def test_the_published_recipe_trains_by_kind(tmp_path: Path, photographs_folder:
             size=32,
             batch=2,
             source="synthetic",
-            interlude=dataclasses.replace(stage.interlude, source="synthetic"),  # type: ignore[type-var]
+            alternate=dataclasses.replace(stage.alternate, source="synthetic"),  # type: ignore[type-var]
         )
         for stage in recipe.stages[:1]
     )
@@ -135,7 +136,7 @@ def test_the_published_recipe_trains_by_kind(tmp_path: Path, photographs_folder:
     assert second["frozen"] == 0
 
 
-def test_a_run_with_interludes_resumes(tmp_path: Path, photographs_folder: Path) -> None:
+def test_a_run_with_alternate_steps_resumes(tmp_path: Path, photographs_folder: Path) -> None:
     recipe = find_recipe("cosnet-small").changed(["stages=4x48x2x1", "validation_clips=2", *NARROW])
     recipe = dataclasses.replace(recipe, optimiser="sgd", poly=0.9, trunk="")
 
@@ -166,7 +167,7 @@ def test_the_plan_of_the_small_recipe(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_published_recipe_describes_itself() -> None:
-    shown = "\n".join(find_recipe("cosnet").describe())
+    shown = "\n".join(Schedule(find_recipe("cosnet")).describe())
     assert "260 steps on stills: 16 clips of 1 frames at 473x473" in shown
     assert "rate of trunk., aspp., saliency. x 0.01; rate of the rest x 10" in shown
     assert "sgd, rate falls with power 0.9 of the steps left" in shown
@@ -175,4 +176,4 @@ def test_the_published_recipe_describes_itself() -> None:
 def test_recipes_are_plain_data() -> None:
     """As a checkpoint stores and compares them."""
     recipe: Recipe = find_recipe("cosnet")
-    assert json.loads(json.dumps(dataclasses.asdict(recipe)))["stages"][0]["interlude"]["every"] == 3
+    assert json.loads(json.dumps(dataclasses.asdict(recipe)))["stages"][0]["alternate"]["every"] == 3

@@ -13,6 +13,7 @@ import pytest
 import rotoscope
 from rotoscope.cli import main
 from rotoscope.methods.giel import GIEL
+from rotoscope.methods.schedule import Schedule
 from rotoscope.training.run import find_recipe, prepare, save_weights
 from rotoscope.weights.catalogue import Entry
 
@@ -50,10 +51,10 @@ def test_the_small_recipe_trains_and_its_weights_load(
 def test_the_published_recipe_falls_to_nothing(tmp_path: Path, photographs_folder: Path) -> None:
     recipe = find_recipe("giel")
     steps = recipe.steps
-    assert recipe.rate(0) == 1e-5
-    assert recipe.rate(steps // 2) == pytest.approx(0.5e-5)
-    assert 0 < recipe.rate(steps - 1) < 1e-9
-    assert {recipe.hardest(step) for step in range(0, steps, steps // 7)} == {1.0}
+    assert Schedule(recipe).rate(0) == 1e-5
+    assert Schedule(recipe).rate(steps // 2) == pytest.approx(0.5e-5)
+    assert 0 < Schedule(recipe).rate(steps - 1) < 1e-9
+    assert {Schedule(recipe).hardest(step) for step in range(0, steps, steps // 7)} == {1.0}
     stage = recipe.stages[0]
     assert (stage.frames, stage.batch, stage.source) == (4, 16, "videos")
     config = {"trunk": "resnet18", "support_width": 8, "shared": False, "key_dim": 16, "value_dim": 16, "label_dim": 8}

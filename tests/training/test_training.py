@@ -16,7 +16,9 @@ from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
 from rotoscope.errors import CheckpointError, InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.schedule import Schedule
 from rotoscope.methods.stcn import STCNConfig, STCNNetwork
 from rotoscope.methods.stcn.training import clip_loss
 from rotoscope.training.clips import collate
@@ -34,8 +36,8 @@ RECIPE = Recipe(
     objects=(0.5, 0.5),
     warm_up=2,
     validate_every=4,
-    correspondence=0.3,
     validation_clips=4,
+    loss={"correspondence": 0.3},
 )
 
 
@@ -101,7 +103,7 @@ def test_a_small_network_learns_a_clip_by_heart(photographs_folder: Path) -> Non
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     best = 0.0
     for _ in range(150):
-        lesson = clip_loss(network, images, batch.labels, 1)
+        lesson = clip_loss(network, ClipBatch(images, batch.labels, 1))
         optimizer.zero_grad()
         lesson.loss.backward()
         optimizer.step()
@@ -118,7 +120,7 @@ def test_absent_objects_get_no_pixels() -> None:
     labels = torch.zeros(2, 3, 32, 32, dtype=torch.long)
     labels[:, :, 4:20, 4:20] = 1
     labels[1, 1:, 25:, 25:] = 2  # appears after the first frame: does not exist
-    lesson = clip_loss(network, torch.randn(2, 3, 3, 32, 32), labels, 2)
+    lesson = clip_loss(network, ClipBatch(torch.randn(2, 3, 3, 32, 32), labels, 2))
     assert lesson.probabilities.shape == (2, 2, 3, 32, 32)
     assert lesson.probabilities[:, :, 2].max() < 1e-4
     assert torch.isfinite(lesson.loss)
@@ -143,8 +145,8 @@ def test_recipes_can_be_changed_and_planned(capsys: pytest.CaptureFixture[str]) 
 
 def test_rates_and_stages() -> None:
     recipe = find_recipe("stcn-small")
-    assert recipe.rate(0) < recipe.rate(recipe.warm_up - 1) == recipe.learning_rate
-    assert recipe.rate(recipe.steps - 1) < 0.02 * recipe.learning_rate
+    assert Schedule(recipe).rate(0) < Schedule(recipe).rate(recipe.warm_up - 1) == recipe.learning_rate
+    assert Schedule(recipe).rate(recipe.steps - 1) < 0.02 * recipe.learning_rate
     assert [RECIPE.stage(step).size for step in (0, 2, 3, 5)] == [48, 48, 64, 64]
 
 
@@ -174,7 +176,7 @@ def test_out_of_memory_says_what_to_halve(
     def full(*_: object, **__: object) -> dict[str, torch.Tensor]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(trainer, "teacher", full)
+    monkeypatch.setattr(trainer, "loss_module", full)
     monkeypatch.setattr(trainer.fabric, "no_backward_sync", lambda *_, **__: contextlib.nullcontext())
     with pytest.raises(RotoscopeError, match=r"out of memory with 2 clips of 3 frames at 48 pixels\. Halve the batch"):
         next(iter(trainer.run()))
@@ -188,11 +190,11 @@ def test_validation_on_a_data_set_keeps_the_best(tmp_path: Path, photographs_fol
     trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}")
     best = []
     lines = list(trainer.run(save_every=10, log_every=10, on_best=lambda: best.append(trainer.step)))
-    judged = [line.dataset_j for line in lines if line.dataset_j is not None]
-    assert len(judged) == 2
+    scored = [line.dataset_j for line in lines if line.dataset_j is not None]
+    assert len(scored) == 2
     assert best[0] == 2
-    assert trainer.best == max(judged)
-    assert [row["dataset_j"] for row in rows(tmp_path / "run")] == [f"{j:.4f}" for j in judged]
+    assert trainer.best == max(scored)
+    assert [row["dataset_j"] for row in rows(tmp_path / "run")] == [f"{j:.4f}" for j in scored]
     again = prepare(
         recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}", resume=True
     )
@@ -211,7 +213,7 @@ def test_frozen_parts_are_not_trained(tmp_path: Path, photographs_folder: Path) 
     assert not torch.equal(
         before["key_encoder.layer1.0.conv1.weight"], trainer.network.key_encoder.layer1[0].conv1.weight
     )  # type: ignore[index,union-attr]
-    assert "not trained: key_encoder.conv1." in " ".join(recipe.describe())
+    assert "not trained: key_encoder.conv1." in " ".join(Schedule(recipe).describe())
     with pytest.raises(InputError, match="no such part"):
         prepare(dataclasses.replace(RECIPE, frozen=("body.",)), photographs_folder, tmp_path / "b", device="cpu")
 
@@ -224,10 +226,10 @@ def test_rates_that_fall_and_weight_decay_of_a_stage(tmp_path: Path, photographs
     )
     recipe = dataclasses.replace(RECIPE, stages=stages, weight_decay=0.2)
     start = first.steps
-    found = [recipe.rate(step) for step in (0, 1, start - 1, start, start + 1, start + 2)]
+    found = [Schedule(recipe).rate(step) for step in (0, 1, start - 1, start, start + 1, start + 2)]
     assert found == pytest.approx([1e-3, 5e-4, 1e-3 * 0.5 ** (start - 1), 1e-4, 1e-4, 1e-5])
-    assert [recipe.decay(step) for step in (0, start)] == [0.3, 0.2]
-    shown = " ".join(recipe.describe())
+    assert [Schedule(recipe).weight_decay(step) for step in (0, start)] == [0.3, 0.2]
+    shown = " ".join(Schedule(recipe).describe())
     assert "times 0.5 every 1 steps, weight decay 0.3" in shown
     assert "cosine" not in shown
     trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
@@ -243,8 +245,12 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path, photographs
         facts = json.loads(file.metadata()["facts"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     del facts["recipe"]["frozen"]
+    facts["recipe"]["correspondence"] = facts["recipe"]["loss"].pop("correspondence")
+    assert facts["recipe"]["config"].pop("trunk") == "resnet18"
+    facts["recipe"]["config"]["key_depth"] = 18
     for stage in facts["recipe"]["stages"]:
         del stage["fall"], stage["weight_decay"]
+        stage["interlude"] = stage.pop("alternate")
     save_file(tensors, trainer.checkpoint, {"facts": json.dumps(facts)})
     prepare(RECIPE, photographs_folder, tmp_path, device="cpu", workers=0, resume=True)
     changed = dataclasses.replace(RECIPE, frozen=("key_encoder.conv1.",))

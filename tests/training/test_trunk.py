@@ -12,6 +12,7 @@ from conftest import tiny
 from rotoscope.errors import InputError
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.schedule import Schedule
 from rotoscope.training.run import new_method, prepare
 from rotoscope.training.trunk import begin_trunk
 from rotoscope.weights.files import save_method
@@ -95,10 +96,10 @@ def test_the_trunk_learns_at_its_own_rate(tmp_path: Path, photographs_folder: Pa
 
 
 def test_options_of_a_stage_and_of_the_command() -> None:
-    assert RECIPE.loss_options(0) == {"inferred": 0.0}
-    assert RECIPE.loss_options(2) == {"inferred": 1.0}
+    assert Schedule(RECIPE).loss_options(0) == {"inferred": 0.0}
+    assert Schedule(RECIPE).loss_options(2) == {"inferred": 1.0}
     changed = RECIPE.changed(["loss.inferred=0.5", "config.recurrence=spatial", "trunk=stcn-small", "trunk_rate=0.5"])
-    assert [changed.loss_options(step) for step in (0, 2)] == [{"inferred": 0.5}] * 2
+    assert [Schedule(changed).loss_options(step) for step in (0, 2)] == [{"inferred": 0.5}] * 2
     assert changed.config["recurrence"] == "spatial"
     assert (changed.trunk, changed.trunk_rate) == ("stcn-small", 0.5)
     with pytest.raises(InputError, match=r"config\.trunck: rvos has trunk"):

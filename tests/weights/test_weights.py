@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import pickle
 import subprocess
@@ -12,6 +13,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from rotoscope.errors import CheckpointError, InputError
 from rotoscope.methods.base import Method
@@ -19,7 +22,7 @@ from rotoscope.methods.stcn import STCN, STCNConfig
 from rotoscope.methods.stcn.official import OFFICIAL, adapt
 from rotoscope.weights import CATALOGUE, load
 from rotoscope.weights.catalogue import find
-from rotoscope.weights.files import from_official
+from rotoscope.weights.files import from_official, upgraded
 from rotoscope.weights.load import find_device
 from rotoscope.weights.pickles import open_pickle
 
@@ -97,8 +100,6 @@ def test_files_that_are_no_weights(tmp_path: Path, tiny_weights: Path) -> None:
         load(tmp_path / "list.pth")
     with pytest.raises(CheckpointError, match="is a folder"):
         load(tmp_path)
-    from safetensors.torch import save_file
-
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(CheckpointError, match="not of this project"):
         load(tmp_path / "foreign.safetensors")
@@ -160,6 +161,35 @@ def test_objects_of_foreign_classes_come_out_empty(tmp_path: Path, zipped: bool)
     assert torch.equal(opened["net"]["w"], torch.arange(3))
     assert vars(opened["stats"]["loss"]) == {}
     assert "Meter" not in str(torch.serialization.get_safe_globals())
+
+
+@pytest.mark.parametrize(
+    ("stored", "today"),
+    [
+        ({"key_depth": 18, "key_dim": 64}, {"trunk": "resnet18", "key_dim": 64}),
+        ({"depth": 101}, {"trunk": "resnet101"}),
+        ({"trunk": 50}, {"trunk": "resnet50"}),
+        ({"trunk": None}, {"trunk": None}),
+        ({"trunk": "efficientnet-lite0"}, {"trunk": "efficientnet-lite0"}),
+        ({"width": 8}, {"width": 8}),
+    ],
+)
+def test_configs_from_before_trunks_had_names(stored: dict[str, object], today: dict[str, object]) -> None:
+    kept = dict(stored)
+    assert upgraded(stored) == today
+    assert stored == kept
+
+
+def test_weights_from_before_trunks_had_names(tiny_weights: Path, tmp_path: Path) -> None:
+    with safe_open(tiny_weights, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    config = json.loads(metadata["config"])
+    assert config.pop("trunk") == "resnet18"
+    metadata["config"] = json.dumps({"key_depth": 18, **config})
+    save_file(tensors, tmp_path / "older.safetensors", metadata)
+    older, today = (load(path, device="cpu") for path in (tmp_path / "older.safetensors", tiny_weights))
+    assert older.config == today.config
 
 
 def test_options_can_be_given_on_loading(tiny_weights: Path) -> None:

@@ -18,9 +18,9 @@ from rotoscope.cli.options import (
     Memory,
     Others,
     Precision,
+    ScoredTask,
     Size,
     Stability,
-    Task,
     Threads,
     TopK,
     Weights,
@@ -41,7 +41,7 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="New folder for masks, scores and record.")
     ] = None,
-    task: Task = None,
+    task: ScoredTask = None,
     weights: Weights = None,
     memory: Memory = None,
     mem_every: MemEvery = None,

@@ -10,9 +10,10 @@ import typer
 from rotoscope.cli.output import error_line, out
 from rotoscope.errors import InputError
 from rotoscope.masks import read_masks
-from rotoscope.masks.reading import IMAGES
+from rotoscope.masks.folders import IMAGES
 from rotoscope.video import open_video
 from rotoscope.video.images import is_image
+from rotoscope.video.limits import has_pages
 
 WEIGHTS = {".pth", ".pt", ".ckpt", ".safetensors"}
 
@@ -33,8 +34,8 @@ def command(
         raise InputError(f"{path}: no such file or folder.")
     if path.suffix.lower() in WEIGHTS:
         return _weights(path)
-    as_mask = path.is_file() and path.suffix.lower() in IMAGES | {".json", ".npz", ".npy"}
-    if as_mask:
+    as_mask = path.is_file() and path.suffix.lower() in IMAGES | {".json", ".npz", ".npy"} and not has_pages(path)
+    if as_mask or (path.is_dir() and not any(is_image(p) for p in path.iterdir()) and any(path.glob("[0-9]*/"))):
         for line in read_masks(path).explain():
             out.print(line)
         return 0
@@ -54,7 +55,10 @@ def _video(path: Path, full: bool) -> int:
     with open_video(path) as video:
         exact = "" if video.length_is_exact else " (by its container's account)"
         rate = f", {video.fps:.3g} frames per second" if video.fps else ""
-        out.print(f"video, {video.size[0]}x{video.size[1]}, {video.length} frames{exact}{rate}")
+        length = len(video) if video.length is None and video.indexable else video.length
+        out.print(f"video, {video.size[0]}x{video.size[1]}, {length} frames{exact}{rate}")
+        for note in video.notes:
+            out.print(note)
         if path.is_dir():
             _maybe_masks(path)
         if full:

@@ -24,11 +24,11 @@ def command(
         raise InputError(f"{output}: give a name that ends in .safetensors.")
     if output.exists():
         raise InputError(f"{output}: is there already. Give another name.")
-    from rotoscope.methods import METHODS, method_class
+    from rotoscope.methods import name_of
     from rotoscope.weights import load, save_method
 
     model = load(checkpoint, method, device="cpu", precision="exact")
-    name = next(name for name in METHODS if method_class(name) is type(model))
+    name = name_of(model)
     save_method(output, name, model.config, model.state_dict())
     out.print(f"{output}: {name}, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters")
     return 0

@@ -35,7 +35,7 @@ Others = Annotated[
 ]
 
 # Data sets and their scores.
-Task = Annotated[
+ScoredTask = Annotated[
     str | None, typer.Option(help="semi, unsupervised or zero-shot; the one that fits the method unless said.")
 ]
 Jobs = Annotated[int | None, typer.Option(help="Processes that score; as many as processors unless given.")]
@@ -77,11 +77,13 @@ def session_options(
         options["include_last"] = include_last
     if size is not None:
         options |= size_options(size)
+    if others:
+        from rotoscope.methods.settings import parse_value
     for text in others or []:
         name, found, value = text.partition("=")
         if not found or not value:
             raise InputError(f"--option {text}: write NAME=VALUE.")
-        options[name.strip().replace("-", "_")] = option_value(value.strip())
+        options[name.strip().replace("-", "_")] = parse_value(value.strip())
     return options
 
 
@@ -96,21 +98,6 @@ def size_options(size: str) -> dict[str, Any]:
     if size.isdecimal() and int(size) >= 16:
         return {"short_side": int(size)}
     raise InputError(f"size {size!r} is not possible; give a short side of at least 16 pixels, or native.")
-
-
-def option_value(text: str) -> Any:
-    """What an option's text means: true, false, none, a number, several with commas, or the text itself."""
-    if "," in text:
-        return tuple(option_value(part.strip()) for part in text.split(","))
-    words: dict[str, Any] = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def byte_count(text: str) -> int:

@@ -24,7 +24,7 @@ from rotoscope.cli.options import (
     load_method,
     session_options,
 )
-from rotoscope.cli.output import InterruptedRunError, error_line, meter, show_report
+from rotoscope.cli.output import InterruptedRunError, error_line, meter, show_report, warning_line
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,8 +96,11 @@ def command(
     )
     with open_video(video, start=start, end=end) as opened:
         prompts: dict[int, Any] = {}
+        decided = list(opened.notes)
         if mask:
-            prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks)
+            prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks, decided)
+        for line in decided:
+            warning_line(line)
         model = load_method(method, weights, device, precision, threads)
         found = None
         if then is not None:

@@ -65,9 +65,9 @@ def command(
     for line in trainer.run(save_every=save_every, on_best=keep_best):
         if not trainer.first:
             continue
-        judged = f", validation J {line.validation_j:.3f}" if line.validation_j is not None else ""
-        judged += f", data set J {line.dataset_j:.3f}" if line.dataset_j is not None else ""
-        err.print(f"step {line.step}/{chosen.steps}: loss {line.loss:.3f}, {line.seconds:.2f} s a step{judged}")
+        scored = f", validation J {line.validation_j:.3f}" if line.validation_j is not None else ""
+        scored += f", data set J {line.dataset_j:.3f}" if line.dataset_j is not None else ""
+        err.print(f"step {line.step}/{chosen.steps}: loss {line.loss:.3f}, {line.seconds:.2f} s a step{scored}")
     path = save_weights(trainer)
     if trainer.first:
         out.print(f"weights: {path}")
@@ -77,12 +77,13 @@ def command(
 def _plan(recipe: Recipe, data: list[str], device: str, devices: int | None, threads: int | None) -> None:
     import torch
 
+    from rotoscope.methods.schedule import Schedule
     from rotoscope.training.data import TrainingData, needed
-    from rotoscope.training.plan import STEPS, measure
+    from rotoscope.training.plan import STEPS, stage_costs
     from rotoscope.weights.load import find_device
 
     use_threads(threads)
-    out.print("\n".join(recipe.describe()))
+    out.print("\n".join(Schedule(recipe).describe()))
     try:
         found = TrainingData.open(data)
     except InputError as missing:
@@ -97,7 +98,7 @@ def _plan(recipe: Recipe, data: list[str], device: str, devices: int | None, thr
     target = find_device(device)
     shared = (devices or 1) if target.type == "cpu" else 1
     out.print(f"from {STEPS} measured steps of one clip on {target}, {torch.get_num_threads()} threads, in float32:")
-    costs = measure(recipe, target, shared)
+    costs = stage_costs(recipe, target, shared)
     for cost in costs:
         out.print(cost.line())
     total = sum(cost.seconds * cost.stage.steps for cost in costs)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, thin_plate, to_grey, warp
+from rotoscope.datasets.compositing import CELL
 from rotoscope.datasets.interpolation import interpolate_labels
-from rotoscope.datasets.layers import CELL
 from rotoscope.datasets.photographs import read_rgb
 from rotoscope.datasets.sequences import VOID, VideoDataset, VideoSequence, object_ids, read_label_file
 from rotoscope.datasets.stills import Still
@@ -50,7 +50,7 @@ class ClipSource(Protocol):
 
 
 class StillClips:
-    """STCN's static "video": changed versions of one photograph (facts, section 6).
+    """STCN's static "video": changed versions of one photograph (released code, ``dataset/static_dataset.py``).
 
     One scale, flip and colour for the clip; for each frame an affine map, a crop, a little colour, and now and then a
     thin-plate bend. Photographs with several objects give up to as many as there are slots.
@@ -105,7 +105,7 @@ class StillClips:
 
 
 class VideoClips:
-    """Frames of an annotated video with gaps between them (STCN, facts, section 6).
+    """Frames of an annotated video with gaps between them (STCN, released code, ``dataset/vos_dataset.py``).
 
     In order of time or reversed; one crop, flip and colour for the clip, a small affine map and colour for each frame.
     Annotations may be sparse: with ``between`` their gaps are filled by interpolation, else only annotated frames are

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import to_grey
 from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
-from rotoscope.datasets.layers import colour_change, gain_and_gamma
+from rotoscope.datasets.compositing import colour_change, gain_and_gamma
 from rotoscope.datasets.photographs import Photographs, read_rgb
 from rotoscope.datasets.sequences import VideoSequence, object_ids
 from rotoscope.datasets.sprites import Labels, Rgb, Sprite, boxes, cover, cut_out, drift, lay, placements

@@ -17,7 +17,7 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
     if not folder.is_dir():
         return []
     wanted = set(suffixes)
-    found = (p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith("."))
+    found = (p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".") and p.is_file())
     return sorted(found, key=natural_key)
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.datasets.layers import Layer, composite
+from rotoscope.datasets.compositing import Layer, composite
 from rotoscope.datasets.motion import Path2D
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig

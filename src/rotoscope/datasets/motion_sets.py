@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
+from rotoscope.datasets.codings import coding_of
 from rotoscope.datasets.folders import IMAGES, MASKS, by_stem, files_in, first_folder, folders_in, leaf_folders
 from rotoscope.datasets.folders import read_list as read_names
-from rotoscope.datasets.sequences import Codec, DamagedMaskError, VideoDataset, VideoSequence, read_label_file
+from rotoscope.datasets.sequences import Codec, VideoDataset, VideoSequence
 from rotoscope.datasets.spec import Spec
 from rotoscope.errors import InputError
 from rotoscope.video.images import natural_key
@@ -190,12 +189,5 @@ def _walk(frames: Path, masks: Path, codec: Codec) -> tuple[list[VideoSequence],
 
 
 def _told_apart(annotations: Mapping[str, tuple[Path, ...]]) -> Codec:
-    """``binary`` if the first mask with an object holds 0 and 255 only."""
-    for files in annotations.values():
-        try:
-            values = np.unique(read_label_file(files[0]))
-        except DamagedMaskError:
-            continue  # told when its turn comes
-        if values.max(initial=0):
-            return "binary" if set(values.tolist()) <= {0, 255} else "index"
-    return "index"
+    """``binary`` if no mask holds anything but 0 and white."""
+    return "binary" if coding_of(tuple(files[0] for files in annotations.values())).kind == "white" else "index"

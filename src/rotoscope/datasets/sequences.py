@@ -7,22 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from rotoscope.errors import InputError
+from rotoscope.datasets.codings import VOID, Coding, DamagedMaskError, coding_of, object_ids, read_label_file
 
-VOID = 255
+__all__ = [
+    "TASKS",
+    "VOID",
+    "Codec",
+    "DamagedMaskError",
+    "ObjectFacts",
+    "Task",
+    "VideoDataset",
+    "VideoSequence",
+    "object_ids",
+    "read_label_file",
+]
 Codec = Literal["index", "binary", "objects", "regions"]
 """How a set's mask files are read: labels; one object, whatever is not 0; one file per object; coloured regions."""
 Task = Literal["semi", "unsupervised", "zero-shot"]
 TASKS: tuple[Task, ...] = ("semi", "unsupervised", "zero-shot")
-
-
-class DamagedMaskError(InputError):
-    """A mask file that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,24 @@ class VideoSequence:
         array = read_label_file(files[0])
         if self.codec == "regions":
             return _regions(array, self.background)
-        if array.ndim == 3:
-            array = array[..., :3].max(axis=2)
-        if self.codec == "binary":
-            return (array > 0).astype(np.uint8)
-        return array
+        if self.codec == "binary" and self.coding.kind != "white":
+            return ((array if array.ndim == 2 else array.max(axis=2)) > 0).astype(np.uint8)
+        return self.coding.labels(array)
+
+    @property
+    def coding(self) -> Coding:
+        """How the mask files are read; of ``binary`` ones the first decides, else all that it takes."""
+        files = tuple(files[0] for files in self.annotations.values())
+        return coding_of(files[:1] if self.codec == "binary" else files)
+
+    @property
+    def decision(self) -> str:
+        """What was decided in reading the masks, for a person; empty where they can mean nothing else."""
+        if self.codec not in ("index", "binary") or (self.codec == "binary" and self.coding.kind != "white"):
+            return ""
+        if self.codec == "index" and self.coding.kind == "white" and not self.coding.note:
+            return f"{self.name}: its annotations hold only 255 beside 0, no ids; 255 read as object 1."
+        return self.coding.note
 
     def first_labels(self) -> NDArray[Any]:
         """Labels of the first annotated frame."""
@@ -148,36 +166,6 @@ class VideoDataset:
                 except DamagedMaskError as error:
                     trouble.append(str(error))
         return total, trouble
-
-
-def object_ids(labels: NDArray[Any]) -> list[int]:
-    """Ids in a label map: neither 0 nor, in 8 bits, 255."""
-    if labels.dtype == np.uint8:
-        # Several times faster than NumPy's count; exact here, where only zero or not is asked for.
-        counts = cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel()
-        return [int(i) for i in np.flatnonzero(counts) if i not in (0, VOID)]
-    return [int(i) for i in np.unique(labels) if i]
-
-
-def read_label_file(path: Path) -> NDArray[Any]:
-    """Read an index image as it is stored: ``[H, W]``, or ``[H, W, C]`` for colours.
-
-    Raises:
-        DamagedMaskError: it is missing, cut short or no image.
-    """
-    try:
-        with Image.open(path) as opened:
-            if opened.mode in ("P", "L"):
-                return np.asarray(opened)
-            if opened.mode == "1":
-                return np.asarray(opened).astype(np.uint8)
-            if opened.mode.startswith("I"):
-                return np.asarray(opened).astype(np.uint16)
-            return np.asarray(opened.convert("RGB"))
-    except FileNotFoundError:
-        raise DamagedMaskError(f"{path}: no such mask.") from None
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DamagedMaskError(f"{path}: damaged mask ({error}). Write it again.") from None
 
 
 def _stacked(files: tuple[Path, ...]) -> NDArray[np.uint8]:

@@ -55,8 +55,8 @@ class Spec:
 
 
 def is_spec(text: str) -> bool:
-    """Whether a text begins with the name of a data set and a colon."""
-    return text.partition(":")[0] in OPTIONS and ":" in text
+    """Whether a text begins with the name of a data set and a colon, and is no file's name itself."""
+    return text.partition(":")[0] in OPTIONS and ":" in text and not Path(text).exists()
 
 
 def parse_spec(text: str) -> Spec:
@@ -71,7 +71,7 @@ def parse_spec(text: str) -> Spec:
             f"data set {text!r} is not understood{suggestion(kind, OPTIONS)}; write NAME:PATH or NAME:PATH?split=…, "
             f"NAME one of {', '.join(OPTIONS)}."
         )
-    path, _, tail = rest.partition("?")
+    path, _, tail = (rest, "", "") if Path(rest).is_dir() else rest.rpartition("?") if "?" in rest else (rest, "", "")
     if not path:
         raise InputError(f"data set {text!r} names no folder; write {kind}:PATH.")
     options: dict[str, str] = {}

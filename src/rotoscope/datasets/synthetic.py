@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.datasets.layers import Layer, composite
+from rotoscope.datasets.compositing import Layer, composite
 from rotoscope.datasets.motion import Path2D, random_path
 from rotoscope.datasets.photographs import VOID, Photograph, Photographs, read_rgb
 from rotoscope.datasets.shapes import random_shape

@@ -1,4 +1,4 @@
-"""Contour accuracy F (Perazzi et al., CVPR 2016, section 5.1; the official evaluation: facts of the measures)."""
+"""Contour accuracy F (Perazzi et al., CVPR 2016, section 5.1; the official evaluation)."""
 
 from __future__ import annotations
 

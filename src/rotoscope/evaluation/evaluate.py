@@ -145,6 +145,8 @@ def evaluate(
         if on_sequence is not None:
             on_sequence(scores.name)
     ordered = [done[s.name] for s in present]
+    if not any(found.frames for scores in ordered for found in scores.objects):
+        raise InputError(_nothing_scored(opened, ordered, how))
     if ordered and all(scores.identical for scores in ordered):
         warnings.append(f"{root}: every mask equals the truth in every pixel. Are these the annotations themselves?")
     if "seen" in how.groups and any(o.seen is None for scores in ordered for o in scores.objects):
@@ -157,6 +159,20 @@ def evaluate(
         objects=tuple(found for scores in ordered for found in scores.objects),
         problems=tuple(line for scores in ordered for line in scores.problems),
         warnings=tuple(warnings + [line for scores in ordered for line in scores.warnings]),
+    )
+
+
+def _nothing_scored(dataset: VideoDataset, ordered: Sequence[SequenceScores], how: Protocol) -> str:
+    """Why there is no number to give."""
+    if any(scores.objects for scores in ordered):
+        frames = max((len(s.annotations) for s in dataset), default=0)
+        return (
+            f"{dataset.spec}: no frame is left to score: the sequences have at most {frames} annotated frames, and "
+            f"{how.describe()}. Choose other frames with --frames."
+        )
+    return (
+        f"{dataset.spec}: no object is left to score: the annotations that count mark none (they hold only 0, or 255 "
+        "for unknown). Look at them with check."
     )
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rotoscope.datasets.folders import by_stem, files_in, folders_in
-from rotoscope.datasets.sequences import VOID, DamagedMaskError, object_ids, read_label_file
+from rotoscope.datasets.codings import LOSSY, VOID, Coding, DamagedMaskError, coding_of, object_ids, read_label_file
+from rotoscope.datasets.folders import MASKS, by_stem, files_in, folders_in
 from rotoscope.errors import InputError
-from rotoscope.masks.palette import davis_palette
 
 PLACES = ("", "480p", "Annotations/480p", "Annotations", "Full-Resolution")
 """Where in a results folder the sequences may stand."""
@@ -64,13 +63,19 @@ class SequenceResults:
     _said: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        files = by_stem(files_in(self.folder, {".png"}))
+        files = by_stem(files_in(self.folder, MASKS))
+        self.unread = () if files or not self.folder.is_dir() else tuple(files_of(self.folder))
         self.files = {stem: path for stem, path in files.items() if INSTANCE not in stem}
         self.instances: dict[str, dict[int, Path]] = {}
         for stem, path in files.items():
             frame, found, number = stem.partition(INSTANCE)
             if found and number.isdecimal():
                 self.instances.setdefault(frame, {})[int(number) + 1] = path
+
+    @property
+    def coding(self) -> Coding:
+        """How the files are read."""
+        return coding_of(tuple(self.files.values()))
 
     def extra(self, frames: tuple[str, ...]) -> list[str]:
         """Names of predicted frames that the data set does not have."""
@@ -120,7 +125,14 @@ class SequenceResults:
 
     def finish(self) -> None:
         """Turn what was counted into lines."""
-        if self._missing:
+        if self.unread:
+            first = self.unread[0]
+            why = ", as JPEG changes ids" if first.suffix.lower() in LOSSY else ""
+            self.problems.append(
+                f"{self.folder}: no mask images but {len(self.unread)} {first.suffix or 'other'} file(s), such as "
+                f"{first.name}, which are not read{why}. Counted as empty; write PNG."
+            )
+        elif self._missing:
             more = f" and {len(self._missing) - 1} more" if len(self._missing) > 1 else ""
             self.problems.append(f"{self.folder}: no mask for frame {self._missing[0]}{more}. Counted as empty.")
         for (height, width), count in self._sizes.items():
@@ -130,16 +142,22 @@ class SequenceResults:
             )
 
     def _understood(self, array: NDArray[Any], path: Path) -> NDArray[Any]:
-        if array.ndim == 3:
-            array = self._from_colours(array, path)
+        coding = self.coding
+        if coding.kind == "table" or array.ndim == 3:
+            return self._from_colours(array, path, coding)
+        if coding.kind == "white":
+            if coding.note or not (self.merged or array.max(initial=0) <= 1):
+                self._warn("255", coding.note or f"{path}: 0/255 where ids are expected; 255 read as object 1.")
+            return coding.labels(array)
         if self.merged or self.single:
-            soft = (array > LARGEST_ID) & (array < VOID)
-            if array.dtype == np.uint8 and soft.any() and int(array.max()) > 127 and not _is_palette(path):
-                self._warn("soft", f"{path}: grey values read as a soft mask, at 0.5 of 255.")
-                return (array > 127).astype(np.uint8)
+            white = VOID if array.dtype == np.uint8 else 65535
+            soft = (array > LARGEST_ID * white // VOID) & (array < white)
+            if soft.any() and int(array.max()) > white // 2 and not _is_palette(path):
+                self._warn("soft", f"{path}: grey values read as a soft mask, at 0.5 of {white}.")
+                return (array > white // 2).astype(np.uint8)
             if self.merged:
                 return (array > 0).astype(np.uint8)
-            if VOID in (array.max(initial=0),) and not ((array > 0) & (array < VOID)).any():
+            if array.max(initial=0) == VOID and not ((array > 0) & (array < VOID)).any():
                 self._warn("255", f"{path}: 0/255 where ids are expected; 255 read as object 1.")
                 return (array > 0).astype(np.uint8)
         elif array.dtype == np.uint8 and (array == VOID).any():
@@ -147,27 +165,23 @@ class SequenceResults:
             array = np.where(array == VOID, 0, array).astype(np.uint8)
         return array
 
-    def _from_colours(self, array: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-        """Ids of an RGB image by the DAVIS palette; any colour is the object where there is but one."""
-        if self.merged or self.single:
-            return (array.max(axis=2) > 0).astype(np.uint8)
-        palette = davis_palette().astype(np.int64)
-        codes = palette[:, 0] << 16 | palette[:, 1] << 8 | palette[:, 2]
-        wide = array.astype(np.int64)
-        pixels = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-        order = np.argsort(codes)
-        position = np.searchsorted(codes[order], pixels).clip(max=255)
-        known = codes[order][position] == pixels
-        if not known.all():
-            self._warn("colours", f"{path}: colours that are not of the DAVIS palette; they count as background.")
-        else:
-            self._warn("colours", f"{path}: a colour image; ids read by the DAVIS palette.")
-        return np.where(known, order[position], 0).astype(np.uint8)
+    def _from_colours(self, array: NDArray[Any], path: Path, coding: Coding) -> NDArray[np.uint8]:
+        """Ids of an RGB image or of grey levels; any colour is the object where there is but one."""
+        if self.merged or (self.single and len(coding.table) != 1 and "DAVIS" not in coding.note):
+            return ((array if array.ndim == 2 else array.max(axis=2)) > 0).astype(np.uint8)
+        self._warn("colours", coding.note or f"{path}: a colour image; ids read by the DAVIS palette.")
+        labels = np.asarray(coding.labels(array))
+        return np.where(labels == VOID, 0, labels).astype(np.uint8)
 
     def _warn(self, what: str, line: str) -> None:
         if what not in self._said:
             self._said.add(what)
             self.warnings.append(f"{line} So are others of this sequence, if they are like it.")
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The visible files and folders of a folder."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def nearest(mask: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

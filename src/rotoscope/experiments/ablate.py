@@ -17,14 +17,13 @@ from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
 from rotoscope.files import atomic_write, check_folder
-from rotoscope.methods import look_up, method_module, of_all_methods
+from rotoscope.methods import ablations, look_up, training_of
 from rotoscope.methods.ablation import Ablation, Row
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
 from rotoscope.provenance import provenance
 from rotoscope.runs.dataset import segment_dataset
 from rotoscope.runs.measure import Measurement
-from rotoscope.training.run import prepare, save_weights
 from rotoscope.weights import find, load
 
 RESULTS = "results.json"
@@ -103,14 +102,14 @@ class AblationRun:
         long: long clips to score on as well.
         data: photographs and data sets, for long clips and for rows that are trained.
         scale: share of the recipe's steps that each row is trained for.
-        settings: of the recipe, for all rows, as ``--set`` takes them; a row's own go after them.
+        settings: the settings of the recipe, for all rows, as ``--set`` takes them; a row's own go after them.
         initial: weights that trained rows begin with.
         weights: evaluated by rows that are not trained, instead of the table's own.
         device: see :func:`rotoscope.load`.
         precision: see :func:`rotoscope.load`.
-        threads: of the processor, for training; None leaves PyTorch's choice.
+        threads: how many threads of the processor training takes; None leaves PyTorch's choice.
         jobs: processes that score.
-        options: of the session, for all rows; a row's own go before them.
+        options: fields of the method's config for the session, for all rows; a row's own go before them.
         tell: called with a line now and then while a row is trained.
     """
 
@@ -176,6 +175,8 @@ class AblationRun:
         return scaled(find_recipe_of(self.table), self.scale).changed([*self.settings, *row.settings])
 
     def _train(self, recipe: Recipe, place: Path) -> Path:
+        from rotoscope.training.run import prepare, save_weights  # rows that are not trained do without that extra
+
         trainer = prepare(
             recipe, list(self.data), place, device=self.device, threads=self.threads, initial=self.initial
         )
@@ -209,11 +210,6 @@ class AblationRun:
             path.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
-def ablations() -> dict[str, Ablation]:
-    """All tables by name."""
-    return of_all_methods("ablations", "ABLATIONS")
-
-
 def find_ablation(name: str) -> Ablation:
     """Return a table.
 
@@ -235,8 +231,7 @@ def with_objects(dataset: VideoDataset, count: int) -> VideoDataset:
 def find_recipe_of(table: Ablation) -> Recipe:
     """The recipe that a table trains."""
     assert table.recipe is not None
-    recipes: dict[str, Recipe] = method_module(find(table.weights).method, "training").RECIPES
-    return recipes[table.recipe]
+    return training_of(find(table.weights).method).recipes[table.recipe]
 
 
 def scaled(recipe: Recipe, scale: float) -> Recipe:

@@ -15,7 +15,8 @@ from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.masks import contact_sheet, overlay
 from rotoscope.masks.writing import save_png
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import holds_run
 from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder
@@ -30,7 +31,7 @@ class Demo:
     """What a demonstration gave.
 
     Attributes:
-        report: of the run.
+        report: the report of the run.
         scores: mean J of each object in [0, 1], first and last frame left out, by id.
         overlay: path of the video.
         contact_sheet: path of the picture.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from rotoscope.layers.precision import has_native_bfloat16, prepare
-from rotoscope.methods import method_class
+from rotoscope.layers.precision import apply_precision, has_native_bfloat16
+from rotoscope.methods import build_method
 from rotoscope.methods.base import Method
 from rotoscope.runs.measure import Measurement, peak_memory
 from rotoscope.weights import find, load
@@ -26,7 +26,7 @@ class SpeedTable:
     """Times of a method, exact and fast, for several numbers of objects.
 
     Attributes:
-        method: its name.
+        method: name of the method.
         rows: precision, number of objects, and what was measured.
         alone: for a method that is given masks, by precision: seconds a frame if each of the most objects is followed
             in a session of its own, one after another.
@@ -55,7 +55,7 @@ def moving_frames(count: int, size: tuple[int, int], seed: int = 0) -> list[np.n
     Args:
         count: how many.
         size: width and height in pixels.
-        seed: of the texture.
+        seed: the seed of the texture.
     Returns: RGB uint8 ``[H, W, 3]`` each.
     """
     import cv2
@@ -99,7 +99,7 @@ def time_session(
         frames: how many are timed.
         warm: how many come before, untimed.
         only: follow this one of the objects alone.
-        options: of the session.
+        options: fields of the method's config for the session.
     """
     session = model.session(**options)
     if model.task == "semi":
@@ -126,10 +126,9 @@ def method_to_time(method: str, weights: str | None, precision: str) -> Method:
     if weights is not None or entry.file is not None:
         return load(weights or method, precision=precision)
     torch.manual_seed(0)
-    cls = method_class(entry.method)
-    model = cls(cls.config_class(**entry.config))
+    model = build_method(entry.method, entry.config)
     model.requires_grad_(False).eval()
-    prepare(model, precision, bfloat16=has_native_bfloat16(model.device))
+    apply_precision(model, precision, bfloat16=has_native_bfloat16(model.device))
     model.precision = precision
     return model
 
@@ -138,7 +137,7 @@ def time_method(method: str, weights: str | None, frames: int) -> SpeedTable:
     """Time a method exact and fast, for 1, 2 and 5 objects, at 854x480.
 
     Args:
-        method: its name.
+        method: name of the method.
         weights: file of weights; None takes those built in, or random ones.
         frames: how many are timed in each row.
     """

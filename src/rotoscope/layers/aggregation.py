@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ EPSILON = 1e-7
 
 
 def aggregate_logits(probabilities: Tensor, dim: int = 0) -> Tensor:
-    """Logits whose softmax over ``dim`` is the aggregated distribution (STM, Eq. 3; facts of STCN, section 4).
+    """Logits whose softmax over ``dim`` is the aggregated distribution (STM, Eq. 3).
 
     Args:
         probabilities: one independent probability in [0, 1] per object along ``dim``.
@@ -23,3 +25,17 @@ def aggregate_logits(probabilities: Tensor, dim: int = 0) -> Tensor:
 def aggregate(probabilities: Tensor, dim: int = 0) -> Tensor:
     """Aggregated probabilities: background and objects along ``dim``, summing to 1."""
     return torch.softmax(aggregate_logits(probabilities, dim), dim=dim)
+
+
+def put_in(objects: Tensor, slots: Sequence[int], masks: Tensor) -> Tensor:
+    """Masks that were given replace what was predicted: their own objects' whole, all others' where they cover.
+
+    Args:
+        objects: each object's own probability in [0, 1], ``[N, H, W]``; left as it is.
+        slots: which of the N objects the masks are of.
+        masks: masks in [0, 1], ``[G, H, W]``; they cover where they are above 0.5.
+    Returns: ``[N, H, W]``, not aggregated.
+    """
+    result = objects.masked_fill(masks.gt(0.5).any(dim=0), 0)
+    result[list(slots)] = masks.to(result.dtype)
+    return result

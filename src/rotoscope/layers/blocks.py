@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ResBlock(nn.Module):
-    """Pre-activation residual block without normalisation (STM and STCN, released code: facts, section 2)."""
+    """Pre-activation residual block without normalisation (STM and STCN, released code)."""
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
         super().__init__()

@@ -58,8 +58,8 @@ class LiteBlock(nn.Module):
 
     Args:
         channels_in: channels of the input.
-        shape: of the stage; its stride is the block's.
-        dilation: of the depthwise convolution.
+        shape: kernel, stride and expansion of the stage; its stride is the block's.
+        dilation: the dilation of the depthwise convolution.
     """
 
     def __init__(self, channels_in: int, shape: StageShape, dilation: int = 1) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, hardest: float = 1.0) -> Tensor:
-    """Cross-entropy over the hardest share of the pixels of each clip (STCN, released code: facts, section 6).
+    """Cross-entropy over the hardest share of the pixels of each clip (STCN, released code).
 
     Args:
         logits: ``[B, C, H, W]``.
@@ -77,7 +77,7 @@ def two_sided_dice_loss(probabilities: Tensor, targets: Tensor, eps: float = 1e-
 
 
 def soft_iou_loss(logits: Tensor, targets: Tensor, weight: Tensor | None = None, eps: float = 1e-6) -> Tensor:
-    """One minus the soft intersection over union (RSIS and RVOS, released code: facts, section 11).
+    """One minus the soft intersection over union (RSIS and RVOS, released code).
 
     Args:
         logits: ``[N, P]``, flattened masks.
@@ -107,10 +107,3 @@ def class_balanced_bce(logits: Tensor, targets: Tensor, balanced: bool = True) -
         return F.binary_cross_entropy_with_logits(logits, targets) / share.clamp(min=1e-6)
     weight = torch.where(targets > 0.5, 1 - share, share)
     return F.binary_cross_entropy_with_logits(logits, targets, weight)
-
-
-def hardest_share(step: int, start: int, end: int, final: float = 0.15) -> float:
-    """Share of pixels in the bootstrapped loss: 1 until ``start``, falling linearly to ``final`` at ``end``."""
-    if step <= start:
-        return 1.0
-    return max(final, 1.0 - (1.0 - final) * (step - start) / max(end - start, 1))

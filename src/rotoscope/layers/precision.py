@@ -44,7 +44,7 @@ def fold_batch_norms(model: nn.Module) -> None:
                 setattr(parent, second, nn.Identity())
 
 
-def prepare(model: nn.Module, precision: str, *, bfloat16: bool) -> None:
+def apply_precision(model: nn.Module, precision: str, *, bfloat16: bool) -> None:
     """Put a network in its fast form, in place; ``exact`` leaves it as it is."""
     if precision == "exact":
         return

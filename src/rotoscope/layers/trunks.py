@@ -53,7 +53,8 @@ def build_trunk(
         name: one of :data:`TRUNKS`.
         stages: how many resolutions it returns; 3 ends at stride 16, 4 at stride 32.
         output_stride: no stage goes beyond it; stages that would dilate instead.
-        last_width: of residual networks only (see :class:`~rotoscope.layers.resnet.ResNet`); others leave it unused.
+        last_width: planes of a residual network's last stage (see :class:`~rotoscope.layers.resnet.ResNet`); other
+            encoders leave it unused.
         caffe: see :class:`~rotoscope.layers.resnet.ResNet`.
 
     Raises:
@@ -73,7 +74,7 @@ def begin_small(trunk: str, *weights: Tensor) -> None:
 
     Args:
         trunk: one of :data:`TRUNKS`.
-        weights: of the layers, or the part of them that reads the features.
+        weights: the weights of the layers, or the part of them that reads the features.
     """
     if is_lite(trunk):
         with torch.no_grad():

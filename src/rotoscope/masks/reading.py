@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
-import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
+from rotoscope.masks.arrays import masks_of_array_file
 from rotoscope.masks.coco import masks_of_json
+from rotoscope.masks.folders import IMAGES, masks_of_folder
 from rotoscope.masks.images import masks_of_image
 
 Masks = dict[int, NDArray[Any]]
-IMAGES = {".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".jpg", ".jpeg", ".pgm"}
+MOST_JSON = 2**28
+"""Bytes of a JSON file that are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,116 +70,88 @@ def read_masks(
     if not path.exists():
         raise InputError(f"{path}: no such mask file or folder.")
     masks, account, kind = _read(path)
+    reading = checked(masks, account, kind, str(path), size=size, resize=resize)
+    if object_id is None:
+        return reading
+    if len(reading.masks) != 1:
+        raise InputError(f"{path}: holds {len(reading.masks)} objects; an id can only be given to one.")
+    return replace(reading, masks={object_id: next(iter(reading.masks.values()))})
+
+
+def checked(
+    masks: Masks,
+    account: Sequence[str],
+    kind: str,
+    where: str,
+    *,
+    size: tuple[int, int] | None = None,
+    resize: bool = False,
+) -> MaskReading:
+    """What was read of a frame's masks, if it can be used; see :func:`read_masks`. ``where`` names it in errors.
+
+    Raises:
+        InputError: an id that is none, no object, masks of several sizes, or of another size than the video.
+    """
     bad = [i for i in masks if not 0 < i < 65536]
     if bad:
-        raise InputError(f"{path}: object id {bad[0]} is not allowed; ids are whole numbers from 1 to 65535.")
+        raise InputError(f"{where}: object id {bad[0]} is not allowed; ids are whole numbers from 1 to 65535.")
     masks = {i: mask for i, mask in masks.items() if mask.any()}
     if not masks:
-        raise InputError(f"{path}: mask without any object. Mark at least one pixel.")
+        raise InputError(f"{where}: mask without any object. Mark at least one pixel.")
     shapes = {mask.shape for mask in masks.values()}
     if len(shapes) > 1:
-        raise InputError(
-            f"{path}: its masks have different sizes, such as {' and '.join(map(str, sorted(shapes)[:2]))}."
-        )
+        told = " and ".join(f"{w}x{h}" for h, w in sorted(shapes)[:2])
+        raise InputError(f"{where}: its masks have different sizes, such as {told}. Make them one size.")
     height, width = shapes.pop()
     lines = list(account)
     if size is not None and (width, height) != size:
         if not resize:
             raise InputError(
-                f"{path}: mask is {width}x{height} but the video is {size[0]}x{size[1]}. "
+                f"{where}: mask is {width}x{height} but the video is {size[0]}x{size[1]}. "
                 "Resize it, or pass --resize-masks."
             )
-        masks = {i: _resized(mask, size) for i, mask in masks.items()}
+        masks = {i: resized(mask, size) for i, mask in masks.items()}
         lines.append(f"resized from {width}x{height} to {size[0]}x{size[1]}")
         width, height = size
         if not any(mask.any() for mask in masks.values()):
-            raise InputError(f"{path}: nothing is left of the mask at {size[0]}x{size[1]}.")
-    if object_id is not None:
-        if len(masks) != 1:
-            raise InputError(f"{path}: holds {len(masks)} objects; an id can only be given to one.")
-        masks = {object_id: next(iter(masks.values()))}
+            raise InputError(f"{where}: nothing is left of the mask at {size[0]}x{size[1]}.")
     return MaskReading(masks, (width, height), tuple(lines), kind)
 
 
 def _read(path: Path) -> tuple[Masks, list[str], str]:
     if path.is_dir():
-        return _read_folder(path)
+        return masks_of_folder(path)
+    if not path.is_file():
+        raise InputError(f"{path}: is no file. Give a mask file or a folder of them.")
     suffix = path.suffix.lower()
     if suffix == ".json":
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise InputError(f"{path}: not JSON ({error}).") from None
-        masks, account = masks_of_json(data, path)
+        masks, account = masks_of_json(read_json(path), path)
         return masks, account, "COCO JSON"
     if suffix in (".npz", ".npy"):
-        return _read_array(path)
+        return masks_of_array_file(path)
     if suffix in IMAGES:
         return masks_of_image(path)
     raise InputError(f"{path}: not a mask format known here. Use PNG, COCO JSON, NPZ, NPY, or a folder of PNGs.")
 
 
-def _read_folder(folder: Path) -> tuple[Masks, list[str], str]:
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith("."))
-    if not files:
-        raise InputError(f"{folder}: a folder without mask images.")
-    numbers = [re.findall(r"\d+", p.stem) for p in files]
-    ids = [int(found[-1]) if found else 0 for found in numbers]
-    named = len(set(ids)) == len(ids) and all(0 < i < 65536 for i in ids)
-    if not named:
-        ids = list(range(1, len(files) + 1))
-    masks: Masks = {}
-    for object_id, file in zip(ids, files, strict=True):
-        found, _, _ = masks_of_image(file)
-        soft = [mask for mask in found.values() if mask.dtype != bool]
-        if soft:
-            masks[object_id] = np.maximum.reduce([mask.astype(np.float32) for mask in found.values()])
-        elif found:
-            masks[object_id] = np.logical_or.reduce(list(found.values()))
-    source = "ids from the file names" if named else "numbered in the order of their names"
-    return masks, [f"one file per object, {source}"], "folder of images"
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; a byte order mark before it is passed over.
 
-
-def _read_array(path: Path) -> tuple[Masks, list[str], str]:
+    Raises:
+        InputError: it is no JSON, too large, or too deep.
+    """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {"masks": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise InputError(f"{path}: truncated, or not an array file ({error}).") from None
-    kind = path.suffix[1:].upper()
-    named = {name: array for name, array in arrays.items() if re.search(r"\d+$", name) and array.ndim == 2}
-    if named and len(named) == len([a for n, a in arrays.items() if n != "ids"]):
-        masks = {int(re.findall(r"\d+$", name)[0]): _as_mask(array, path) for name, array in named.items()}
-        return masks, ["one array per object, ids from their names"], kind
-    candidates = [array for name, array in arrays.items() if name != "ids" and array.ndim in (2, 3)]
-    if len(candidates) != 1:
-        raise InputError(f"{path}: holds arrays {list(arrays)}; give one label map [H, W] or one stack [N, H, W].")
-    array = candidates[0]
-    if array.ndim == 2 and array.dtype.kind in "iu":
-        values = [int(v) for v in np.unique(array) if v]
-        if values == [255]:
-            return {1: array == 255}, ["0/255 mask read as one object"], kind
-        return {v: array == v for v in values}, ["label map"], kind
-    if array.ndim == 2:
-        return {1: _as_mask(array, path)}, ["one mask"], kind
-    ids = [int(i) for i in arrays["ids"]] if "ids" in arrays else list(range(1, len(array) + 1))
-    if len(ids) != len(array):
-        raise InputError(f"{path}: {len(array)} masks but {len(ids)} ids.")
-    return {i: _as_mask(mask, path) for i, mask in zip(ids, array, strict=True)}, ["stack of masks"], kind
+        if path.stat().st_size > MOST_JSON:
+            raise InputError(
+                f"{path}: {path.stat().st_size} bytes of JSON are more than the {MOST_JSON} that are read."
+            )
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON ({' '.join(str(error).split())[:200]}).") from None
 
 
-def _as_mask(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    if array.dtype == bool:
-        return array
-    if array.dtype.kind in "iu":
-        return np.asarray(array > 0)
-    values = array.astype(np.float32)
-    if not (np.isfinite(values).all() and values.min(initial=0) >= 0 and values.max(initial=0) <= 1):
-        raise InputError(f"{path}: soft masks must lie in [0, 1].")
-    return values if ((values > 0) & (values < 1)).any() else values > 0
-
-
-def _resized(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def resized(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """A mask brought to a width and height: bool by nearest neighbour, soft ones linearly."""
     if mask.dtype == bool:
         return np.asarray(cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST), dtype=bool)
     return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)

@@ -53,7 +53,7 @@ class MaskWriter(Protocol):
 
 
 class PaletteWriter:
-    """``NAME.png``: palette PNG with the DAVIS palette; 16-bit grey index PNG where an id exceeds 255."""
+    """``NAME.png``: palette PNG with the DAVIS palette; 16-bit grey index PNG where an id is 255 or more."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_folder(folder)
@@ -62,7 +62,7 @@ class PaletteWriter:
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
         with atomic_write(self.folder / f"{item.name}.png", durable=False) as path:
-            if item.labels.dtype == np.uint8:
+            if item.labels.dtype == np.uint8 and 255 not in item.object_ids:  # in 8 bits 255 reads as unknown
                 picture = Image.fromarray(item.labels)
                 picture.putpalette(self._palette)
                 picture.save(path, format="PNG", compress_level=1)
@@ -146,8 +146,10 @@ class CutoutWriter:
 class CocoWriter:
     """``annotations.json``: run lengths of the whole clip, in COCO form.
 
-    An annotation carries ``object_id`` beside COCO's own running ``id``. The file is written whole every ``every``
-    frames and at the end; an unfinished run's file is read back and gone on with.
+    Each object is a category, of its own id and of name ``object ID``. An annotation carries ``object_id`` beside
+    COCO's own running ``id``, and ``score``, the mean probability over its pixels, so that pycocotools takes the
+    annotations for truth and for results. The file is written whole every ``every`` frames and at the end; an
+    unfinished run's file is read back and gone on with.
     """
 
     def __init__(self, folder: Path, every: int = 200) -> None:
@@ -169,7 +171,7 @@ class CocoWriter:
         """Take one frame."""
         height, width = item.labels.shape
         annotations = []
-        for object_id in item.object_ids:
+        for channel, object_id in enumerate(item.object_ids, 1):
             mask = item.labels == object_id
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             if not len(rows):
@@ -178,15 +180,16 @@ class CocoWriter:
             annotations.append(
                 {
                     "image_id": item.index,
-                    "category_id": 1,
+                    "category_id": object_id,
                     "object_id": object_id,
                     "segmentation": encode(mask),
                     "area": int(mask.sum()),
                     "bbox": [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1],
-                    "iscrowd": 1,
+                    "iscrowd": 0,
+                    "score": round(float(np.asarray(item.probabilities[channel])[mask].mean()), 4),
                 }
             )
-        picture = {"id": item.index, "file_name": item.name, "width": width, "height": height}
+        picture = {"id": item.index, "file_name": f"{item.name}.png", "width": width, "height": height}
         self._frames[item.index] = {"image": picture, "annotations": annotations}
         self._since += 1
         if self._since >= self.every:
@@ -199,10 +202,11 @@ class CocoWriter:
     def _save(self) -> None:
         frames = [self._frames[index] for index in sorted(self._frames)]
         annotations = [annotation for frame in frames for annotation in frame["annotations"]]
+        ids = sorted({annotation["object_id"] for annotation in annotations})
         data = {
             "images": [frame["image"] for frame in frames],
             "annotations": [{**annotation, "id": number} for number, annotation in enumerate(annotations, 1)],
-            "categories": [{"id": 1, "name": "object"}],
+            "categories": [{"id": i, "name": f"object {i}", "supercategory": "object"} for i in ids],
         }
         with atomic_write(self.path) as path:
             path.write_text(json.dumps(data), encoding="utf-8")

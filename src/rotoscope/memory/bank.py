@@ -31,7 +31,8 @@ class MemoryBank:
     Args:
         policy: what enters and what leaves.
         usage: whether use is counted by presence in the top-k or by softmax weight (thesis, table 4).
-        similarity: of keys: negative squared distance (STCN), or the product (STM, GIEL); both over sqrt(Ck).
+        similarity: how alike two keys are: negative squared distance (STCN), or the product (STM, GIEL); both over
+            sqrt(Ck).
     """
 
     def __init__(
@@ -182,6 +183,10 @@ class MemoryBank:
             readouts.update((object_id, readout.transpose(0, 1)) for object_id, readout in zip(ids, found, strict=True))
         self._age[: self._size] += 1
         return {object_id: readouts[object_id] for object_id in self._values}
+
+    def drop_temporary(self) -> None:
+        """Let go of the temporary frame before another takes its place."""
+        self._temporary = 0
 
     def forget(self, object_id: int) -> None:
         """Drop an object's values; without any object left the bank is empty."""

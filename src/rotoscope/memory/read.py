@@ -19,7 +19,7 @@ def similarity(keys: Tensor, norms: Tensor, query: Tensor) -> Tensor:
         keys: ``[Ck, N]``.
         norms: squared length of each key, ``[N]``.
         query: ``[Q, Ck]``.
-    Returns: ``[Q, N]``, ``(2 k . q - |k|^2) / sqrt(Ck)`` (released code of STCN: facts, section 3).
+    Returns: ``[Q, N]``, ``(2 k . q - |k|^2) / sqrt(Ck)`` (STCN's L2 similarity, released code).
     """
     scale = 1.0 / float(keys.shape[0]) ** 0.5
     return torch.addmm(norms[None], query, keys, beta=-scale, alpha=2 * scale)

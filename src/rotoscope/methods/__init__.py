@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rotoscope.errors import InputError, suggestion
 from rotoscope.methods.base import Method
+
+if TYPE_CHECKING:
+    from rotoscope.methods.ablation import Ablation
+    from rotoscope.methods.bundles import Released, Training
+    from rotoscope.methods.recipe import Recipe
 
 METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
@@ -36,17 +42,67 @@ def method_class(name: str) -> type[Method]:
     return found
 
 
-def method_module(name: str, room: str) -> ModuleType:
-    """Import a room of a method's folder, such as ``training`` or ``official``."""
+def released(name: str) -> Released:
+    """What the authors of a method released."""
+    found: Released = _room(name, "official").RELEASED
+    return found
+
+
+def training_of(name: str) -> Training:
+    """How a method is trained."""
+    found: Training = _room(name, "training").TRAINING
+    return found
+
+
+def recipes() -> dict[str, Recipe]:
+    """The recipes of all methods, by name."""
+    return {known: recipe for name in METHODS for known, recipe in training_of(name).recipes.items()}
+
+
+def ablations() -> dict[str, Ablation]:
+    """The ablation tables of all methods, by name."""
+    found: dict[str, Ablation] = {}
+    for name in METHODS:
+        found |= _room(name, "ablations").ABLATIONS
+    return found
+
+
+def _room(name: str, room: str) -> ModuleType:
     return import_module(f"{METHODS[name].partition(':')[0]}.{room}")
 
 
-def of_all_methods(room: str, table: str) -> dict[str, Any]:
-    """A table that each method keeps in a room of its folder, such as ``RECIPES`` of ``training``, joined."""
-    found: dict[str, Any] = {}
-    for name in METHODS:
-        found |= getattr(method_module(name, room), table)
-    return found
+def make_config(name: str, fields: Mapping[str, Any]) -> Any:
+    """A method's config from its fields, as Python or JSON has them (lists become tuples).
+
+    Raises:
+        InputError: a field that the config does not have, or a value that it refuses.
+    """
+    config_class = method_class(name).config_class
+    known = [field.name for field in dataclasses.fields(config_class)]
+    for given in fields:
+        if given not in known:
+            raise InputError(f"config.{given}: {name} has {', '.join(known)}.")
+    return config_class(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+
+
+def build_method(name: str, config: Any = None) -> Method:
+    """The one builder of methods: a network with weights drawn at random from PyTorch's generator.
+
+    Args:
+        name: the name of the method, in :data:`METHODS`.
+        config: the method's config, or some of its fields; the others, and all without it, are the defaults.
+
+    Raises:
+        InputError: see :func:`method_class` and :func:`make_config`.
+    """
+    if config is None or isinstance(config, Mapping):
+        config = make_config(name, config or {})
+    return method_class(name)(config)
+
+
+def name_of(method: Method) -> str:
+    """The name of a method in :data:`METHODS`."""
+    return next(name for name in METHODS if method_class(name) is type(method))
 
 
 def look_up(kind: str, name: str, known: Mapping[str, Any]) -> Any:

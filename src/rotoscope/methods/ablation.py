@@ -12,9 +12,10 @@ class Row:
     """A row of a table.
 
     Attributes:
-        name: as the table calls it.
-        options: of the session.
-        settings: of the recipe, as ``--set`` takes them; a row with any, in a table that trains, is trained.
+        name: what the table calls the row.
+        options: fields of the method's config for the session.
+        settings: the settings of the recipe, as ``--set`` takes them; a row with any, in a table that trains, is
+            trained.
         objects: score only sequences with so many objects; all if 0.
         published: what the paper prints for it, in percent or frames per second, by column.
     """

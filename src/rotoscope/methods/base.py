@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -16,57 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, SessionError
-from rotoscope.layers.aggregation import aggregate
+from rotoscope.methods.objects import Objects
+from rotoscope.methods.prediction import Prediction
+from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
-Task = Literal["semi", "unsupervised"]
+MethodTask = Literal["semi", "unsupervised"]
 MaskLike = NDArray[Any] | Tensor
 """One object's mask ``[H, W]``: bool, 0/1, or soft float in [0, 1]."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The masks of one frame.
-
-    Attributes:
-        index: the frame's index.
-        object_ids: the caller's ids, in the order of the channels of ``probabilities``.
-        probabilities: float32 ``[1 + N, H, W]`` at the frame's own size; channel 0 is the background; sums to 1.
-        labels: uint8 (uint16 if an id exceeds 255) ``[H, W]``: the id of the most probable object, 0 = background.
-        confidence: one number in [0, 1] per object: the IoU its mask is predicted to have, by a network that
-            tells; else mean probability over its pixels, 0 if it has none.
-        name: the frame's name (see :class:`~rotoscope.video.frame.Frame`).
-        given: whether masks were given on this frame.
-    """
-
-    index: int
-    object_ids: tuple[int, ...]
-    probabilities: Tensor
-    labels: NDArray[np.uint8] | NDArray[np.uint16]
-    confidence: tuple[float, ...]
-    name: str = ""
-    given: bool = False
-
-    @classmethod
-    def from_probabilities(
-        cls,
-        frame: Frame,
-        object_ids: Sequence[int],
-        probabilities: Tensor,
-        given: bool = False,
-        confidence: Sequence[float] | None = None,
-    ) -> Prediction:
-        """Derive labels from ``probabilities`` ``[1 + N, H, W]``, and confidence where a network does not tell it."""
-        ids = tuple(object_ids)
-        best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
-        if confidence is None:
-            flat = slots.flatten()
-            count = torch.bincount(flat, minlength=len(ids) + 1)
-            total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
-            confidence = (total / count.clamp(min=1))[1:].tolist()
-        table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
-        labels = table[slots.cpu().numpy()]
-        return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
 
 
 class VideoLike(Protocol):
@@ -95,28 +52,47 @@ class Timings:
 class Session(ABC):
     """The state of one video being segmented.
 
-    The base class keeps the order of calls, checks what is given, and holds it until its frame comes; a method
-    implements :meth:`advance` and, if it holds frames back, :meth:`flush`.
+    The base class keeps what all methods need: the order of calls, the size of the frames, how many were pushed, the
+    objects with their ids, slots and waiting masks (:class:`~rotoscope.methods.objects.Objects`), and the saving and
+    restoring of all that. A method implements :meth:`advance`, :meth:`forget` and what it remembers itself,
+    :meth:`memory_state` and :meth:`restore_memory`; if it holds frames back, :meth:`flush` too.
+
+    Args:
+        network: the layers; the session runs where their weights are.
+        config: sizes of the network and options of inference.
+
+    Attributes:
+        latency: at most how many frames are held back before they are answered.
+        keeps_given: whether masks given on a frame are its answer as they are, at full size, rather than on their way
+            through the working size. A session that holds frames back sees to it itself.
+        timings: seconds spent by part of the work.
+        objects: the objects that are followed, and the masks that wait.
+        position: how many frames have been pushed; while one is processed, how many were before it.
+        size: width and height of the frames in pixels; None before the first.
     """
 
     latency: int = 0
-    """At most how many frames are held back before they are answered."""
     keeps_given: bool = False
-    """Whether masks given on a frame are its answer as they are, at full size, rather than on their way through the
-    working size. A session that holds frames back sees to it itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, network: nn.Module, config: Any) -> None:
+        self.network: Any = network
+        self.config: Any = config
         self.timings = Timings()
-        self._pending: dict[int, Tensor] = {}
-        self._ids: list[int] = []
-        self._size: tuple[int, int] | None = None
+        self.objects = Objects()
+        self.position = 0
+        self.size: tuple[int, int] | None = None
         self._next_index = 0
         self._finished = False
 
     @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next((weight.device for weight in self.network.parameters()), torch.device("cpu"))
+
+    @property
     def object_ids(self) -> tuple[int, ...]:
         """Ids of the objects tracked now, in the order they were first given."""
-        return tuple(self._ids)
+        return tuple(self.objects.ids)
 
     @property
     def frames_remembered(self) -> float | None:
@@ -139,8 +115,7 @@ class Session(ABC):
             SessionError: the session has finished.
         """
         self._require_open()
-        checked = {check_object_id(object_id): check_mask(mask, object_id) for object_id, mask in masks.items()}
-        self._pending.update(checked)
+        self.objects.wait({check_object_id(number): check_mask(mask, number) for number, mask in masks.items()})
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object from the next frame on.
@@ -149,14 +124,12 @@ class Session(ABC):
             InputError: no such object is tracked.
         """
         self._require_open()
-        if object_id in self._pending:
-            del self._pending[object_id]
-            if object_id not in self._ids:
-                return
-        if object_id not in self._ids:
-            raise InputError(f"object {object_id} is not tracked; the objects are {list(self._ids) or 'none'}.")
-        self.forget(object_id)
-        self._ids.remove(object_id)
+        waited = self.objects.pending.pop(object_id, None) is not None
+        if object_id in self.objects:
+            self.forget(object_id)
+            self.objects.leave(object_id)
+        elif not waited:
+            raise InputError(f"object {object_id} is not tracked; the objects are {self.objects.ids or 'none'}.")
 
     def push(self, frame: Frame | NDArray[Any]) -> list[Prediction]:
         """Take the next frame; answer the frames that are ready, in order.
@@ -170,25 +143,21 @@ class Session(ABC):
         """
         self._require_open()
         frame = self._as_frame(frame)
-        if self._size is None:
-            self._size = frame.size
-        if frame.size != self._size:
+        if self.size is None:
+            self.size = frame.size
+            self.begin(frame.size)
+        if frame.size != self.size:
             raise InputError(
                 f"frame {frame.index} is {frame.size[0]}x{frame.size[1]} but the first was "
-                f"{self._size[0]}x{self._size[1]}. Start a new session, or resize the frames."
+                f"{self.size[0]}x{self.size[1]}. Start a new session, or resize the frames."
             )
-        given, self._pending = self._pending, {}
-        for object_id, mask in given.items():
-            if (mask.shape[1], mask.shape[0]) != frame.size:
-                raise InputError(
-                    f"mask of object {object_id} is {mask.shape[1]}x{mask.shape[0]} but frame {frame.index} is "
-                    f"{frame.size[0]}x{frame.size[1]}. Resize the mask."
-                )
+        given = self.objects.take(frame.size, frame.index)
         self._next_index = frame.index + 1
         with torch.inference_mode():
             predictions = self.advance(frame, given)
+        self.position += 1
         if given and self.keeps_given and not self.latency:
-            predictions = [as_given(frame, prediction, given) for prediction in predictions]
+            predictions = [prediction.with_given(frame, given) for prediction in predictions]
         return predictions
 
     def finish(self) -> list[Prediction]:
@@ -197,6 +166,9 @@ class Session(ABC):
         self._finished = True
         with torch.inference_mode():
             return self.flush()
+
+    def begin(self, size: tuple[int, int]) -> None:  # noqa: B027 (most methods have nothing to prepare)
+        """Prepare for frames of a width and height; called once, when the size is known."""
 
     @abstractmethod
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
@@ -211,12 +183,31 @@ class Session(ABC):
         """Drop what is remembered of an object."""
 
     @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Everything between frames as a flat dict of tensors and JSON-able values; see :meth:`restore`."""
+    def memory_state(self) -> dict[str, Any]:
+        """What the method itself remembers, as a flat dict of tensors and JSON-able values."""
 
     @abstractmethod
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Remember what :meth:`memory_state` gave; its tensors are where the network is."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything between frames as a flat dict of tensors and JSON-able values; see :meth:`restore`."""
+        counters = {"size": list(self.size) if self.size else None, "position": self.position}
+        memory = {f"memory.{name}": value for name, value in self.memory_state().items()}
+        return memory | self.objects.state() | counters | {"next_index": self._next_index}
+
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken, on a session made with the same options."""
+        self.objects.restore(state)
+        self.position, self._next_index = int(state["position"]), int(state["next_index"])
+        self.size = None
+        if state["size"]:
+            width, height = state["size"]
+            self.size = (int(width), int(height))
+            self.begin(self.size)
+        memory = {k.removeprefix("memory."): v for k, v in state.items() if k.startswith("memory.")}
+        device = self.device
+        self.restore_memory({k: v.to(device) if isinstance(v, Tensor) else v for k, v in memory.items()})
 
     def _as_frame(self, frame: Frame | NDArray[Any]) -> Frame:
         if isinstance(frame, Frame):
@@ -225,7 +216,7 @@ class Session(ABC):
         if image.ndim != 3 or image.shape[2] != 3:
             raise InputError(f"frame {self._next_index} has shape {image.shape}; give RGB [H, W, 3].")
         if image.dtype.kind == "f":
-            return Frame(self._next_index, image.astype(np.float32))
+            return Frame(self._next_index, as_rgb(image, self._next_index))
         if image.dtype != np.uint8:
             raise InputError(f"frame {self._next_index} is {image.dtype}; give uint8 in [0, 255] or float in [0, 1].")
         return Frame(self._next_index, image)
@@ -241,7 +232,7 @@ SessionType = TypeVar("SessionType", bound=Session)
 class Method(nn.Module, ABC):
     """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
 
-    task: Task = "semi"
+    task: MethodTask = "semi"
     """What it needs: masks of at least one frame (``semi``), or none (``unsupervised``)."""
     config_class: ClassVar[type[Any]]
     inference_options: ClassVar[tuple[str, ...]] = ()
@@ -265,8 +256,18 @@ class Method(nn.Module, ABC):
         """The config with inference options changed; see :meth:`reconfigure`."""
         unknown = sorted(set(changes) - set(self.inference_options))
         if unknown:
-            raise InputError(f"there is no option {unknown[0]!r}; the options are {', '.join(self.inference_options)}.")
+            raise InputError(self._no_option(unknown[0]))
         return dataclasses.replace(self.config, **changes)
+
+    def _no_option(self, name: str) -> str:
+        """What to tell who asks for an option that there is not; of a short side, how sizes are given instead."""
+        size = getattr(self.config, "size", None)
+        if name not in ("short_side", "max_short_side") or size is None:
+            return f"there is no option {name!r}; the options are {', '.join(self.inference_options)}."
+        sides = f"{size[0]},{size[1]}"
+        if "size" in self.inference_options:
+            return f"{name} (--size): this method works at a height and a width; give size={sides} or others like it."
+        return f"{name} (--size): this network works at a height and width of {sides} and at no other size."
 
     @abstractmethod
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:
@@ -281,25 +282,6 @@ class Method(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
-
-
-def as_given(frame: Frame, prediction: Prediction, given: Mapping[int, Tensor]) -> Prediction:
-    """The answer of a frame with the masks given on it in place of what was predicted there.
-
-    Args:
-        frame: the frame.
-        prediction: of it; its ids hold all those given.
-        given: masks in [0, 1], ``[H, W]`` each, by id; of two that overlap the later is in front where both are whole.
-    """
-    masks = torch.stack([mask.to(prediction.probabilities.device) for mask in given.values()])
-    covered = masks.amax(dim=0) > 0.5
-    own = prediction.probabilities[1:].masked_fill(covered, 0)
-    slots = [prediction.object_ids.index(object_id) for object_id in given]
-    for slot, mask, later in zip(slots, masks, range(1, len(masks) + 1), strict=True):
-        front = masks[later:].amax(dim=0) > 0.5 if later < len(masks) else torch.zeros_like(covered)
-        own[slot] = mask.masked_fill(front, 0)
-    confidence = [1.0 if i in given else c for i, c in zip(prediction.object_ids, prediction.confidence, strict=True)]
-    return Prediction.from_probabilities(frame, prediction.object_ids, aggregate(own), prediction.given, confidence)
 
 
 def check_object_id(object_id: int) -> int:

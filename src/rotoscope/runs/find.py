@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Job
 from rotoscope.runs.passes import Passes
 from rotoscope.runs.prompts import Prompts

@@ -164,7 +164,7 @@ class Job:
             "direction": self.direction,
             "options": dict(self.options),
         }
-        plain: dict[str, Any] = json.loads(json.dumps(facts))
+        plain: dict[str, Any] = json.loads(json.dumps(facts, default=_plain))
         return plain
 
     def _check_task(self) -> None:
@@ -187,6 +187,11 @@ def check_direction(direction: str) -> None:
     """
     if direction not in DIRECTIONS:
         raise InputError(f"direction {direction!r} is not known; use {', '.join(DIRECTIONS)}.")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know: a NumPy number as a number of Python's, anything else as its text."""
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _code_of_masks(prompts: Prompts) -> str:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Job
 from rotoscope.runs.state import Phase, RunState
 from rotoscope.video import Frame

@@ -9,48 +9,55 @@ from typing import Any
 import numpy as np
 
 from rotoscope.errors import InputError
-from rotoscope.masks import read_masks
+from rotoscope.masks.prompts import masks_for
 from rotoscope.methods.base import MaskLike, check_mask, check_object_id
 from rotoscope.video import Video
 from rotoscope.video.files import VideoFile
 
-MaskSource = str | Path | Mapping[int, MaskLike]
-"""A mask file or folder, or ``{object id: mask [H, W]}``."""
+MaskSource = Any
+"""A mask file or folder, a label map, stack or picture, or ``{object id: mask [H, W]}``; see ``masks.prompts``."""
 Prompts = dict[int, dict[int, MaskLike]]
 """``{frame index: {object id: mask [H, W]}}``."""
 
 
-def read_prompts(masks: MaskSource | Mapping[int, MaskSource] | None, video: Video, resize: bool = False) -> Prompts:
+def read_prompts(
+    masks: MaskSource | Mapping[int, MaskSource] | None,
+    video: Video,
+    resize: bool = False,
+    notes: list[str] | None = None,
+) -> Prompts:
     """Bring masks of any kind to one form; None gives none.
 
     Args:
-        masks: a mask file or ``{object_id: mask}`` for the video's first frame; or ``{frame index: either}``.
+        masks: what :func:`~rotoscope.masks.prompts.masks_for` takes, for the video's first frame; or ``{frame index:
+            that}``. A file or folder that says itself which frames its masks are of gives those.
         video: whose frames they are.
-        resize: bring masks that are read from files to the video's size.
+        resize: bring masks of another size to the video's.
+        notes: is told what was decided in reading, a line each.
 
     Raises:
-        InputError: no mask is given, or a file is no mask or one of another size.
+        InputError: no mask is given, or one is no mask, has another size, or is of a frame that the video lacks.
     """
     if masks is None:
         return {}
-    if isinstance(masks, (str, Path)) or all(not isinstance(v, (str, Path, Mapping)) for v in masks.values()):
+    if not isinstance(masks, Mapping) or all(not isinstance(v, (str, Path, Mapping)) for v in masks.values()):
         by_frame: Mapping[int, Any] = {video.start: masks}
     else:
         by_frame = masks
-    for index in by_frame:
+    for index, given in by_frame.items():
         check_index(index, video)
+        if not isinstance(given, (str, Path, Mapping)) and len(by_frame) > 1:
+            raise InputError("masks by object and masks by frame are mixed. Give {frame: {object: mask}}.")
+    said: list[str] = [] if notes is None else notes
     prompts: Prompts = {}
     for index, given in sorted(by_frame.items()):
-        if isinstance(given, Mapping):
-            prompts[index] = dict(given)
-        elif not isinstance(given, (str, Path)):
-            raise InputError("masks by object and masks by frame are mixed. Give {frame: {object: mask}}.")
-        else:
-            prompts[index] = dict(read_masks(given, size=video.size, resize=resize).masks)
-    prompts = {index: given for index, given in prompts.items() if given}
+        for frame, found in masks_for(given, index, video, resize, said).items():
+            check_index(frame, video)
+            if found:
+                prompts.setdefault(frame, {}).update(found)
     if not prompts:
         raise InputError("no mask is given. Give the masks of at least one frame.")
-    return prompts
+    return dict(sorted(prompts.items()))
 
 
 def check_prompts(prompts: Prompts, video: Video) -> None:

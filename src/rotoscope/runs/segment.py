@@ -14,7 +14,8 @@ from PIL import Image
 
 from rotoscope.masks.drawing import overlay
 from rotoscope.masks.writing import MaskWriter, open_writer
-from rotoscope.methods.base import Method, Prediction
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import OutputFolder
 from rotoscope.runs.job import Direction, Job, Outputs
 from rotoscope.runs.measure import peak_memory
@@ -153,7 +154,8 @@ class _Work:
         self._write(passes)
         if "overlay" in self.outputs.formats:
             with measured.part("overlay video"):
-                write_overlay(self.job.video, self.outputs.folder, self.outputs.folder / "overlay.mp4")
+                path = self.outputs.folder / "overlay.mp4"
+                write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
         self._sum_up(passes)
         measured.peak = peak_memory()
         measured.wall = time.perf_counter() - begun
@@ -209,22 +211,25 @@ class _Work:
         self.report.notes = passes.notes
 
 
-def write_overlay(video: Video, folder: Path, path: Path) -> None:
+def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[], None] | None = None) -> None:
     """Make a video of the frames with their palette masks laid over them.
 
     Args:
         video: the frames; frames without a mask are shown as they are.
         folder: palette masks, named as the frames.
         path: of the MP4 file.
+        on_frame: called with each frame.
 
     Raises:
         RotoscopeError: it cannot be written.
     """
-    with VideoWriter(path, video.fps or 24.0, video.size) as writer:
+    with VideoWriter(path, video.fps or 24.0, video.size, aspect=video.aspect) as writer:
         for frame in video.frames():
+            if on_frame is not None:
+                on_frame()
             mask = folder / f"{frame.name}.png"
             if not mask.exists():
-                writer.write(frame.image)
+                writer.write(frame.image, frame.time)
                 continue
             with Image.open(mask) as opened:
-                writer.write(overlay(frame.image, np.array(opened)))
+                writer.write(overlay(frame.image, np.array(opened)), frame.time)

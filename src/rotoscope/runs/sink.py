@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import RotoscopeError
 from rotoscope.masks.writing import MaskWriter
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.measure import Measurement
 
 PART = "write (in a thread)"

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 
 from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
-from rotoscope.methods.base import Prediction
+from rotoscope.methods.prediction import Prediction
 
-VERSION = 2
+VERSION = 3
 """Of what is saved of a run; a state of another version is refused."""
 UNSURE = 0.7
 """Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from rotoscope.datasets.clip_sources import ClipShape, ClipSource
 from rotoscope.datasets.synthetic import Clip, SyntheticClips
+from rotoscope.layers.normalise import normalise
+from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.data import TrainingData, needed
 
@@ -30,6 +32,16 @@ class Batch(NamedTuple):
     labels: Tensor
     objects: int
     places: Tensor
+
+    def on(self, device: torch.device, hardest: float = 1.0) -> ClipBatch:
+        """The batch as a clip loss takes it, on a device.
+
+        Args:
+            device: where.
+            hardest: share of the pixels that a bootstrapped loss counts.
+        """
+        images, labels = normalise(self.frames.to(device)), self.labels.to(device)
+        return ClipBatch(images, labels, self.objects, self.places.to(device), hardest)
 
     def parts(self, count: int) -> list[Batch]:
         """The batch in ``count`` parts of one size, or as near to it as its clips allow."""

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rotoscope.training.loop import Progress
+from rotoscope.files import atomic_write
 
 LOG = "log.csv"
-PARTS = (
-    "cross_entropy",
-    "dice",
-    "correspondence",
-    "soft_iou",
-    "entropy",
-    "empty",
-    "main",
-    "auxiliary",
-    "global",
-    "distance",
-    "scores",
-)
-COLUMNS = ("step", "loss", *PARTS, "rate", "seconds", "validation_j", "dataset_j")
+FIRST, LAST = ("step", "loss"), ("rate", "seconds", "validation_j", "dataset_j")
+"""Columns of every log; between them stand the parts of the loss."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of the log.
+
+    Attributes:
+        step: how many steps have been taken.
+        loss: mean over the steps since the line before.
+        parts: the same of the loss's parts, by the names that the clip loss gives them.
+        rate: learning rate of the last step.
+        seconds: how long a step took, the mean since the line before.
+        validation_j: J in [0, 1] on synthetic clips; None on lines without validation.
+        dataset_j: J in [0, 1] on the data set given for validation; None without.
+    """
+
+    step: int
+    loss: float
+    parts: dict[str, float]
+    rate: float
+    seconds: float
+    validation_j: float | None
+    dataset_j: float | None = None
 
 
 class TrainingLog:
     """Writes lines; what an interrupted run wrote after its checkpoint is dropped first.
 
+    The table has a column for each part that the loss has returned so far. Stages may differ in that: a part that is
+    new gets a column in front of the rate, which is empty in the lines before.
+
     Args:
-        folder: of the run.
-        step: that the run goes on from.
+        folder: the folder of the run.
+        step: the step that the run goes on from.
         writes: whether this process is the one that writes.
     """
 
@@ -40,42 +55,37 @@ class TrainingLog:
         self.folder = folder
         self.step = step
         self.writes = writes
+        self.path = folder / LOG
 
     def __enter__(self) -> TrainingLog:
         if self.writes:
             from torch.utils.tensorboard import SummaryWriter
 
-            path = self.folder / LOG
-            _truncate(path, self.step)
-            self._file = path.open("a", newline="")
-            self._columns = _header(path) or COLUMNS  # a run begun by an older version keeps its columns
-            self._csv = csv.DictWriter(self._file, self._columns, extrasaction="ignore", lineterminator="\n")
-            if self._file.tell() == 0:
-                self._csv.writeheader()
+            _truncate(self.path, self.step)
+            self._columns = _header(self.path)
             self._board: Any = SummaryWriter(str(self.folder / "events"), purge_step=self.step)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self.writes:
-            self._file.close()
             self._board.close()
 
     def write(self, line: Progress) -> None:
         """Write a line."""
         if not self.writes:
             return
+        self._make_columns(line.parts)
         scores = {"validation_j": line.validation_j, "dataset_j": line.dataset_j}
-        self._csv.writerow(
-            {
-                "step": line.step,
-                "loss": f"{line.loss:.5f}",
-                **{name: f"{line.parts.get(name, float('nan')):.5f}" for name in PARTS},
-                "rate": f"{line.rate:.3g}",
-                "seconds": f"{line.seconds:.3f}",
-                **{name: "" if score is None else f"{score:.4f}" for name, score in scores.items()},
-            }
-        )
-        self._file.flush()
+        row = {
+            "step": line.step,
+            "loss": f"{line.loss:.5f}",
+            **{name: f"{value:.5f}" for name, value in line.parts.items()},
+            "rate": f"{line.rate:.3g}",
+            "seconds": f"{line.seconds:.3f}",
+            **{name: "" if score is None else f"{score:.4f}" for name, score in scores.items()},
+        }
+        with self.path.open("a", newline="") as handle:
+            csv.DictWriter(handle, self._columns, restval="", lineterminator="\n").writerow(row)
         self._board.add_scalar("train/loss", line.loss, line.step)
         for name, value in line.parts.items():
             self._board.add_scalar(f"train/{name}", value, line.step)
@@ -84,9 +94,25 @@ class TrainingLog:
             if score is not None:
                 self._board.add_scalar(name, score, line.step)
 
+    def _make_columns(self, parts: Iterable[str]) -> None:
+        """Begin the table, or give it the columns that it lacks."""
+        inner = [name for name in self._columns if name not in (*FIRST, *LAST)]
+        wanted = [*FIRST, *inner, *(name for name in parts if name not in inner), *LAST]
+        if wanted == self._columns:
+            return
+        rows = []
+        if self._columns:
+            with self.path.open(newline="") as handle:
+                rows = list(csv.DictReader(handle))
+        with atomic_write(self.path) as temporary, temporary.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, wanted, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        self._columns = wanted
+
 
 def _header(path: Path) -> list[str]:
-    """Columns of a log that is there."""
+    """Columns of a log that is there; none of one that is not."""
     if not path.exists():
         return []
     with path.open(newline="") as handle:
@@ -101,4 +127,4 @@ def _truncate(path: Path, step: int) -> None:
         rows = list(csv.reader(handle))
     kept = [row for row in rows if row and (row[0] == "step" or int(row[0]) <= step)]
     with path.open("w", newline="") as handle:
-        csv.writer(handle).writerows(kept)
+        csv.writer(handle, lineterminator="\n").writerows(kept)

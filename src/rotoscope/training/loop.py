@@ -2,53 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.layers.normalise import normalise
-from rotoscope.methods import method_module
-from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.clip_loss import ClipBatch, ClipLossFunction
+from rotoscope.methods.recipe import Recipe
+from rotoscope.methods.schedule import Schedule
 from rotoscope.training.checkpoint import load_run, save_run
 from rotoscope.training.clips import Batch, StepBatches, step_loader
 from rotoscope.training.data import TrainingData
-from rotoscope.training.log import TrainingLog
+from rotoscope.training.log import Progress, TrainingLog
+from rotoscope.training.optimiser import freeze, hold_norms, make_optimiser
+from rotoscope.training.saved_recipe import as_saved, as_today
 from rotoscope.training.validation import synthetic_j
-from rotoscope.weights.files import upgraded
 
 CHECKPOINT = "checkpoint.safetensors"
 SCORES = ("validation_j", "dataset_j")
 
 
-class Lesson(Protocol):
-    """What a method's clip loss returns (see ``methods/*/training.py``)."""
-
-    @property
-    def loss(self) -> Tensor:
-        """Scalar to minimise."""
-
-    @property
-    def parts(self) -> dict[str, float]:
-        """Named scalars for the log."""
-
-    @property
-    def probabilities(self) -> Tensor:
-        """Answers of the frames after the first, ``[B, T - 1, 1 + N, H, W]``."""
-
-
-ClipLossFunction = Callable[..., Lesson]
-"""``(network, images [B, T, 3, H, W], labels [B, T, H, W], objects, hardest, places, …) -> Lesson``."""
-
-
-class Teacher(nn.Module):
+class LossModule(nn.Module):
     """A network with its clip loss as one forward pass, which is what Fabric wraps for several processes."""
 
     def __init__(self, network: nn.Module, clip_loss: ClipLossFunction) -> None:
@@ -56,23 +35,16 @@ class Teacher(nn.Module):
         self.network = network
         self.clip_loss = clip_loss
 
-    def forward(self, *arguments: Any, **options: Any) -> dict[str, Any]:
-        """The loss and its parts."""
-        lesson = self.clip_loss(self.network, *arguments, **options)
-        return {"loss": lesson.loss, **lesson.parts}
+    def forward(self, clip: Mapping[str, Any], **options: float) -> dict[str, Any]:
+        """The loss and its parts.
 
-
-@dataclass(frozen=True)
-class Progress:
-    """One line of the log; the scores are None on steps without validation."""
-
-    step: int
-    loss: float
-    parts: dict[str, float]
-    rate: float
-    seconds: float
-    validation_j: float | None
-    dataset_j: float | None = None
+        Args:
+            clip: fields of a :class:`~rotoscope.methods.clip_loss.ClipBatch`; Fabric moves and casts the tensors in
+                a mapping, but not in a frozen dataclass.
+            options: options of the clip loss.
+        """
+        result = self.clip_loss(self.network, ClipBatch(**clip), **options)
+        return {"loss": result.loss, **result.parts}
 
 
 class Trainer:
@@ -86,7 +58,7 @@ class Trainer:
         folder: holds the checkpoint, ``log.csv`` and TensorBoard events.
         fabric: devices, processes and precision; launched already. One CPU process without it.
         workers: processes that make clips, beside each training process.
-        judge: gives a score of the averaged weights on a data set of one's own, beside the synthetic clips.
+        validator: gives J of the averaged weights on a data set of one's own, beside the synthetic clips.
     """
 
     def __init__(
@@ -99,19 +71,20 @@ class Trainer:
         *,
         fabric: Fabric | None = None,
         workers: int = 1,
-        judge: Callable[[Mapping[str, Tensor]], float] | None = None,
+        validator: Callable[[Mapping[str, Tensor]], float] | None = None,
     ) -> None:
         self.recipe = recipe
+        self.schedule = Schedule(recipe)
         self.folder = folder
         self.workers = workers
-        self.judge = judge
+        self.validator = validator
         self.clip_loss = clip_loss
         self.fabric = fabric or Fabric(accelerator="cpu", devices=1)
         self.data, self.validation_part = data.split()
         self.network = network
         freeze(network, recipe.frozen)
-        optimiser = _optimiser(network, recipe)
-        self.teacher, self.optimizer = self.fabric.setup(Teacher(network, clip_loss), optimiser)
+        optimiser = make_optimiser(network, recipe)
+        self.loss_module, self.optimizer = self.fabric.setup(LossModule(network, clip_loss), optimiser)
         self.device = self.fabric.device
         self.average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         self.step = 0
@@ -137,8 +110,8 @@ class Trainer:
         if not self.checkpoint.exists():
             return False
         facts = load_run(self.checkpoint, self.network, self.average, self.optimizer)
-        ours = _plain(self.recipe)
-        theirs = _with_defaults(facts["recipe"])
+        ours = as_saved(self.recipe)
+        theirs = as_today(facts["recipe"])
         differing = sorted(key for key in ours if key != "inference" and theirs.get(key) != ours[key])
         if differing:
             raise InputError(
@@ -159,7 +132,7 @@ class Trainer:
         if self.first:
             facts = {
                 "step": self.step,
-                "recipe": _plain(self.recipe),
+                "recipe": as_saved(self.recipe),
                 "processes": self.fabric.world_size,
                 "best": self.best if self.best > float("-inf") else None,
             }
@@ -189,22 +162,22 @@ class Trainer:
                 self.step += 1
                 last = self.step == self.recipe.steps
                 due = last or self.step % self.recipe.validate_every == 0
-                judged = self.validate() if due else {}
-                if judged or self.step % log_every == 0:
+                scored = self.validate() if due else {}
+                if scored or self.step % log_every == 0:
                     means = {name: value / counted for name, value in totals.items()}
                     seconds = (time.perf_counter() - since) / counted
-                    rate = self.recipe.rate(self.step - 1)
-                    line = Progress(self.step, means.pop("loss"), means, rate, seconds, *map(judged.get, SCORES))
+                    rate = self.schedule.rate(self.step - 1)
+                    line = Progress(self.step, means.pop("loss"), means, rate, seconds, *map(scored.get, SCORES))
                     log.write(line)
                     totals, counted, since = {}, 0, time.perf_counter()
-                score = next((judged[name] for name in reversed(SCORES) if name in judged), None)
+                score = next((scored[name] for name in reversed(SCORES) if name in scored), None)
                 if score is not None and score > self.best:
                     self.best = score
                     if on_best is not None and self.first:
                         on_best()
                 if last or self.step % save_every == 0:
                     self.save()
-                if judged or self.step % log_every == 0:
+                if scored or self.step % log_every == 0:
                     yield line
 
     def learn(self, batch: Batch) -> dict[str, float]:
@@ -212,9 +185,9 @@ class Trainer:
         recipe, fabric = self.recipe, self.fabric
         stage = recipe.stage(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.rate(self.step) * group["share"] * stage.factor(group["part"])
+            group["lr"] = self.schedule.rate(self.step) * group["share"] * stage.factor(group["part"])
             if group["weight_decay"]:
-                group["weight_decay"] = recipe.decay(self.step)
+                group["weight_decay"] = self.schedule.weight_decay(self.step)
         torch.manual_seed((recipe.seed * 1_000_003 + self.step) * fabric.world_size + fabric.global_rank)
         self.network.train()
         hold_norms(self.network, recipe)
@@ -224,8 +197,8 @@ class Trainer:
         try:
             for number, part in enumerate(parts, 1):
                 share = len(part.frames) / len(batch.frames)
-                with fabric.no_backward_sync(self.teacher, enabled=number < len(parts)):
-                    found = self._lesson(part)
+                with fabric.no_backward_sync(self.loss_module, enabled=number < len(parts)):
+                    found = self._loss(part)
                     fabric.backward(found["loss"] * share)
                 for name, value in (found | {"loss": found["loss"].item()}).items():
                     values[name] = values.get(name, 0.0) + value * share
@@ -237,7 +210,7 @@ class Trainer:
                 ) from None
             raise
         norm = fabric.clip_gradients(
-            self.teacher, self.optimizer, max_norm=recipe.clip_norm or float("inf"), error_if_nonfinite=False
+            self.loss_module, self.optimizer, max_norm=recipe.clip_norm or float("inf"), error_if_nonfinite=False
         )
         if norm is not None and not torch.isfinite(norm) and fabric.strategy.precision.precision != "16-mixed":
             raise InputError(
@@ -249,18 +222,11 @@ class Trainer:
             values = {name: _mean(fabric, value) for name, value in values.items()}
         return values
 
-    def _lesson(self, part: Batch) -> dict[str, Any]:
-        recipe = self.recipe
-        found: dict[str, Any] = self.teacher(
-            normalise(part.frames.to(self.device)),
-            part.labels.to(self.device),
-            part.objects,
-            hardest=recipe.hardest(self.step),
-            places=part.places.to(self.device),
-            correspondence=recipe.correspondence,
-            **recipe.loss_options(self.step),
-        )
-        return found
+    def _loss(self, part: Batch) -> dict[str, Any]:
+        """The loss of some of a step's clips, and its parts."""
+        clip = vars(part.on(self.device, self.schedule.hardest(self.step)))
+        result: dict[str, Any] = self.loss_module(clip, **self.schedule.loss_options(self.step))
+        return result
 
     def _follow_average(self) -> None:
         decay = min(self.recipe.average, (self.step + 1) / (self.step + 10))
@@ -273,7 +239,7 @@ class Trainer:
 
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
-        """Scores of the averaged weights: on synthetic clips of photographs kept apart, and the judge's."""
+        """Scores of the averaged weights: on synthetic clips of photographs kept apart, and the validator's."""
         found: dict[str, float] = {}
         if self.validation_part is not None:
             kept = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
@@ -283,8 +249,8 @@ class Trainer:
                 self.network, self.clip_loss, self.recipe, self.validation_part, self.device
             )
             self.network.load_state_dict(kept)
-        if self.judge is not None:
-            found["dataset_j"] = self.judge(self.average)
+        if self.validator is not None:
+            found["dataset_j"] = self.validator(self.average)
         return found
 
 
@@ -292,72 +258,3 @@ def _mean(fabric: Fabric, value: float) -> float:
     """A value averaged over processes."""
     total: Any = fabric.all_reduce(torch.tensor(value, device=fabric.device), reduce_op="mean")
     return float(total)
-
-
-def freeze(network: nn.Module, frozen: tuple[str, ...]) -> None:
-    """Leave parameters whose names begin so out of training.
-
-    Raises:
-        InputError: no parameter's name begins so.
-    """
-    for beginning in frozen:
-        found = [parameter for name, parameter in network.named_parameters() if name.startswith(beginning)]
-        if not found:
-            raise InputError(f"frozen {beginning!r}: the network has no such part.")
-        for parameter in found:
-            parameter.requires_grad_(False)
-
-
-def hold_norms(network: nn.Module, recipe: Recipe) -> None:
-    """Put the recipe's frozen batch norms into evaluation: they neither use nor change the batch's statistics."""
-    for name, module in network.named_modules():
-        held = recipe.frozen_norms or f"{name}.".startswith(recipe.frozen)
-        if held and isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.eval()
-
-
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; each group of parameters carries the share of the rate that it gets."""
-    trunk: str = method_module(recipe.method, "training").TRUNK
-    beginnings = sorted({name for stage in recipe.kinds() for name in stage.rates}, key=len, reverse=True)
-    groups: dict[tuple[str, float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        share = recipe.trunk_rate if name.startswith(trunk) else 1.0
-        part = next((beginning for beginning in beginnings if name.startswith(beginning)), "")
-        decayed = recipe.optimiser != "adamw" or parameter.ndim > 1
-        groups.setdefault((part, share, recipe.weight_decay if decayed else 0.0), []).append(parameter)
-    listed: list[dict[str, Any]] = [
-        {"params": parameters, "weight_decay": decay, "share": share, "part": part}
-        for (part, share, decay), parameters in groups.items()
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(listed, lr=recipe.learning_rate, momentum=recipe.betas[0])
-    kind = torch.optim.Adam if recipe.optimiser == "adam" else torch.optim.AdamW
-    return kind(listed, lr=recipe.learning_rate, betas=recipe.betas, eps=recipe.epsilon)
-
-
-def _with_defaults(saved: dict[str, Any]) -> dict[str, Any]:
-    """A checkpoint's recipe, with what it does not name, because it is older, as that was then: the defaults."""
-    whole = {**_defaults(Recipe), **saved, "config": upgraded(saved["config"])}
-    whole["stages"] = [{**_defaults(Stage), **stage} for stage in whole["stages"]]
-    return whole
-
-
-def _defaults(kind: type[Recipe] | type[Stage]) -> dict[str, Any]:
-    given = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
-    made = {f.name: f.default_factory() for f in dataclasses.fields(kind) if callable(f.default_factory)}
-    return {name: _listed(value) for name, value in (given | made).items()}
-
-
-def _plain(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON would give it back."""
-    plain: dict[str, Any] = _listed(dataclasses.asdict(recipe))
-    return plain
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(item) for key, item in value.items()}
-    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value

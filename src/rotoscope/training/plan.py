@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 
-from rotoscope.layers.normalise import normalise
-from rotoscope.methods import method_module
+from rotoscope.methods import training_of
 from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.schedule import Schedule
 from rotoscope.runs.measure import peak_memory
 from rotoscope.training.clips import Batch
-from rotoscope.training.loop import Teacher, freeze, hold_norms
+from rotoscope.training.loop import LossModule
+from rotoscope.training.optimiser import freeze, hold_norms
 from rotoscope.training.run import new_method
 
 STEPS = 10
@@ -26,7 +27,7 @@ class StageCost:
 
     Attributes:
         stage: which.
-        seconds: of a step with the whole batch; measured with one clip and multiplied.
+        seconds: how long a step with the whole batch takes; measured with one clip and multiplied.
         memory: bytes that the process needs with the whole batch, at most; measured likewise. (Peaks only grow, so a
             small stage behind a large one shows the large one's need of a clip.)
     """
@@ -44,7 +45,7 @@ class StageCost:
         )
 
 
-def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[StageCost]:
+def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> list[StageCost]:
     """Time ten steps of one clip of noise for each stage; clips are not made, which other processes do meanwhile.
 
     Args:
@@ -52,10 +53,9 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
         device: where.
         processes: that share each machine's processor; a step's clips are per process.
     """
-    training: Any = method_module(recipe.method, "training")
     method: Any = new_method(recipe)
     freeze(method.network, recipe.frozen)
-    teacher = Teacher(method.network, training.clip_loss).to(device)
+    module = LossModule(method.network, training_of(recipe.method).clip_loss).to(device)
     optimiser = torch.optim.Adam(method.network.parameters(), lr=1e-6)
     costs = []
     before = peak_memory()
@@ -68,15 +68,7 @@ def measure(recipe: Recipe, device: torch.device, processes: int = 1) -> list[St
             begun = time.perf_counter()
             method.network.train()
             hold_norms(method.network, recipe)
-            found = teacher(
-                normalise(batch.frames.to(device)),
-                batch.labels.to(device),
-                objects,
-                hardest=recipe.hardest(0),
-                places=batch.places.to(device),
-                correspondence=recipe.correspondence,
-                **{**recipe.loss, **stage.loss},
-            )
+            found = module(vars(batch.on(device, Schedule(recipe).hardest(0))), **{**recipe.loss, **stage.loss})
             optimiser.zero_grad(set_to_none=True)
             found["loss"].backward()
             optimiser.step()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import default_task, protocol
 from rotoscope.layers.precision import has_native_bfloat16
-from rotoscope.methods import look_up, method_class, method_module, of_all_methods
+from rotoscope.methods import build_method, look_up, make_config, recipes, training_of
 from rotoscope.methods.base import Method
 from rotoscope.methods.recipe import Recipe
 from rotoscope.runs.dataset import segment_dataset
@@ -29,11 +28,6 @@ from rotoscope.weights.files import fill, save_method
 from rotoscope.weights.load import find_device, open_file
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-
-
-def recipes() -> dict[str, Recipe]:
-    """All recipes by name."""
-    return of_all_methods("training", "RECIPES")
 
 
 def find_recipe(name: str) -> Recipe:
@@ -47,14 +41,17 @@ def find_recipe(name: str) -> Recipe:
 
 
 def new_method(recipe: Recipe) -> Method:
-    """The recipe's method with weights drawn from its seed."""
+    """The recipe's method with weights drawn from its seed.
+
+    Raises:
+        InputError: a field of its config, or an option of its clip loss, that there is not.
+    """
+    known = training_of(recipe.method).loss_options
+    for option in [*recipe.loss, *(option for stage in recipe.kinds() for option in stage.loss)]:
+        if option not in known:
+            raise InputError(f"loss.{option}: the clip loss of {recipe.method} has {', '.join(known) or 'no options'}.")
     torch.manual_seed(recipe.seed)
-    cls = method_class(recipe.method)
-    known = [field.name for field in dataclasses.fields(cls.config_class)]
-    for name in recipe.config:
-        if name not in known:
-            raise InputError(f"config.{name}: {recipe.method} has {', '.join(known)}.")
-    return cls(cls.config_class(**recipe.config))
+    return build_method(recipe.method, recipe.config)
 
 
 def launch(device: str = "auto", devices: int | None = None, nodes: int = 1, precision: str = "auto") -> Fabric:
@@ -106,11 +103,11 @@ def prepare(
     Args:
         recipe: what to do.
         data: see :meth:`TrainingData.open`; ``$ROTOSCOPE_DATA`` if None.
-        folder: of the run.
+        folder: the folder of the run.
         device: see :func:`rotoscope.load`; not used with ``fabric``.
         fabric: from :func:`launch`; one process on ``device`` without it.
         workers: processes that make clips.
-        threads: of the processor; None leaves PyTorch's choice.
+        threads: how many threads of the processor are used; None leaves PyTorch's choice.
         resume: go on from the folder's checkpoint.
         initial: weights to begin with, instead of random ones; of the same network.
         validate: spec of a data set to segment and score at every validation.
@@ -127,7 +124,6 @@ def prepare(
     there = (folder / CHECKPOINT).exists()
     if there and not resume:
         raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
-    training: Any = method_module(recipe.method, "training")
     method = new_method(recipe)
     if initial is not None:
         fill(method, open_file(initial, recipe.method).state_dict(), initial)
@@ -137,19 +133,19 @@ def prepare(
     trainer = Trainer(
         recipe,
         network,
-        training.clip_loss,
+        training_of(recipe.method).clip_loss,
         opened,
         folder,
         fabric=fabric or launch(device),
         workers=workers,
-        judge=Judge(recipe, validate) if validate else None,
+        validator=DatasetValidator(recipe, validate) if validate else None,
     )
     if resume:
         trainer.resume()
     return trainer
 
 
-class Judge:
+class DatasetValidator:
     """Scores averaged weights on a data set: segments it and gives the mean J."""
 
     def __init__(self, recipe: Recipe, spec: str) -> None:
@@ -158,8 +154,7 @@ class Judge:
 
     def __call__(self, average: Mapping[str, Tensor]) -> float:
         """Mean J of the weights."""
-        cls = method_class(self.recipe.method)
-        method = cls(dataclasses.replace(cls.config_class(**self.recipe.config), **self.recipe.inference))
+        method = build_method(self.recipe.method, {**self.recipe.config, **self.recipe.inference})
         method.load_state_dict({f"network.{name}": tensor for name, tensor in average.items()})
         device = next(iter(average.values())).device
         method.to(device).requires_grad_(False).eval()
@@ -173,8 +168,7 @@ class Judge:
 def save_weights(trainer: Trainer, name: str | None = None) -> Path:
     """Write the averaged weights as a file that ``rotoscope.load`` opens, in half precision."""
     recipe = trainer.recipe
-    cls = method_class(recipe.method)
-    config = dataclasses.replace(cls.config_class(**recipe.config), **recipe.inference)
+    config = make_config(recipe.method, {**recipe.config, **recipe.inference})
     path = trainer.folder / f"{name or recipe.name}.safetensors"
     state = {f"network.{name}": tensor for name, tensor in trainer.average.items()}
     if trainer.first:

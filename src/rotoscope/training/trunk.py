@@ -1,4 +1,4 @@
-"""Begin a network's image encoder, and what else its method can borrow, with other weights."""
+"""Begin a network's image encoder, and the further parts that its method takes, with other weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers import efficientnet
-from rotoscope.methods import METHODS, method_class, method_module
+from rotoscope.methods import name_of, training_of
 from rotoscope.methods.base import Method
+from rotoscope.methods.bundles import Part
 from rotoscope.weights.load import located, open_file
 from rotoscope.weights.pickles import open_pickle
 from rotoscope.weights.pretrained import imagenet_trunk
@@ -23,11 +24,11 @@ RESNET = ("conv1.weight", "layer1.0.conv1.weight")
 def begin_trunk(method: Method, name: str, weights: str) -> int:
     """Copy the image encoder of ``weights`` into a method; what the two do not share stays as it is.
 
-    A method whose training has a function ``borrowed`` takes what that finds as well.
+    Which further parts a method takes, and from which weights, its :class:`~rotoscope.methods.bundles.Training` says.
 
     Args:
         method: changed in place.
-        name: its name.
+        name: name of the method.
         weights: name or file of any method's weights; a file of a bare ResNet in torchvision's names, or of an
             EfficientNet-Lite in its published ones; or ``imagenet`` for what a package brings.
     Returns: how many tensors were taken.
@@ -36,16 +37,12 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
         InputError: the weights are not known, nothing of their image encoder fits, or it is an EfficientNet-Lite of
             another size.
     """
-    training = method_module(name, "training")
-    prefix = f"network.{training.TRUNK}"
+    training = training_of(name)
+    prefix = f"network.{training.image_encoder}"
     ours = method.state_dict()
     kind, state = ("", _imagenet(method, name)) if weights == IMAGENET else _weights(weights)
-    trunk = "" if not kind else method_module(kind, "training").TRUNK
-    theirs = {prefix + k.removeprefix(trunk): tensor for k, tensor in state.items() if k.startswith(trunk)}
-    if hasattr(training, "borrowed"):
-        own = {entry.removeprefix("network."): tensor for entry, tensor in ours.items()}
-        more = training.borrowed(kind, state, own)
-        theirs = {f"network.{entry}": tensor for entry, tensor in more.items()} | theirs
+    own = {entry.removeprefix("network."): tensor for entry, tensor in ours.items()}
+    theirs = {f"network.{entry}": tensor for entry, tensor in transferred(name, own, kind, state).items()}
     fitting = {
         entry: tensor
         for entry, tensor in theirs.items()
@@ -64,6 +61,34 @@ def begin_trunk(method: Method, name: str, weights: str) -> int:
         )
     method.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def transferred(name: str, ours: Mapping[str, Tensor], kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a network begins with of other weights; what does not fit it is left out by the caller.
+
+    Args:
+        name: the name of the method that begins.
+        ours: tensors of its network, by their names without ``network.``.
+        kind: method of the weights; empty for a bare image encoder, of which a residual one is a mask encoder too.
+        state: their tensors, by their names without ``network.``.
+    Returns: tensors by the names of our network.
+    """
+    training = training_of(name)
+    offered: Mapping[Part, tuple[str, ...]] = {"image encoder": ("",)}
+    if kind:
+        offered = training_of(kind).parts
+    elif RESNET[1] in state:
+        offered = {"image encoder": ("",), "mask encoder": ("",)}
+    places = [(begins, begins) for begins in training.own if kind == name]
+    for part in training.takes:
+        if part in offered:
+            places += [(offered[part][0], place) for place in training.parts[part]]
+    taken: dict[str, Tensor] = {}
+    for begins, place in places:
+        for entry, tensor in state.items():
+            if entry.startswith(begins):
+                taken.setdefault(place + entry.removeprefix(begins), tensor)
+    return taken if training.fit is None else training.fit(taken, ours)
 
 
 def _imagenet(method: Method, name: str) -> dict[str, Tensor]:
@@ -88,5 +113,4 @@ def _weights(weights: str) -> tuple[str, Mapping[str, Tensor]]:
         if efficientnet.SIGNATURE in tensors:
             return "", efficientnet.renamed(tensors)
     source = open_file(path)
-    kind = next(name for name in METHODS if method_class(name) is type(source))
-    return kind, {entry.removeprefix("network."): tensor for entry, tensor in source.state_dict().items()}
+    return name_of(source), {entry.removeprefix("network."): tensor for entry, tensor in source.state_dict().items()}

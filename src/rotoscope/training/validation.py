@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
-from rotoscope.layers.normalise import normalise
+from rotoscope.methods.clip_loss import ClipLossFunction
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.clips import collate
 from rotoscope.training.data import PRIMARY
-
-if TYPE_CHECKING:
-    from rotoscope.training.loop import ClipLossFunction
 
 FRAMES = 4
 """Length of a validation clip."""
@@ -36,13 +31,13 @@ def synthetic_j(
         count = recipe.validation_clips // 2
         for start in range(0, count, 4):
             batch = collate(clips, range(start, min(start + 4, count)), objects)
-            labels = batch.labels.to(device)
-            lesson = clip_loss(network, normalise(batch.frames.to(device)), labels, objects)
-            scores.append(region_similarity(lesson.probabilities.argmax(2), labels, objects))
+            clip = batch.on(device)
+            answers = clip_loss(network, clip).probabilities.argmax(2)
+            scores.append(clip_similarity(answers, clip.labels, objects))
     return torch.cat(scores).mean().item()
 
 
-def region_similarity(answers: Tensor, labels: Tensor, objects: int) -> Tensor:
+def clip_similarity(answers: Tensor, labels: Tensor, objects: int) -> Tensor:
     """J of each object of the first frames over frames 1 to T - 1; empty against empty counts 1.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from rotoscope.errors import InputError
 from rotoscope.video.base import Video
@@ -83,14 +84,21 @@ class IteratorVideo(Video):
     def _frame(item: Any, index: int) -> Frame:
         if isinstance(item, Frame):
             return item
-        return Frame(index, as_rgb(np.asarray(item), index))
+        return Frame(index, as_rgb(item, index))
 
 
-def as_rgb(image: NDArray[Any], index: int) -> NDArray[np.uint8]:
-    """Grey, RGB or RGBA of any depth to RGB, uint8 (or float32 in [0, 1], which sessions take too)."""
+def as_rgb(image: Any, index: int) -> NDArray[np.uint8]:
+    """An array or Pillow image, grey, RGB or RGBA, to RGB: uint8, or float32 in [0, 1], which sessions take too.
+
+    Raises:
+        InputError: another shape, or values outside of what the type says: floats are in [0, 1] and numbers.
+    """
+    if isinstance(image, Image.Image):
+        image = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
     if image.ndim == 2:
         image = image[..., None]
-    if image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:
         raise InputError(f"frame {index} has shape {image.shape}; give [H, W, 3].")
     image = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image[..., :3]
     if image.dtype == np.uint16:
@@ -98,7 +106,16 @@ def as_rgb(image: NDArray[Any], index: int) -> NDArray[np.uint8]:
     if image.dtype == bool:
         return np.asarray(image, dtype=np.uint8) * np.uint8(255)
     if image.dtype.kind == "f":
-        return image.astype(np.float32)
+        low, high = float(image.min()), float(image.max())
+        if not np.isfinite(low) or not np.isfinite(high):
+            raise InputError(
+                f"frame {index} holds values that are no numbers (NaN or infinite). Give floats in [0, 1]."
+            )
+        if low < -1e-6 or high > 1 + 1e-6:
+            raise InputError(
+                f"frame {index} holds floats from {low:g} to {high:g}; give floats in [0, 1] (divide by 255), or uint8."
+            )
+        return np.clip(image.astype(np.float32), 0, 1)
     if image.dtype != np.uint8:
         raise InputError(f"frame {index} is {image.dtype}; give uint8 in [0, 255] or float in [0, 1].")
     return np.ascontiguousarray(image)

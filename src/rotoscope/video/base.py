@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from fractions import Fraction
 from types import TracebackType
 
 from rotoscope.errors import InputError
@@ -23,7 +24,9 @@ class Video(ABC):
         length: number of frames in the source; None if it cannot be known before the end.
         length_is_exact: whether ``length`` is certain rather than what a container promises or suggests.
         fps: frames per second, where the source says.
+        aspect: width of a pixel by its height, where the source says that pixels are not square.
         indexable: whether frames can be had in any order.
+        notes: what was decided on opening, such as which of several streams is read; one line each.
         problems: damage met while reading, one line each; filled as frames are read.
         start, end: the part that is read; indices stay those of the source.
     """
@@ -32,9 +35,11 @@ class Video(ABC):
     length: int | None = None
     length_is_exact: bool = True
     fps: float | None = None
+    aspect: Fraction | None = None
     indexable: bool = True
 
     def __init__(self, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+        self.notes: list[str] = []
         self.problems: list[str] = []
         self.prefetch_depth = prefetch_depth
         self.start = start
@@ -52,6 +57,10 @@ class Video(ABC):
     @abstractmethod
     def at(self, index: int) -> Frame:
         """One frame of an indexable source; ``index`` is in range."""
+
+    def number_of(self, name: str) -> int | None:
+        """The number of the frame of a name, as masks are named after it; None if no frame is called so."""
+        return int(name) if name.isdecimal() and name == f"{int(name):05d}" else None
 
     def frames(self, reverse: bool = False, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Yield frames, decoded ahead in a thread.

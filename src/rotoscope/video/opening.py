@@ -12,8 +12,9 @@ import numpy as np
 from rotoscope.errors import InputError
 from rotoscope.video.arrays import ArrayVideo, IteratorVideo
 from rotoscope.video.base import Video
-from rotoscope.video.files import StreamVideo, VideoFile
-from rotoscope.video.images import ImageSequence, is_image, natural_key
+from rotoscope.video.files import VideoFile
+from rotoscope.video.images import ImageSequence, is_image, natural_key, open_image_file
+from rotoscope.video.streams import StreamVideo
 
 
 def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | None = None) -> Video:
@@ -21,8 +22,8 @@ def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | Non
 
     Args:
         source: a file that FFmpeg reads, a folder of images, a glob such as ``"shots/*.png"``, ``"camera:0"``, the
-            address of a stream (``rtsp://…``), an array ``[T, H, W, 3]``, an iterable of arrays or frames, or a
-            :class:`Video`, which is returned as it is.
+            address of a stream (``rtsp://…``), an array ``[T, H, W, 3]``, a list of image files, an iterable of arrays,
+            Pillow images or frames, or a :class:`Video`, which is returned as it is.
         prefetch: at most this many frames are decoded ahead.
         start: first frame to give.
         end: the frame after the last to give; None for all.
@@ -35,13 +36,17 @@ def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | Non
     if isinstance(source, np.ndarray):
         return ArrayVideo(source, prefetch, start, end)
     if not isinstance(source, (str, Path)):
+        if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, Path)) for item in source):
+            return _images_listed([Path(item) for item in source], prefetch, start, end)
         if isinstance(source, Iterable):
             return IteratorVideo(source, prefetch, start, end)
         raise InputError(f"a {type(source).__name__} is no video. Give a path, an array or an iterable of arrays.")
     text = str(source)
-    if text.startswith("camera:") or "://" in text:
-        return StreamVideo(text, prefetch, start, end)
+    if "\0" in text:
+        raise InputError("a path with a zero byte in it is none. Give a path.")
     path = Path(source)
+    if (text.startswith("camera:") or "://" in text) and not path.exists():
+        return StreamVideo(text, prefetch, start, end)
     if path.is_dir():
         images = [p for p in path.iterdir() if is_image(p)]
         if not images:
@@ -49,12 +54,34 @@ def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | Non
         return ImageSequence(images, path.resolve().name, prefetch, start, end)
     if path.exists():
         if is_image(path):
-            return ImageSequence([path], path.stem, prefetch, start, end)
+            return open_image_file(path, prefetch, start, end)
+        if not path.is_file():
+            raise InputError(f"{path}: is no file. Give a video file, or a folder of images.")
         return VideoFile(path, prefetch, start, end)
     if any(sign in text for sign in "*?["):
-        matches = [p for p in map(Path, glob.glob(text)) if is_image(p)]
-        if not matches:
-            raise InputError(f"{text}: no image matches. Quote the pattern, and look at the folder.")
-        matches.sort(key=natural_key)
-        return ImageSequence(matches, matches[0].resolve().parent.name, prefetch, start, end)
+        return _images_listed(_matching(text), prefetch, start, end)
     raise InputError(f"{path}: no such file or folder.")
+
+
+def _matching(pattern: str) -> list[Path]:
+    """The images that a pattern matches, in their natural order.
+
+    Raises:
+        InputError: there is none.
+    """
+    matches = [path for path in map(Path, glob.glob(pattern)) if is_image(path)]
+    if not matches:
+        raise InputError(f"{pattern}: no image matches. Quote the pattern, and look at the folder.")
+    return sorted(matches, key=natural_key)
+
+
+def _images_listed(paths: list[Path], prefetch: int, start: int, end: int | None) -> Video:
+    """A list of image files, in their natural order.
+
+    Raises:
+        InputError: one of them is no image.
+    """
+    other = next((path for path in paths if not is_image(path)), None)
+    if other is not None:
+        raise InputError(f"{other}: is no image. A list of paths is read as the images of one video.")
+    return ImageSequence(paths, paths[0].resolve().parent.name, prefetch, start, end)

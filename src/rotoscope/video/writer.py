@@ -13,10 +13,13 @@ import av
 import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError, RotoscopeError
 
+TICK = Fraction(1, 12000)
+"""Unit of times in the file: common rates, 24000/1001 too, come out to a frame's fraction of it."""
 ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_nvenc", "h264_mf")
 
 
@@ -35,34 +38,79 @@ def h264_encoder() -> str:
 class VideoWriter:
     """Writes frames to an MP4 file; it takes its name when it is closed, so a file of that name is always whole.
 
+    Colours are converted by BT.709 to studio range, and the file says so.
+
     Args:
         path: the file.
-        fps: frames per second.
+        fps: frames per second, of frames that are given no time.
         size: width and height; an odd side is padded by one row or column, as H.264 wants even ones.
+        codec: an encoder of FFmpeg; the H.264 encoder that is there unless given.
+        aspect: width of a pixel by its height.
     """
 
-    def __init__(self, path: str | Path, fps: float, size: tuple[int, int], codec: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        size: tuple[int, int],
+        codec: str | None = None,
+        aspect: Fraction | None = None,
+    ) -> None:
         self.path = Path(path)
         self.size = size
         self._temporary = self.path.with_name(f".{self.path.stem}.writing{self.path.suffix}")
-        rate = Fraction(fps).limit_denominator(1001)
+        self._rate = Fraction(fps).limit_denominator(1001) or Fraction(24)
         try:
-            self._container = av.open(str(self._temporary), "w", format="mp4")
+            self._container = av.open(str(self._temporary.absolute()), "w", format="mp4")
         except (FFmpegError, OSError) as error:
             raise RotoscopeError(f"{self.path}: cannot be written ({error}). Choose another place.") from None
-        stream: Any = self._container.add_stream(codec or h264_encoder(), rate=rate)
+        stream: Any = self._container.add_stream(codec or h264_encoder(), rate=self._rate)
         self._stream = stream
         stream.width, stream.height = size[0] + size[0] % 2, size[1] + size[1] % 2
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": "20", "preset": "veryfast"}
+        context = stream.codec_context
+        context.time_base = TICK
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        if aspect:
+            context.sample_aspect_ratio = aspect
+        self._first: float | None = None
+        self._last = -1
 
-    def write(self, image: NDArray[np.uint8]) -> None:
-        """Append a frame, RGB uint8 ``[H, W, 3]``."""
+    def write(self, image: NDArray[np.uint8], time: float | None = None) -> None:
+        """Append a frame, RGB uint8 ``[H, W, 3]``, shown ``time`` seconds from the source's start.
+
+        A time that does not come after the one before counts as none: the frame follows after one by the rate.
+        """
         if (image.shape[1], image.shape[0]) != self.size:
             raise InputError(f"{self.path}: frame is {image.shape[1]}x{image.shape[0]}, expected {self.size}.")
         if self.size[0] % 2 or self.size[1] % 2:
             image = np.pad(image, ((0, self.size[1] % 2), (0, self.size[0] % 2), (0, 0)), mode="edge")
-        self._put(self._stream.encode(VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        frame = frame.reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+        )  # fmt: skip
+        frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
+        frame.pts, frame.time_base = self._tick(time), TICK
+        self._put(self._stream.encode(frame))
+
+    def _tick(self, time: float | None) -> int:
+        """The time of the next frame in ticks, counted from the first."""
+        step = max(1, round(1 / (self._rate * TICK)))
+        tick = self._last + step if self._last >= 0 else 0
+        if time is not None:
+            if self._first is None:
+                self._first = time - float(tick * TICK)
+            given = round((time - self._first) / TICK)
+            # A leap of more than an hour is a clock that started again, not a picture that stands.
+            if self._last < given <= self._last + 3600 / TICK:
+                tick = given
+            else:
+                self._first = time - float(tick * TICK)
+        self._last = tick
+        return tick
 
     def close(self) -> None:
         """Finish the file and give it its name."""

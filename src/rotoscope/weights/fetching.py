@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rotoscope.errors import CheckpointError, InputError, RotoscopeError
-from rotoscope.methods import method_class, method_module
+from rotoscope.methods import method_class, released
 from rotoscope.weights.arrays import INDEX, tensorflow_prefix
 from rotoscope.weights.catalogue import CATALOGUE, Entry, find
 from rotoscope.weights.download import check_address, download
@@ -198,7 +198,7 @@ def _is_part(request: Request, path: Path, prefix: Path | None) -> bool:
 
 def _released_files(entry: Entry) -> tuple[str, ...]:
     """Names of the files that a method's authors released in a folder; empty if it is one file."""
-    return tuple(getattr(method_module(entry.method, "official"), "FILES", {}).values())
+    return tuple(released(entry.method).files.values())
 
 
 def _unpack(request: Request, got: Path, ready: Path) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rotoscope.errors import CheckpointError, InputError
 from rotoscope.files import atomic_write
-from rotoscope.methods import METHODS, method_class, method_module
+from rotoscope.methods import METHODS, build_method, method_class, released
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
 from rotoscope.weights.limits import MOST_ENTRIES, check_config, check_finite, check_size, one_line
@@ -91,9 +91,11 @@ def upgraded(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A stored config in the fields of today.
 
     Before trunks had names, a config held the depth of a residual network: as ``key_depth`` (STCN), as ``depth``, or,
-    of CapsuleVOS, as the number ``trunk``.
+    of CapsuleVOS, as the number ``trunk``. CapsuleVOS's ``carry_states`` was called ``memory``, as policies are.
     """
     fields = dict(fields)
+    if isinstance(fields.get("memory"), bool):
+        fields["carry_states"] = fields.pop("memory")
     depth = fields.pop("key_depth", fields.pop("depth", fields.get("trunk")))
     if isinstance(depth, int):
         fields["trunk"] = f"resnet{depth}"
@@ -116,10 +118,10 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
     else:
         loaded = read_npz(path) if path.suffix == ".npz" else open_pickle(path)
     for name in [method] if method else METHODS:
-        official = method_module(name, "official")
-        state = official.unwrap(loaded)
-        state = {str(key).removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
-        if method or all(entry in state for entry in official.SIGNATURE):
+        official = released(name)
+        inner = official.unwrap(loaded)
+        state = {str(key).removeprefix("module."): value for key, value in inner.items() if isinstance(value, Tensor)}
+        if method or all(entry in state for entry in official.signature):
             return name, state
     first = ", ".join(one_line(key, 60) for key in list(loaded)[:3])
     raise CheckpointError(f"{path}: of no network known here (its first entries: {first}).")
@@ -128,7 +130,7 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
 def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]]:
     """Read a checkpoint that was released as several files in a folder, each with a prefix of its own."""
     for name in [method] if method else METHODS:
-        files: Mapping[str, str] = getattr(method_module(name, "official"), "FILES", {})
+        files = released(name).files
         if not files or not all((path / file).is_file() for file in files.values()):
             continue
         state = {}
@@ -148,13 +150,13 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
     Raises:
         CheckpointError: entries that are missing, unexpected, or of another shape; the first are named.
     """
-    official = method_module(method, "official")
-    missing = [entry for entry in official.SIGNATURE if entry not in state]
-    config_of = getattr(official, "config_of", None)
+    official = released(method)
+    missing = [entry for entry in official.signature if entry not in state]
+    config_of = official.config_of
     if missing and config_of is not None:
         raise CheckpointError(f"{path}: does not fit {method}: {missing[0]} is missing.")
     try:
-        config = official.CONFIG if config_of is None else config_of(state)
+        config = official.config if config_of is None else config_of(state)
         state = official.adapt(dict(state))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
@@ -164,25 +166,25 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
     renamed: dict[str, Tensor] = {}
     unexpected: list[str] = []
     for name, tensor in state.items():
-        for pattern, prefix in official.OFFICIAL.items():
+        for pattern, prefix in official.names.items():
             match = re.match(pattern, name)
             if match:
                 renamed[prefix + name[match.end() :]] = tensor
                 break
         else:
             unexpected.append(name)
-    return build(method_class(method), config, renamed, path, unexpected)
+    return build(method, config, renamed, path, unexpected)
 
 
 def build(
-    cls: type[Method], config: Any, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None
+    method: str, config: Any, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None
 ) -> Method:
     """Build a network and fill it.
 
     Whether it fits is seen on a network without numbers, so that a file whose config asks for a huge one makes none.
 
     Args:
-        cls: the method.
+        method: its name.
         config: its config.
         state: tensors under our names.
         path: named in errors.
@@ -193,13 +195,13 @@ def build(
     """
     try:
         with torch.device("meta"):
-            planned = cls(config)
+            planned = build_method(method, config)
     except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError, MemoryError) as error:
         raise CheckpointError(
             f"{path}: asks for a network that cannot be built ({one_line(error)}). Get the file again."
         ) from None
     check_fit(planned, state, path, unexpected)
-    model = cls(config)
+    model = build_method(method, config)
     fill(model, state, path)
     return model
 

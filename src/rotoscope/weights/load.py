@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from rotoscope.errors import CheckpointError, InputError
-from rotoscope.layers.precision import has_native_bfloat16, prepare
-from rotoscope.methods import method_class
+from rotoscope.layers.precision import apply_precision, has_native_bfloat16
+from rotoscope.methods import make_config
 from rotoscope.methods.base import Method
 from rotoscope.weights.arrays import tensorflow_prefix
 from rotoscope.weights.catalogue import CATALOGUE, Entry, find
@@ -58,7 +58,7 @@ def load(
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)
-    prepare(model, precision, bfloat16=has_native_bfloat16(target))
+    apply_precision(model, precision, bfloat16=has_native_bfloat16(target))
     model.precision = precision
     return model
 
@@ -94,12 +94,11 @@ def open_file(path: Path, method: str | None = None) -> Method:
         name, fields, state = read_own(path)
         if method is not None and method != name:
             raise CheckpointError(f"{path}: weights of {name}, not of {method}.")
-        cls = method_class(name)
         try:
-            config = cls.config_class(**fields)
+            config = make_config(name, fields)
         except InputError as error:
             raise CheckpointError(f"{path}: has a config that cannot be: {one_line(error)}") from None
-        return build(cls, config, state, path)
+        return build(name, config, state, path)
     name, tensors = read_official(path, method)
     return from_official(path, name, tensors)
 

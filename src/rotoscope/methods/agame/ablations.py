@@ -34,4 +34,4 @@ ABLATIONS: dict[str, Ablation] = {
 }
 """Tables by name. The last two rows are not in the released code; see :class:`Appearance
 <rotoscope.methods.agame.appearance.Appearance>` and :class:`~rotoscope.methods.agame.config.AGAMEConfig`. The paper's
-figures are not printed beside them: the facts sheet does not have them."""
+figures are not printed beside them, since we do not have them."""

@@ -1,4 +1,4 @@
-"""What an object and its background look like: Gaussians fitted in closed form (facts, section 6)."""
+"""What an object and its background look like: Gaussians fitted in closed form (A-GAME, section 3.2)."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def moments(x: Tensor, weights: Tensor, floor: Tensor) -> Model:
 def residuals(posterior: Tensor, weights: Tensor) -> Tensor:
     """Where the base pair claims more than the mask says, ``[N, 2, P]``.
 
-    The slides have the opposite sign, which would swap the two residual components (facts, section 16).
+    The slides have the opposite sign, which would swap the two residual components; this is the released code's.
     """
     return (posterior - weights).clamp(min=0)
 
@@ -117,7 +117,7 @@ def log_likelihood(x: Tensor, model: Model) -> Tensor:
 
     Args:
         x: ``[N or 1, C, P]``.
-        model: of N objects.
+        model: the appearance models of N objects.
     """
     centre = x.mean(dim=2, keepdim=True)
     apart, mean = x - centre, model.mean - centre.transpose(1, 2)

@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rotoscope.layers.trunks import TrunkName, check_trunk
+from rotoscope.errors import InputError
+from rotoscope.layers.trunks import TrunkName
+from rotoscope.methods.checks import Count, MethodConfig, Odd, Share, WorkingSide
 
 Appearance = Literal["mixture", "unimodal", "softmax", "none"]
 Recurrence = Literal["aggregated", "own", "coarse"]
 
 
 @dataclass(frozen=True)
-class AGAMEConfig:
+class AGAMEConfig(MethodConfig):
     """A-GAME (Johnander et al., CVPR 2019); the defaults are the released network.
 
     Attributes:
         trunk: network of the encoder.
-        stages: of it; the fourth is dilated and stays at stride 16.
+        stages: how many stages of the trunk are used, 3 or 4; the fourth is dilated and stays at stride 16.
         appearance_dim: channels of the features whose distribution is modelled.
         propagation_dim: channels of the mask propagation, and of the first layer of the fusion.
         decoder_dim: channels behind the fusion and of the upsampling.
@@ -31,7 +33,7 @@ class AGAMEConfig:
             features and masks that it is fitted to count as constants, and only scoring teaches.
         update_rate: share of the newest frame in the appearance model; 0 keeps that of the given frame.
         freeze_hidden: leave an object's appearance model as it is on frames where no pixel of it is seen. The released
-            code goes on, and forgets an object that stays hidden (facts, section 6).
+            code goes on, and forgets an object that stays hidden.
         recurrence: which mask the next frame takes: ``aggregated``: of all objects together, at full size (released
             code for several objects); ``own``: of each object for itself, at full size (released code for DAVIS-2016);
             ``coarse``: that of the coarse predictor, as in training.
@@ -43,25 +45,26 @@ class AGAMEConfig:
 
     trunk: TrunkName = "resnet101"
     stages: Literal[3, 4] = 4
-    appearance_dim: int = 512
-    propagation_dim: int = 512
-    decoder_dim: int = 128
-    coarse_kernel: int = 1
+    appearance_dim: Count = 512
+    propagation_dim: Count = 512
+    decoder_dim: Count = 128
+    coarse_kernel: Odd = 1
     appearance: Appearance = "mixture"
     mean_scores: bool = False
     propagation: bool = True
     end_to_end: bool = True
-    update_rate: float = 0.1
+    update_rate: Share = 0.1
     freeze_hidden: bool = False
     recurrence: Recurrence = "aggregated"
     predict_given: bool = False
-    short_side: int | None = None
-    max_short_side: int | None = 1088
+    short_side: WorkingSide | None = None
+    max_short_side: WorkingSide | None = 1088
 
-    def __post_init__(self) -> None:
-        """Refuse what no network could do.
+    def check(self) -> None:
+        """See that something is left to follow objects with.
 
         Raises:
-            InputError: a trunk that is not known.
+            InputError: neither appearance nor propagation.
         """
-        check_trunk(self.trunk)
+        if self.appearance == "none" and not self.propagation:
+            raise InputError("a network with neither appearance nor propagation cannot follow anything. Keep one.")

@@ -1,4 +1,4 @@
-"""What runs for each object: propagation, fusion, upsampling (facts, sections 7 to 9).
+"""What runs for each object: propagation, fusion, upsampling (A-GAME, released code).
 
 Layers that take the frame's features beside an object's are linear before their ReLU, so each is computed in two parts:
 the frame's once for all objects, the object's in one batch over objects.

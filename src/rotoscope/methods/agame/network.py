@@ -1,4 +1,4 @@
-"""The network of A-GAME: tensors in, tensors out (Johnander et al., CVPR 2019; released code: facts, 4 to 11)."""
+"""The network of A-GAME: tensors in, tensors out (Johnander et al., CVPR 2019; released code: ``agame_model.py``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.errors import InputError
 from rotoscope.layers.trunks import begin_small, build_trunk
 from rotoscope.methods.agame.appearance import Appearance, Model, blend
 from rotoscope.methods.agame.config import AGAMEConfig
@@ -76,8 +75,6 @@ class AGAMENetwork(nn.Module):
 
     def __init__(self, config: AGAMEConfig) -> None:
         super().__init__()
-        if config.appearance == "none" and not config.propagation:
-            raise InputError("a network with neither appearance nor propagation cannot follow anything. Keep one.")
         self.update_rate = config.update_rate  # that it is trained with
         self.backbone = build_trunk(config.trunk, stages=config.stages, output_stride=16)
         c4, c8, *_, c16 = self.backbone.channels
@@ -117,7 +114,7 @@ class AGAMENetwork(nn.Module):
         """Remember objects by the frame that they are given on.
 
         Args:
-            features: of that frame, batch N or 1.
+            features: the features of that frame, batch N or 1.
             masks: background and target at stride 16, ``[N, 2, h, w]``, summing to 1.
         """
         empty = masks.new_zeros(len(masks), 0, 0)
@@ -144,10 +141,10 @@ class AGAMENetwork(nn.Module):
         """Remember how objects look on a frame that was segmented.
 
         Args:
-            features: of the frame, batch N or 1.
+            features: the features of the frame, batch N or 1.
             memory: before it.
             masks: what was found, at stride 16, ``[N, 2, h, w]``, summing to 1.
-            rate: of each object, ``[N]`` in [0, 1]; 0 leaves its appearance as it is.
+            rate: the update rate of each object, ``[N]`` in [0, 1]; 0 leaves its appearance as it is.
         """
         if self.appearance is None:
             return memory._replace(previous=masks)
@@ -167,7 +164,7 @@ def with_background(masks: Tensor) -> Tensor:
 
 
 def aggregate_pairs(pairs: Tensor) -> Tensor:
-    """One distribution over background and objects from each object's own pair (facts, section 11).
+    """One distribution over background and objects from each object's own pair (released code).
 
     The background of the scene is the least of the objects' (not, as in STM and STCN, their product).
 

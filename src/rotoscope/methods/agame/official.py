@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoint that the authors of A-GAME released (facts, section 2)."""
+"""Names and layout of the checkpoint that the authors of A-GAME released."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
 from rotoscope.methods.agame.config import AGAMEConfig
+from rotoscope.methods.bundles import Released
 
 PREFIX = "trackseg."
 REGULARISER = f"{PREFIX}appmod.cov_reg"
@@ -66,3 +67,6 @@ def config_of(state: Mapping[str, Tensor]) -> AGAMEConfig:
         coarse_kernel=coarse.shape[2],
         appearance="mixture" if state[REGULARISER].shape[0] == 4 else "unimodal",
     )
+
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, adapt=adapt, config_of=config_of)

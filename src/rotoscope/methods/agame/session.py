@@ -1,14 +1,14 @@
-"""One video's state under A-GAME: how each object looks, where it began and where it was (facts, sections 10 to 12)."""
+"""One video's state under A-GAME: how each object looks, where it began and where it was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from rotoscope.layers.canvas import Canvas
+from rotoscope.layers.canvas import Border, Canvas
 from rotoscope.methods.agame.config import AGAMEConfig
 from rotoscope.methods.agame.network import (
     AGAMENetwork,
@@ -19,14 +19,15 @@ from rotoscope.methods.agame.network import (
     shrink,
     with_background,
 )
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.canvas_session import CanvasSession
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 OBJECTS_AT_ONCE = 8
 """Objects that the heads run for in one batch; more go in several, which bounds the memory of forty objects."""
 
 
-class AGAMESession(Session):
+class AGAMESession(CanvasSession):
     """Segments one video.
 
     Between frames it holds, for each object, its appearance model, what its first frame contributes to the propagation,
@@ -35,79 +36,56 @@ class AGAMESession(Session):
     is given again begins anew from that frame.
     """
 
+    network: AGAMENetwork
+    config: AGAMEConfig
+    border: ClassVar[Border] = "mirror"
+
     def __init__(self, network: AGAMENetwork, config: AGAMEConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.config = config
-        self.canvas: Canvas | None = None
+        super().__init__(network, config)
         self._memory: Memory | None = None
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame."""
-        canvas = self.canvas = self.canvas or self._fit(frame.size)
-        if not self._ids and not given:
-            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
+        if not self.objects and not given:
+            return [Prediction.empty(frame)]
+        canvas = self.canvas
+        assert canvas is not None
         weight = self.network.fusion.conv2.weight
         with self.timings.part("encode"):
             features = self.network.encode(canvas.image(frame.image, weight.device).to(weight.dtype))
-        copied = list(given) if not (self._ids and self.config.predict_given) else []
+        copied = list(given) if not (self.objects and self.config.predict_given) else []
         pairs = {i: with_background(mask) for i, mask in self._begin(features, given, canvas).items() if i in copied}
         with self.timings.part("heads"):
-            followed = [object_id for object_id in self._ids if object_id not in copied]
+            followed = [object_id for object_id in self.objects.ids if object_id not in copied]
             answer = self._follow(features, followed)
         if answer is not None:
             covered = torch.stack([pair[1] for pair in pairs.values()]).gt(0.5).any(dim=0) if pairs else None
             pairs |= zip(followed, _softmax_outside(answer.final, covered), strict=True)
-        stacked = torch.stack([pairs[object_id] for object_id in self._ids])
+        stacked = torch.stack([pairs[object_id] for object_id in self.objects.ids])
         with self.timings.part("aggregate"):
             probabilities = aggregate_pairs(stacked)
         if answer is not None:
             with self.timings.part("update"):
                 self._update(features, followed, answer, probabilities, stacked)
         with self.timings.part("restore"):
-            return [Prediction.from_probabilities(frame, self._ids, canvas.restore(probabilities), bool(given))]
+            return [Prediction.from_probabilities(frame, self.objects.ids, canvas.restore(probabilities), bool(given))]
 
     def forget(self, object_id: int) -> None:
         """Drop what is remembered of the object."""
         if self._memory is not None:
-            kept = [row for row, known in enumerate(self._ids) if known != object_id]
+            kept = [row for row, known in enumerate(self.objects.ids) if known != object_id]
             self._memory = self._memory.select(self._index(kept)) if kept else None
 
-    def state(self) -> dict[str, Any]:
-        """The objects' memory, masks that wait for their frame, ids and counters."""
-        memory = {} if self._memory is None else {f"memory.{k}": v for k, v in self._memory._asdict().items()}
-        pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
-        facts = {
-            "ids": list(self._ids),
-            "size": list(self._size) if self._size else None,
-            "next_index": self._next_index,
-        }
-        return memory | pending | facts
+    def memory_state(self) -> dict[str, Any]:
+        """The objects' memory."""
+        return {} if self._memory is None else self._memory._asdict()
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        device = self.network.fusion.conv2.weight.device
-        self._memory = None
-        if "memory.previous" in state:
-            self._memory = Memory(**{name: state[f"memory.{name}"].to(device) for name in Memory._fields})
-        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
-        self._ids = [int(object_id) for object_id in state["ids"]]
-        self._size = tuple(state["size"]) if state["size"] else None
-        self.canvas = self._fit(self._size) if self._size else None
-        self._next_index = int(state["next_index"])
-
-    def _fit(self, size: tuple[int, int]) -> Canvas:
-        config = self.config
-        return Canvas.fit(
-            size,
-            short_side=config.short_side,
-            max_short_side=config.max_short_side,
-            resizing="area",
-            border="mirror",
-        )
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Continue where :meth:`memory_state` was taken."""
+        self._memory = Memory(**memory) if memory else None
 
     def _index(self, rows: Sequence[int]) -> Tensor:
-        return torch.tensor(rows, dtype=torch.long, device=self.network.fusion.conv2.weight.device)
+        return torch.tensor(rows, dtype=torch.long, device=self.device)
 
     def _begin(self, features: FrameFeatures, given: dict[int, Tensor], canvas: Canvas) -> dict[int, Tensor]:
         """Remember given objects, new ones behind the known; return their masks at the padded working size."""
@@ -116,12 +94,12 @@ class AGAMESession(Session):
         device = features.s16.device
         masks = canvas.masks(torch.stack(list(given.values())).to(device))
         fresh = self.network.begin(features, shrink(with_background(masks)))
-        rows = [*range(len(self._ids))]
-        self._ids += [object_id for object_id in given if object_id not in self._ids]
+        rows = [*range(len(self.objects.ids))]
+        self.objects.enter(given)
         joined = fresh if self._memory is None else Memory(*map(torch.cat, zip(self._memory, fresh, strict=True)))
-        rows += [0] * (len(self._ids) - len(rows))
-        for number, object_id in enumerate(given):
-            rows[self._ids.index(object_id)] = len(joined.previous) - len(given) + number
+        rows += [0] * (len(self.objects.ids) - len(rows))
+        for number, slot in enumerate(self.objects.slots(given)):
+            rows[slot] = len(joined.previous) - len(given) + number
         self._memory = joined.select(self._index(rows))
         return dict(zip(given, masks, strict=True))
 
@@ -130,7 +108,7 @@ class AGAMESession(Session):
         if not object_ids:
             return None
         assert self._memory is not None
-        rows = self._index([self._ids.index(object_id) for object_id in object_ids])
+        rows = self._index(self.objects.slots(object_ids))
         parts = [self.network.segment(features, self._memory.select(part)) for part in rows.split(OBJECTS_AT_ONCE)]
         return Answer(*map(torch.cat, zip(*parts, strict=True)))
 
@@ -144,7 +122,7 @@ class AGAMESession(Session):
     ) -> None:
         """Remember followed objects by what was found; those that were given have just begun."""
         assert self._memory is not None
-        rows = self._index([self._ids.index(object_id) for object_id in object_ids])
+        rows = self._index(self.objects.slots(object_ids))
         if self.config.recurrence == "coarse":
             masks = torch.softmax(answer.coarse, dim=1)
         elif self.config.recurrence == "own":

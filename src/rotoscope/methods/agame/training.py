@@ -1,4 +1,4 @@
-"""Losses of one training clip of A-GAME, and its recipes (Johnander et al., CVPR 2019; released code: facts, 13)."""
+"""Losses of one training clip of A-GAME, and its recipes (Johnander et al., CVPR 2019; ``main_runfile.py``)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from rotoscope.methods.agame.network import (
     shrink,
     with_background,
 )
-from rotoscope.methods.lesson import ClipLoss
+from rotoscope.methods.bundles import Training
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
-
-TRUNK = "backbone."
-"""Where the network keeps its image encoder."""
 
 SMALL = {
     "trunk": "resnet18",
@@ -104,13 +102,8 @@ trains on synthetic clips of up to three objects; at last on slow ones, where it
 
 def clip_loss(
     network: AGAMENetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
-    correspondence: float = 0.0,
     auxiliary: float = 1.0,
 ) -> ClipLoss:
     """Follow the objects of the first frame through clips; gradients flow through masks and appearance models.
@@ -120,14 +113,12 @@ def clip_loss(
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``; H and W multiples of 16.
-        labels: int64 ``[B, T, H, W]`` in [0, objects].
-        objects: slots ``N``.
-        hardest, places, correspondence: not used by A-GAME.
+        clip: what it is computed on.
         auxiliary: weight of the loss on the coarse mask; 0 in the released second stage.
     Returns: the mean over all frames, the first included: its answer is its given mask and costs nothing, so that the
         others weigh ``(T - 1) / T``.
     """
+    images, labels, objects = clip.images, clip.labels, clip.objects
     batch, frames = labels.shape[:2]
     targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].float()  # [B, T, N, H, W]
     there = targets[:, 0].sum(dim=(2, 3)) > 0
@@ -163,3 +154,6 @@ def _joined(logits: Tensor, clips: Tensor, slots: Tensor, shape: tuple[int, int]
     pairs[:, :, 0] = 1
     pairs[clips, slots] = torch.softmax(logits, dim=1)
     return aggregate_pairs(pairs)
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("backbone.",)})

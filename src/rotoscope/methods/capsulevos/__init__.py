@@ -16,7 +16,7 @@ class CapsuleVOS(Method):
     """CapsuleVOS (Duarte, Rawat, Shah, ICCV 2019)."""
 
     config_class = CapsuleVOSConfig
-    inference_options = ("overlap", "merging", "memory")
+    inference_options = ("overlap", "merging", "carry_states")
     config: CapsuleVOSConfig
 
     def __init__(self, config: CapsuleVOSConfig | None = None) -> None:
@@ -29,7 +29,7 @@ class CapsuleVOS(Method):
         Args:
             video: not needed.
             options: fields of :class:`CapsuleVOSConfig` that concern inference, such as ``overlap=1``,
-                ``merging="published"``, ``memory=False``.
+                ``merging="published"``, ``carry_states=False``.
 
         Raises:
             InputError: an option that does not exist, or a value out of range.

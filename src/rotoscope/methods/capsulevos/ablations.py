@@ -15,7 +15,7 @@ ABLATIONS: dict[str, Ablation] = {
             Row("hand-crafted zooming", settings=("config.zoom=crafted",), published={"overall": 60.4}),
             Row("concatenation routing", settings=("config.routing=concatenation",), published={"overall": 59.7}),
             Row("fully convolutional", settings=("config.capsules=false",), published={"overall": 59.4}),
-            Row("no memory", settings=("config.memory=false",), published={"overall": 58.4}),
+            Row("no memory", settings=("config.carry_states=false",), published={"overall": 58.4}),
         ),
         recipe="capsulevos-small",
     )

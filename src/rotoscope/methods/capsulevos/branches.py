@@ -48,14 +48,15 @@ class FrameFeatures(nn.Module):
 
     Args:
         config: names the trunk, and says the width.
-        channels: of the trunk's features at stride 4, 8 and 16.
+        channels: how many channels the trunk's features have at stride 4, 8 and 16.
     """
 
     def __init__(self, config: CapsuleVOSConfig, channels: list[int]) -> None:
         super().__init__()
         wanted = VIDEO[BEFORE_TRUNK - 1][1] * config.width
-        self.project = nn.ModuleList(nn.Conv2d(before, wanted, 1) for before in channels)
-        begin_small(config.trunk or "", *(layer.weight for layer in self.project))
+        layers = [nn.Conv2d(before, wanted, 1) for before in channels]
+        begin_small(config.trunk or "", *(layer.weight for layer in layers))
+        self.project = nn.ModuleList(layers)
 
     def forward(self, stages: list[Tensor]) -> Tensor:
         """Stages at strides 4, 8 and 16 to ``[B, channels, H / 4, W / 4]``."""
@@ -109,8 +110,8 @@ class FrameBranch(nn.Module):
         Args:
             frame: RGB in [0, 1], ``[B, 3, H, W]``.
             mask: in [0, 1], ``[B, 1, H, W]``.
-            state: of the clip before; zeros if None.
-            features: of the frame by the trunk, if there is one, ``[B or 1, …, H / 4, W / 4]``.
+            state: the state of the clip before; zeros if None.
+            features: the features of the frame by the trunk, if there is one, ``[B or 1, …, H / 4, W / 4]``.
         Returns: capsules of ``[1, H / 8, W / 8]``, and the state.
         """
         found = self.convs(torch.cat([frame, mask], dim=1))
@@ -138,7 +139,7 @@ class FineSkip(nn.Module):
         """A clip.
 
         Args:
-            features: of its frames, ``[B or 1, T, C, h / 4, w / 4]``.
+            features: the features of its frames, ``[B or 1, T, C, h / 4, w / 4]``.
             given: what the frame branch keeps of the first frame and its mask, ``[B, C', h / 4, w / 4]``.
         Returns: ``[B, T, …, h / 4, w / 4]``.
         """
@@ -172,9 +173,9 @@ class Decoder(nn.Module):
         """Poses as channels.
 
         Args:
-            coarse: of the last layer, ``[B, …, T / 4, H / 32, W / 32]``.
-            middle: of the layer before, ``[B, …, T / 2, H / 16, W / 16]``.
-            fine: of the clip's primary capsules, ``[B, …, T, H / 8, W / 8]``.
+            coarse: capsules of the last layer, ``[B, …, T / 4, H / 32, W / 32]``.
+            middle: capsules of the layer before, ``[B, …, T / 2, H / 16, W / 16]``.
+            fine: the clip's primary capsules, ``[B, …, T, H / 8, W / 8]``.
             skip: what else is seen, ``[B, T, …, H / 4, W / 4]``.
         Returns: logits ``[B, T, H, W]``, float32.
         """

@@ -58,8 +58,8 @@ def over_time(capsules: Capsules, frames: int) -> Capsules:
     """Capsules of one frame repeated for a clip; the last entry of a pose is told the time, from 0 to 1.
 
     Args:
-        capsules: of one frame, ``[B, I, …, 1, H, W]``.
-        frames: of the clip.
+        capsules: the capsules of one frame, ``[B, I, …, 1, H, W]``.
+        frames: how many frames the clip has.
     """
     time = torch.linspace(0, 1, frames, device=capsules.pose.device)[:, None, None]
     still, last = capsules.pose[:, :, :-1], capsules.pose[:, :, -1:]

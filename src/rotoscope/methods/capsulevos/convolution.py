@@ -119,7 +119,7 @@ class ConvLSTMCell(nn.Module):
 
         Args:
             x: ``[B, channels, h, w]``.
-            state: of the clip before; zeros if None.
+            state: the state of the clip before; zeros if None.
         """
         if state is None:
             state = LSTMState(*(torch.zeros_like(x, dtype=torch.float32) for _ in range(2)))

@@ -37,7 +37,7 @@ class Seen(NamedTuple):
     """What a clip shows, whatever the mask.
 
     Attributes:
-        capsules: of all frames.
+        capsules: the capsules of all frames.
         features: the trunk's, of all frames, ``[B, T, C, h / 4, w / 4]``; None without a trunk.
     """
 
@@ -49,8 +49,8 @@ class ClipState(NamedTuple):
     """What an object leaves behind after a clip.
 
     Attributes:
-        zoom: of the zoom branch, ``[B, C, 1, 1]`` each; None if the zoom is not learnt.
-        frame: of the frame branch, ``[B, C, h / 4, w / 4]`` of the crop's size.
+        zoom: states of the zoom branch, ``[B, C, 1, 1]`` each; None if the zoom is not learnt.
+        frame: states of the frame branch, ``[B, C, h / 4, w / 4]`` of the crop's size.
     """
 
     zoom: LSTMState | None
@@ -61,7 +61,7 @@ class ClipAnswer(NamedTuple):
     """What a clip gives for one object of each batch entry.
 
     Attributes:
-        logits: of the crops, ``[B, T, h, w]``, float32.
+        logits: the logits of the crops, ``[B, T, h, w]``, float32.
         boxes: where the crops are, ``[B, 4]``; see :func:`~rotoscope.methods.capsulevos.sampling.paste`.
         region: corner and side that the zoom branch predicts, ``[B, 3]``; None if the zoom is not learnt.
         state: for the next clip.
@@ -120,8 +120,8 @@ class CapsuleVOSNetwork(nn.Module):
         Args:
             seen: the clip's capsules; of one clip, they may stand for all B.
             frame: the first crop, RGB in [0, 1], ``[B, 3, h, w]``.
-            mask: its mask, ``[B, 1, h, w]``.
-            state: of the frame branch after the clip before; zeros if None.
+            mask: the frame's mask, ``[B, 1, h, w]``.
+            state: the state of the frame branch after the clip before; zeros if None.
         Returns: logits ``[B, T, h, w]``, and the state.
         """
         video = seen.capsules
@@ -157,8 +157,8 @@ def run_clip(
     Args:
         network: the layers.
         frames: RGB in [0, 1] at the config's size, ``[B, T, 3, H, W]``.
-        mask: of the first of them, in [0, 1], ``[B, 1, H, W]``.
-        centre: of the box in testing, y and x as shares of the frame, ``[B, 2]``.
+        mask: the mask of the first of them, in [0, 1], ``[B, 1, H, W]``.
+        centre: the centre of the box in testing, y and x as shares of the frame, ``[B, 2]``.
         boxes: use these instead (training), ``[B, 4]``.
         state: after the clip before; zeros if None.
         seen: the clip's capsules, if they are known already; only without zooming.

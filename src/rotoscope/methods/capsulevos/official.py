@@ -1,4 +1,4 @@
-"""Names and layout of the TensorFlow 1 checkpoint that the authors of CapsuleVOS released (facts, "Checkpoint").
+"""Names and layout of the TensorFlow 1 checkpoint that the authors of CapsuleVOS released.
 
 The file itself is opened by :mod:`rotoscope.weights.arrays`: as the checkpoint it is, for which TensorFlow must be
 installed, or as an ``.npz`` of its variables.
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from rotoscope.methods.bundles import Released
 from rotoscope.methods.capsulevos.branches import FRAME, VIDEO
 from rotoscope.methods.capsulevos.capsules import POSE
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
@@ -63,11 +64,6 @@ COUNTERS = ("beta1_power", "beta2_power", "global_step")
 """What an optimiser keeps once."""
 
 
-def unwrap(checkpoint: Mapping[str, object]) -> Mapping[str, object]:
-    """Released files are not wrapped."""
-    return checkpoint
-
-
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Variables of the network in PyTorch's layout; what the optimiser kept, and its counters, is left out.
 
@@ -106,3 +102,6 @@ def config_of(state: Mapping[str, Tensor]) -> CapsuleVOSConfig:
 
 def _video_types(state: Mapping[str, Tensor]) -> int:
     return state["network/vid_caps_pose/kernel"].shape[-1] // POSE
+
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of)

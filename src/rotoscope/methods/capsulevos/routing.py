@@ -1,4 +1,4 @@
-"""Routing between capsules: by EM, and by attention (CapsuleVOS, section 3.2; released code: facts, "Capsule layers").
+"""Routing between capsules: by EM, and by attention (CapsuleVOS, section 3.2, and its released code).
 
 Everything here is in float32 (or float64, if given): variances and costs do not survive half precision. Shapes: ``P``
 places, ``I`` capsules below, ``J`` capsules above, ``D`` = 16 entries of a pose.
@@ -37,8 +37,8 @@ class Attended(NamedTuple):
     """What attention routing gives.
 
     Attributes:
-        pose, activation: of the capsules above, ``[P, J, D]`` and ``[P, J]``.
-        query_pose, query_activation: of the capsules that the frame's votes make.
+        pose, activation: pose and activation of the capsules above, ``[P, J, D]`` and ``[P, J]``.
+        query_pose, query_activation: query pose and query activation of the capsules that the frame's votes make.
         distance: from each key vote to the query, squared, ``[P, I, J]``.
         assignment: ``[P, I, J]``.
     """
@@ -94,7 +94,7 @@ def em_routing(
 
     Args:
         votes: ``[P, I, J, D]``.
-        activations: of the capsules below, ``[P, I]``.
+        activations: the activations of the capsules below, ``[P, I]``.
         beta_v, beta_a: ``[J, D]`` and ``[J]``.
         guard: under the roots of the steps after the first; 0 in a plain layer, :data:`EPSILON` in a conditioned one
             (released code).
@@ -121,7 +121,7 @@ def attention_routing(
 
     Args:
         keys, values: votes of the clip's capsules, ``[P, I, J, D]``.
-        activations: of the clip's capsules, ``[P, I]``.
+        activations: the activations of the clip's capsules, ``[P, I]``.
         queries: votes of the frame's capsules, ``[P, I', J, D]``.
         frame_activations: ``[P, I']``.
         betas: ``[J, D]`` and ``[J]`` of the M-step over values.

@@ -1,5 +1,4 @@
-"""One video's state under CapsuleVOS: the frames of the clip that is not full yet, and what each object left behind
-(facts, "Inference")."""
+"""One video's state under CapsuleVOS: the frames of the clip that is not full yet, and what each object left behind."""
 
 from __future__ import annotations
 
@@ -12,14 +11,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from rotoscope.layers.aggregation import aggregate
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.layers.aggregation import aggregate, put_in
+from rotoscope.methods.base import Session
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import LSTMState
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, ClipAnswer, ClipState, Seen, run_clip
 from rotoscope.methods.capsulevos.sampling import crop_and_resize, paste
 from rotoscope.methods.capsulevos.tracks import Held, Track, shrunk, winners
 from rotoscope.methods.capsulevos.zoom import bounds, centre_of, whole
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 
@@ -37,34 +37,32 @@ class CapsuleVOSSession(Session):
     own. Without zooming all crops are the whole frame, and the clip's capsules are computed once.
     """
 
+    network: CapsuleVOSNetwork
+    config: CapsuleVOSConfig
+
     def __init__(self, network: CapsuleVOSNetwork, config: CapsuleVOSConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.config = config
+        super().__init__(network, config)
         self.latency = config.clip - 1
-        self._position = 0
         self._held: list[Held] = []
         self._tracks: list[Track] = []
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         """Take a frame; answer a clip if it is full."""
-        position, self._position = self._position, self._position + 1
-        for object_id in given:
-            if object_id not in self._ids:
-                self._ids.append(object_id)
-                self._tracks.append(Track(object_id, position))
+        position = self.position
+        self._tracks += [Track(object_id, position) for object_id in self.objects.enter(given)]
         waiting = any(not held.answered for held in self._held)
         if not waiting:  # an object that was removed is needed no more
             self._tracks = [track for track in self._tracks if track.until is None]
             if all(track.born == position for track in self._tracks):
                 self._held = []
-        if not self._ids and not waiting:
-            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
+        if not self.objects and not waiting:
+            return [Prediction.empty(frame)]
         with self.timings.part("prepare"):
-            held = Held(position, frame.index, frame.name, self._image(frame), tuple(self._ids), given)
+            image = self._image(frame)
+            held = Held(position, frame.index, frame.name, frame.size, image, tuple(self.objects.ids), given)
         self._held.append(held)
         found = []
-        if not waiting and set(given) == set(self._ids):  # nothing to wait for: the answer is what was given
+        if not waiting and set(given) == set(self.objects.ids):  # nothing to wait for: the answer is what was given
             found.append(self._answer(held, {}, 0))
         if len(self._held) == 1:
             self._seed(held, {}, 0)
@@ -82,11 +80,11 @@ class CapsuleVOSSession(Session):
         """The object ends before the next frame; frames held back are still answered with it."""
         for track in self._tracks:
             if track.object_id == object_id and track.until is None:
-                track.until = self._position
+                track.until = self.position
 
-    def state(self) -> dict[str, Any]:
-        """Held frames, objects, what is due, as tensors and plain values."""
-        tensors: dict[str, Any] = {f"pending.{i}": mask for i, mask in self._pending.items()}
+    def memory_state(self) -> dict[str, Any]:
+        """Held frames and tracks."""
+        tensors: dict[str, Any] = {}
         for n, held in enumerate(self._held):
             tensors[f"held.{n}.image"] = held.image
             tensors |= {f"held.{n}.given.{i}": mask for i, mask in held.given.items()}
@@ -100,35 +98,27 @@ class CapsuleVOSSession(Session):
                 if lstm is not None:
                     tensors[f"track.{n}.{part}.cell"], tensors[f"track.{n}.{part}.hidden"] = lstm
         return tensors | {
-            "ids": list(self._ids),
-            "size": list(self._size) if self._size else None,
-            "next_index": self._next_index,
-            "position": self._position,
             "held": [[h.position, h.index, h.name, list(h.ids), list(h.given), h.answered] for h in self._held],
             "tracks": [[t.object_id, t.born, t.until, list(t.centre)] for t in self._tracks],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        device = self.network.decoder.segment.weight.device
-        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
-        self._ids = [int(i) for i in state["ids"]]
-        self._size = tuple(state["size"]) if state["size"] else None
-        self._next_index, self._position = int(state["next_index"]), int(state["position"])
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Continue where :meth:`memory_state` was taken; what is held of frames stays on the CPU."""
         self._held = []
-        for n, (position, index, name, ids, given, answered) in enumerate(state["held"]):
-            masks = {int(i): state[f"held.{n}.given.{i}"].cpu() for i in given}
-            image = state[f"held.{n}.image"].cpu()
-            self._held.append(Held(position, index, name, image, tuple(ids), masks, answered))
+        for n, (position, index, name, ids, given, answered) in enumerate(memory["held"]):
+            masks = {int(i): memory[f"held.{n}.given.{i}"].cpu() for i in given}
+            image = memory[f"held.{n}.image"].cpu()
+            assert self.size is not None
+            self._held.append(Held(position, index, name, self.size, image, tuple(ids), masks, answered))
         self._tracks = []
-        for n, (object_id, born, until, centre) in enumerate(state["tracks"]):
+        for n, (object_id, born, until, centre) in enumerate(memory["tracks"]):
             track = Track(object_id, born, until, centre=(centre[0], centre[1]))
-            if f"track.{n}.seed" in state:
-                track.seed = state[f"track.{n}.seed"].to(device)
+            if f"track.{n}.seed" in memory:
+                track.seed = memory[f"track.{n}.seed"]
             lstms = {
-                part: LSTMState(*(state[f"track.{n}.{part}.{of}"].to(device) for of in ("cell", "hidden")))
+                part: LSTMState(memory[f"track.{n}.{part}.cell"], memory[f"track.{n}.{part}.hidden"])
                 for part in ("zoom", "frame")
-                if f"track.{n}.{part}.cell" in state
+                if f"track.{n}.{part}.cell" in memory
             }
             if lstms:
                 track.state = ClipState(lstms.get("zoom"), lstms["frame"])
@@ -162,7 +152,7 @@ class CapsuleVOSSession(Session):
 
     def _segment(self, held: list[Held], tracks: list[Track]) -> dict[int, ClipAnswer]:
         """A clip, filled with its last frame, for each track: answers by object, at the size of crops."""
-        config, device = self.config, self.network.decoder.segment.weight.device
+        config, device = self.config, self.device
         images = [frame.image for frame in held]
         images += images[-1:] * (config.clip - len(images))
         clip = torch.stack(images)[None].to(device).float() / 255
@@ -176,7 +166,7 @@ class CapsuleVOSSession(Session):
             assert track.seed is not None
             with self.timings.part("segment"):
                 centre = torch.tensor([track.centre], device=device)
-                before = track.state if config.memory else None
+                before = track.state if config.carry_states else None
                 answer = run_clip(self.network, clip, track.seed[None, None], centre=centre, state=before, seen=seen)
             track.state = answer.state
             answers[track.object_id] = answer
@@ -188,24 +178,19 @@ class CapsuleVOSSession(Session):
 
     def _answer(self, held: Held, answers: Mapping[int, ClipAnswer], place: int) -> Prediction:
         """A frame's answer: what was given on it, and what the clip says of the other objects."""
-        assert self._size is not None
         held.answered = True
-        width, height = self._size
-        frame = Frame(held.index, np.empty((height, width, 0), np.uint8), name=held.name)
         if not held.ids:
-            return Prediction.from_probabilities(frame, (), torch.ones(1, height, width))
-        device = self.network.decoder.segment.weight.device
-        full = torch.zeros(len(held.ids), height, width, device=device)
+            return Prediction.empty(held)
+        width, height = held.size
+        full = torch.zeros(len(held.ids), height, width, device=self.device)
         for slot, object_id in enumerate(held.ids):
             if object_id not in held.given:
                 found = self._probabilities(answers[object_id], place)[None, None]
                 full[slot] = F.interpolate(found, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
         if held.given:
-            covered = torch.stack(list(held.given.values())).to(device).gt(0.5).any(dim=0)
-            full = full.masked_fill(covered, 0)
-            for object_id, mask in held.given.items():
-                full[held.ids.index(object_id)] = mask.to(device)
-        return Prediction.from_probabilities(frame, held.ids, self._merged(full), bool(held.given))
+            slots = [held.ids.index(object_id) for object_id in held.given]
+            full = put_in(full, slots, torch.stack(list(held.given.values())).to(self.device))
+        return Prediction.from_probabilities(held, held.ids, self._merged(full), bool(held.given))
 
     def _merged(self, objects: Tensor) -> Tensor:
         """Probabilities of objects ``[N, H, W]`` to those of background and objects."""
@@ -216,7 +201,7 @@ class CapsuleVOSSession(Session):
     def _seed(self, first: Held, answers: Mapping[int, ClipAnswer], place: int) -> None:
         """The masks that a clip begins with, each object's where no other wins; and the centres of their boxes."""
         tracks = [track for track in self._tracks if track.there(first.position)]
-        device = self.network.decoder.segment.weight.device
+        device = self.device
         masks = [
             shrunk(first.given[track.object_id].to(device), self.config.size)
             if track.object_id in first.given

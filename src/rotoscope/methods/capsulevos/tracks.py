@@ -19,7 +19,7 @@ class Held:
 
     Attributes:
         position: how many frames were pushed before it.
-        index, name: of the frame.
+        index, name, size: index, name and size of the frame; width and height in pixels.
         image: uint8 ``[3, H, W]`` at the working size.
         ids: objects on it.
         given: masks given on it, ``[H, W]`` at the frame's own size.
@@ -29,6 +29,7 @@ class Held:
     position: int
     index: int
     name: str
+    size: tuple[int, int]
     image: Tensor
     ids: tuple[int, ...]
     given: dict[int, Tensor] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class Track:
         born: position of its first frame.
         until: position of the first frame without it; None while it is tracked.
         seed: its mask on the first held frame, ``[H, W]`` in [0, 1] at the working size; None before its first clip.
-        centre: of its last box, y and x as shares of the frame.
+        centre: the centre of its last box, y and x as shares of the frame.
         state: after its last clip; None before its first.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +11,12 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import two_sided_dice_loss
 from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.bundles import Training
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
 from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
 from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
-from rotoscope.methods.lesson import ClipLoss
-from rotoscope.methods.recipe import Interlude, Recipe, Stage
-
-TRUNK = "trunk."
-"""Where the network keeps its image encoder, if its config asks for one."""
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 
 SMALL = {
     "width": 8,
@@ -40,7 +37,7 @@ LEEWAY = (0.15, 0.25)
 PUBLISHED_STEPS = 347_000
 """400 epochs of the 3,471 training videos of YouTube-VOS, by four."""
 
-HIDING = Interlude("hiding", frames=15, every=2)
+HIDING = AlternateSteps("hiding", frames=15, every=2)
 """Objects out of sight where the second pass begins: what is then known of them is in the states."""
 
 RECIPES: dict[str, Recipe] = {
@@ -52,9 +49,9 @@ RECIPES: dict[str, Recipe] = {
         trunk_rate=0.3,
         stages=(
             Stage(1200, 192, 8, 3, pace=0.15),
-            Stage(400, 192, 15, 2, pace=0.2, interlude=HIDING),
-            Stage(340, 192, 15, 2, pace=0.35, interlude=HIDING),
-            Stage(250, 192, 15, 2, pace=0.25, interlude=HIDING),
+            Stage(400, 192, 15, 2, pace=0.2, alternate=HIDING),
+            Stage(340, 192, 15, 2, pace=0.35, alternate=HIDING),
+            Stage(250, 192, 15, 2, pace=0.25, alternate=HIDING),
         ),
         objects=(0.6, 0.4),
         learning_rate=1e-3,
@@ -79,17 +76,6 @@ RECIPES: dict[str, Recipe] = {
 clip. ``capsulevos-small`` has clips of one or two objects, each of them a sample of its own, so that a network that
 follows whatever moves is wrong half of the time. Clips are square and frames are not: they are stretched to the working
 size."""
-
-
-def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What else CapsuleVOS begins with: all of another CapsuleVOS; the caller leaves out what does not fit.
-
-    Args:
-        kind: method of the weights.
-        state: their tensors, by their names without ``network.``.
-        ours: not used.
-    """
-    return dict(state) if kind == "capsulevos" else {}
 
 
 def true_region(masks: Tensor, leeway: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,7 +138,7 @@ def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_s
         region, centre, shown = true_region(masks > 0.5, low + (high - low) * drawn.to(clip.device))
         boxes = widened(region[:, :2], region[:, 2]) if network.training and config.zoom == "learnt" else None
         answer = run_clip(network, clip, seed[:, None], centre=centre, boxes=boxes, state=state)
-        state = answer.state if config.memory else None
+        state = answer.state if config.carry_states else None
         logits = paste(answer.logits[:, :real], answer.boxes, config.size)
         inside = logits > OUTSIDE / 2
         # Outside the box the logit is a constant: what it costs there teaches nothing, and is left out.
@@ -170,13 +156,8 @@ def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_s
 
 def clip_loss(
     network: CapsuleVOSNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
-    correspondence: float = 0.0,
     zoom: float = 1.0,
     true_seeds: float = 0.0,
 ) -> ClipLoss:
@@ -184,14 +165,12 @@ def clip_loss(
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``; they are stretched to the working size.
-        labels: int64 ``[B, T, H, W]``; slot = id - 1.
-        objects: highest id. Each object of a clip's first frame is a sample; without any, the clips themselves are,
-            with empty masks.
-        hardest, places, correspondence: not used by CapsuleVOS.
+        clip: what it is computed on; frames are stretched to the working size. Each object of a clip's first frame is
+            a sample; without any, the clips themselves are, with empty masks.
         zoom: weight of the zoom branch's squared error, summed over corner and side.
         true_seeds: other than 0: passes after the first begin with true masks.
     """
+    images, labels, objects = clip.images, clip.labels, clip.objects
     config = network.config
     frames = F.interpolate(denormalise(images).flatten(0, 1), size=config.size, mode="bilinear", align_corners=False)
     frames = frames.unflatten(0, images.shape[:2])
@@ -213,3 +192,7 @@ def clip_loss(
         answers.append(aggregate(each, dim=1))
     parts = {name: value.item() / len(terms.bce) for name, value in sums.items()}
     return ClipLoss(torch.stack(list(sums.values())).sum(), parts, torch.stack(answers, dim=1))
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("trunk.",)}, own=("",))
+"""The image encoder is there only if the config asks for one."""

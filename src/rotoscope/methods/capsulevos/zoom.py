@@ -47,7 +47,7 @@ class ZoomBranch(nn.Module):
         Args:
             frame: RGB in [0, 1], ``[B, 3, H, W]`` of the config's size.
             mask: in [0, 1], ``[B, 1, H, W]``.
-            state: of the clip before; zeros if None.
+            state: the state of the clip before; zeros if None.
         Returns: y1, x1 and side, ``[B, 3]`` in [0, 1], float32; and the state.
         """
         features = F.relu(self.collect(self.convs(torch.cat([frame, mask], dim=1))))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from rotoscope.errors import InputError
 from rotoscope.layers.trunks import TrunkName, check_trunk
+from rotoscope.methods.checks import Count, FixedSide, MethodConfig, Positive, Range
 
 Attention = Literal["vanilla", "symmetric", "channel", "none"]
 Fusion = Literal["prediction", "summary", "group"]
@@ -16,30 +16,30 @@ LEAST_SIDE = 32
 
 
 @dataclass(frozen=True)
-class COSNetConfig:
+class COSNetConfig(MethodConfig):
     """COSNet (Lu et al., CVPR 2019); the defaults are the released network and the released test.
 
     Attributes:
         trunk: network of the encoder.
-        stages: of it.
-        output_stride: of its last stage; stages that would go beyond it dilate instead.
+        stages: how many stages of the trunk are used, 3 or 4.
+        output_stride: stride of the last stage; stages that would go beyond it dilate instead.
         caffe: a residual trunk has the layout of Caffe's networks (see :class:`~rotoscope.layers.resnet.ResNet`) and
             sees BGR in [0, 255] less a mean; else torchvision's layout and normalised RGB.
         aspp_dim: channels of each branch of the spatial pyramid.
-        dilations: of its 3x3 branches.
+        dilations: rates of its 3x3 branches, in cells.
         dim: channels of the features that frames attend to each other with.
         attention: how alike two cells are. ``vanilla``: a free matrix between them; ``symmetric``: both frames
             projected alike, ``P^T D P`` with ``D`` diagonal, the rows of ``P`` kept near orthogonal by a loss;
             ``channel``: a diagonal matrix, the product of both frames' channel weights; ``none``: a frame attends to
             nothing and its own features stand for the summary, so that the network keeps its size.
         scaled: similarities are divided by the root of ``dim``; not in the released code, whose softmax begins hard.
-        fusion: of several references. ``prediction``: the masks that each gives are averaged (released code);
+        fusion: how several references are joined. ``prediction``: the masks that each gives are averaged (released);
             ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
             the cells of all references at once (the authors' later version).
         references: frames that each frame attends to; with 0 the trunk's own saliency is the answer.
         sampling: which. ``random``: drawn anew for each frame (released code), by ``seed``; ``uniform``: spread evenly
             over the video, the same for all frames (the paper); ``consecutive``: the frame's neighbours.
-        seed: of ``random``, and of what is kept of a stream.
+        seed: whole number of at least 0 that draws ``random`` references, and what is kept of a stream.
         size: height and width that frames are resized to.
         keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 8.
         pool: most frames of a video that ``random`` draws from. A longer video's are drawn first, once for all, so that
@@ -55,49 +55,31 @@ class COSNetConfig:
     stages: Literal[3, 4] = 4
     output_stride: Literal[8, 16] = 8
     caffe: bool = True
-    aspp_dim: int = 512
-    dilations: tuple[int, ...] = (6, 12, 18)
-    dim: int = 256
+    aspp_dim: Count = 512
+    dilations: tuple[Count, ...] = (6, 12, 18)
+    dim: Count = 256
     attention: Attention = "vanilla"
     scaled: bool = False
     fusion: Fusion = "prediction"
-    references: int = 5
+    references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"
-    seed: int = 0
-    size: tuple[int, int] = (473, 473)
+    seed: Annotated[int, Range(0)] = 0
+    size: tuple[FixedSide, FixedSide] = (473, 473)
     keep_aspect: bool = False
-    pool: int = 128
+    pool: Count = 128
     cached: bool = True
-    reservoir: int = 16
+    reservoir: Count = 16
     crf: bool = False
-    crf_position: float = 20
-    crf_compat: float = 9
+    crf_position: Positive = 20
+    crf_compat: Positive = 9
 
-    def __post_init__(self) -> None:
-        """Refuse what no session could do.
+    def check(self) -> None:
+        """See that the trunk can have the layout.
 
         Raises:
-            InputError: an option out of its range, or a trunk that cannot have the layout.
+            InputError: Caffe's layout of what is no residual network.
         """
         check_trunk(self.trunk, caffe=self.caffe)
-        for name, value, known in (
-            ("attention", self.attention, get_args(Attention)),
-            ("fusion", self.fusion, get_args(Fusion)),
-            ("sampling", self.sampling, get_args(Sampling)),
-        ):
-            if value not in known:
-                raise InputError(f"{name} {value!r} is not known; use {', '.join(known)}.")
-        for name in ("keep_aspect", "cached", "crf"):
-            if not isinstance(getattr(self, name), bool):
-                raise InputError(f"{name} is {getattr(self, name)!r}; give true or false.")
-        for name, least in (("references", 0), ("seed", 0), ("pool", 1), ("reservoir", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name} {value!r} is not possible; give a whole number of at least {least}.")
-        if not isinstance(self.size, tuple) or len(self.size) != 2 or min(self.size) < LEAST_SIDE:
-            raise InputError(f"size {self.size!r} is not possible; give height and width, such as size=473,473.")
-        if self.crf_position <= 0 or self.crf_compat <= 0:
-            raise InputError("crf_position and crf_compat must be above 0.")
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

@@ -38,10 +38,10 @@ def refine(
 
     Args:
         image: RGB ``[H, W, 3]``.
-        probability: of the object, ``[H, W]`` in [0, 1]; stretched to the whole of [0, 1] first, as the authors do,
+        probability: the object's, ``[H, W]`` in [0, 1]; stretched to the whole of [0, 1] first, as the authors do,
             unless it is the same everywhere.
         position: standard deviation of the colour term in pixels.
-        compat: its weight.
+        compat: weight of the colour term.
     Returns: probabilities ``[H, W]``.
 
     Raises:

@@ -129,7 +129,7 @@ class COSNetNetwork(nn.Module):
 
         Args:
             query: features of the frame, ``[1, C, h, w]``.
-            references: of N others, ``[N, C, h, w]``; with none the frame is judged by itself.
+            references: features of N other frames, ``[N, C, h, w]``; with none the mask comes from the frame alone.
             size: height and width of the answer.
             fusion: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
         Returns: probabilities ``[H, W]``, float32.

@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoint that the authors of COSNet released (facts)."""
+"""Names and layout of the checkpoint that the authors of COSNet released."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
+from rotoscope.methods.bundles import Released
 from rotoscope.methods.cosnet.config import COSNetConfig
 
 OFFICIAL: dict[str, str] = {
@@ -49,13 +50,11 @@ def unwrap(checkpoint: Mapping[str, object]) -> Mapping[str, object]:
     return inner if isinstance(inner, Mapping) else checkpoint
 
 
-def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Nothing is left out."""
-    return state
-
-
 def config_of(state: Mapping[str, Tensor]) -> COSNetConfig:
     """Sizes read off the shapes."""
     trunk = residual_name(state, "encoder.", CONFIG.trunk)
     merge = state[SIGNATURE[0]]
     return COSNetConfig(trunk=trunk, aspp_dim=merge.shape[1] // 5, dim=merge.shape[0])
+
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, config_of=config_of)

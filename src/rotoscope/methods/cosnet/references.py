@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rotoscope.errors import InputError
@@ -21,7 +20,7 @@ def draw(candidates: Sequence[int], index: int, count: int, sampling: Sampling, 
 
     Args:
         candidates: indices of frames that may be taken, in order.
-        index: of the frame that asks. ``random`` and ``uniform`` may give it as its own reference, as the released
+        index: index of the frame that asks. ``random`` and ``uniform`` may give it as its own reference, as in released
             code may; ``consecutive`` only where there is no other.
         count: how many; all candidates if there are fewer.
         sampling, seed: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`. What is drawn depends on nothing
@@ -51,7 +50,7 @@ class References(Protocol):
     def recall(self, frame: Frame) -> Tensor | None:
         """The features of a frame of the clip if they are held."""
 
-    def offer(self, frame: Frame, features: Tensor) -> None:
+    def observe(self, frame: Frame, features: Tensor) -> None:
         """A frame of the clip, to be held if it will be asked for."""
 
     def of(self, index: int) -> list[Tensor]:
@@ -60,7 +59,7 @@ class References(Protocol):
     def state(self) -> dict[str, Any]:
         """What cannot be had again, as tensors and JSON-able values."""
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
 
 
@@ -74,7 +73,7 @@ class WholeVideo:
     Args:
         video: to read references from.
         encode: a frame to its features, ``[1, C, h, w]``.
-        config: of the session.
+        config: the config of the session.
     """
 
     def __init__(self, video: VideoLike, encode: Callable[[Frame], Tensor], config: COSNetConfig) -> None:
@@ -104,7 +103,7 @@ class WholeVideo:
         held = self._held.get(frame.index)
         return held[1] if held is not None and held[0] == code_of(frame) else None
 
-    def offer(self, frame: Frame, features: Tensor) -> None:
+    def observe(self, frame: Frame, features: Tensor) -> None:
         """Hold a frame that will be asked for."""
         index = frame.index
         if not self.config.cached or not self.config.references:
@@ -131,7 +130,7 @@ class WholeVideo:
         """Nothing: all of it can be read again."""
         return {}
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Nothing to do."""
 
     def _read(self, index: int) -> Tensor | None:
@@ -147,7 +146,7 @@ class WholeVideo:
             self.notes = (*self.notes, f"frame {index} cannot be read and is no reference ({error})")
             return None
         features = self.encode(frame)
-        self.offer(frame, features)
+        self.observe(frame, features)
         return features
 
 
@@ -178,7 +177,7 @@ class PastFrames:
         """Nothing: a frame of a stream comes once."""
         return None
 
-    def offer(self, frame: Frame, features: Tensor) -> None:
+    def observe(self, frame: Frame, features: Tensor) -> None:
         """Take in a frame after it was answered."""
         index = frame.index
         if not self.capacity:
@@ -207,10 +206,10 @@ class PastFrames:
         tensors = {f"reference.{index}": features for index, features in self._held.items()}
         return tensors | {"seen": self._seen}
 
-    def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
         prefix = "reference."
-        found = {int(k.removeprefix(prefix)): v.to(device) for k, v in state.items() if k.startswith(prefix)}
+        found = {int(k.removeprefix(prefix)): v for k, v in state.items() if k.startswith(prefix)}
         self._held = dict(sorted(found.items()))
         self._seen = int(state["seen"])
 

@@ -1,4 +1,4 @@
-"""One video's state under COSNet: features of the frames that others look at (facts: test protocol)."""
+"""One video's state under COSNet: features of the frames that others look at."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Prediction, Session, VideoLike
+from rotoscope.methods.base import Session, VideoLike
 from rotoscope.methods.cosnet import crf
 from rotoscope.methods.cosnet.config import COSNetConfig
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input
 from rotoscope.methods.cosnet.references import PastFrames, References, WholeVideo
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 OBJECT = 1
@@ -32,10 +33,11 @@ class COSNetSession(Session):
     frame and on its references alone: with the whole video at hand frames may be pushed in any order.
     """
 
+    network: COSNetNetwork
+    config: COSNetConfig
+
     def __init__(self, network: COSNetNetwork, config: COSNetConfig, video: VideoLike | None) -> None:
-        super().__init__()
-        self.network = network
-        self.config = config
+        super().__init__(network, config)
         if config.crf:
             crf.library()
         self.references: References
@@ -58,13 +60,13 @@ class COSNetSession(Session):
         """Answer the frame."""
         if given:
             raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
-        self._ids = [OBJECT]
+        self.objects.replace([OBJECT])
         with self.timings.part("encode"):
             known = self.references.recall(frame)
             features = self._encode(frame) if known is None else known
         whole = isinstance(self.references, WholeVideo)
         if whole:
-            self.references.offer(frame, features)
+            self.references.observe(frame, features)
         with self.timings.part("references"):
             found = self.references.of(frame.index) if self.config.references else []
             if self.config.references and not found:
@@ -74,7 +76,7 @@ class COSNetSession(Session):
             size = self.config.working_size(frame.size)
             probability = self.network.segment(features, others, size, self.config.fusion)
         if not whole:
-            self.references.offer(frame, features)
+            self.references.observe(frame, features)
         with self.timings.part("restore"):
             full = F.interpolate(probability[None, None], size=frame.size[::-1], mode="bilinear", align_corners=False)
         if self.config.crf:
@@ -92,23 +94,13 @@ class COSNetSession(Session):
         """Refuse: the object is the session's own."""
         raise InputError("the primary object is found by the method; it cannot be removed.")
 
-    def state(self) -> dict[str, Any]:
-        """Counters, and of a stream the features of past frames."""
-        pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
-        facts = {
-            "ids": list(self._ids),
-            "size": list(self._size) if self._size else None,
-            "next_index": self._next_index,
-        }
-        return self.references.state() | pending | facts
+    def memory_state(self) -> dict[str, Any]:
+        """Of a stream the features of past frames."""
+        return self.references.state()
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        self.references.restore(state, self.network.saliency.weight.device)
-        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
-        self._ids = [int(i) for i in state["ids"]]
-        self._size = tuple(state["size"]) if state["size"] else None
-        self._next_index = int(state["next_index"])
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Continue where :meth:`memory_state` was taken."""
+        self.references.restore(memory)
 
     def _picture(self, frame: Frame) -> NDArray[np.uint8]:
         """The frame at the working size: bilinear on 8 bits, as OpenCV does it."""

@@ -1,8 +1,6 @@
-"""Losses of one training clip of COSNet, and its recipes (Lu et al., CVPR 2019; released code: facts, training)."""
+"""Losses of one training clip of COSNet, and its recipes (Lu et al., CVPR 2019; ``train_iteration_conf.py``)."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +8,10 @@ from torch import Tensor
 
 from rotoscope.layers.losses import class_balanced_bce
 from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.bundles import Training
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input, enlarge
-from rotoscope.methods.lesson import ClipLoss
-from rotoscope.methods.recipe import Interlude, Recipe, Stage
-
-TRUNK = "trunk."
-"""Where the network keeps its image encoder."""
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 
 SMALL = {
     "trunk": "resnet18",
@@ -52,7 +48,7 @@ def _published(epochs: int, learning_rate: float) -> Stage:
         learning_rate,
         skips=((0.0, 60),),
         rates=_rates(0.01, 10.0),
-        interlude=Interlude("stills", rates=_rates(1.0, 0.0)),
+        alternate=AlternateSteps("stills", rates=_rates(1.0, 0.0)),
     )
 
 
@@ -62,7 +58,7 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config=SMALL,
         stages=tuple(
-            Stage(steps, size, 2, batch, "primary", interlude=Interlude("primary", rates=_rates(1.0, 0.0)))
+            Stage(steps, size, 2, batch, "primary", alternate=AlternateSteps("primary", rates=_rates(1.0, 0.0)))
             for steps, size, batch in ((1500, 160, 8), (1500, 224, 4))
         ),
         inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
@@ -92,28 +88,10 @@ photographs of MSRA10K and DUT-OMRON; its authors begin with a DeepLabv3 trained
 ``cosnet-small`` finds the primary object of synthetic photographs and clips."""
 
 
-def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What else COSNet begins with: of another COSNet the whole encoder, but nothing of how frames look at each other.
-
-    So rows of ``cosnet-attention`` that begin with ``trunk=cosnet-small`` differ in nothing but their attention.
-
-    Args:
-        kind: method of the weights.
-        state: their tensors, by their names without ``network.``.
-        ours: not used.
-    """
-    return {name: tensor for name, tensor in state.items() if kind == "cosnet" and name.startswith(ENCODER)}
-
-
 def clip_loss(
     network: COSNetNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
-    correspondence: float = 0.0,
     balanced: float = 0.0,
     l1: float = 0.8,
     saliency: float = 0.1,
@@ -121,16 +99,13 @@ def clip_loss(
 ) -> ClipLoss:
     """The loss of a saliency step (clips of one frame) or of a step of pairs (two or more).
 
-    All objects are one. A photograph is judged by the encoder's own output. In a clip every later frame is a query and
-    the first its reference; both give a mask. Parameters that a kind of step does not use get gradients of zero, for
-    which several processes would otherwise wait.
+    All objects are one. The answer on a photograph is the encoder's own output. In a clip every later frame is a query
+    and the first its reference; both give a mask. Parameters that a kind of step does not use get gradients of zero,
+    for which several processes would otherwise wait.
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]`` in [0, objects].
-        objects: highest id.
-        hardest, places, correspondence: not used by COSNet.
+        clip: what it is computed on.
         balanced: other than 0: cross-entropy is balanced between the classes, as the paper says; else weighted alike
             everywhere by the inverse share of the object (released code).
         l1: weight of the mean absolute difference.
@@ -138,6 +113,7 @@ def clip_loss(
         orthogonal: weight of what keeps the projection of symmetric attention orthogonal; not known from the paper.
     Returns: the loss; ``probabilities`` are those of background and object on later frames, ``[B, T - 1, 2, H, W]``.
     """
+    images, labels = clip.images, clip.labels
     batch, frames = labels.shape[:2]
     size = (images.shape[-2], images.shape[-1])
     truth = (labels > 0).to(torch.float32)
@@ -176,3 +152,8 @@ def _unused(network: COSNetNetwork, used: tuple[str, ...]) -> Tensor:
     """The sum of all parameters that a step does not use."""
     left = [p.sum() for name, p in network.named_parameters() if p.requires_grad and not name.startswith(used)]
     return torch.stack(left).sum() if left else torch.zeros(())
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("trunk.",)}, own=ENCODER)
+"""Of another COSNet the whole encoder is taken, but nothing of how frames look at each other: rows of
+``cosnet-attention`` that begin with ``trunk=cosnet-small`` differ in nothing but their attention."""

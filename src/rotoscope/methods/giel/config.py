@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Border, Resizing
-from rotoscope.layers.trunks import TrunkName
+from rotoscope.layers.trunks import TrunkName, is_lite
+from rotoscope.memory import parse_policy
+from rotoscope.methods.checks import Count, MethodConfig, WorkingSide
 
 Attention = Literal["weights", "similarity", "none"]
 Output = Literal["full", "fast"]
 
 
 @dataclass(frozen=True)
-class GIELConfig:
+class GIELConfig(MethodConfig):
     """GIEL (Ge et al., CVPR 2021); the defaults are the paper's network, with STM's parts where it names them.
 
     Attributes:
@@ -26,7 +29,8 @@ class GIELConfig:
         shared: whether support and query have these convolutions in common, as equation 3 writes them.
         keys: a support frame's key is made from the support encoder's features (paper, STM), or it is the key that the
             frame had as a query, as in STCN.
-        similarity: of keys: their product, or the negative squared distance over sqrt(key_dim), as in STCN.
+        similarity: how alike two keys are: their product, or the negative squared distance over sqrt(key_dim), as in
+            STCN.
         scaled: the product is divided by sqrt(key_dim), as in STM; the paper writes no scale.
         others: the support encoder sees the masks of the other objects too, as in STM; only without instance embedding.
         decoder_dims: channels at stride 16, 8 and 4 of the decoders.
@@ -59,38 +63,62 @@ class GIELConfig:
     """
 
     trunk: TrunkName = "resnet50"
-    support_width: int = 64
-    key_dim: int = 128
-    value_dim: int = 512
+    support_width: Count = 64
+    key_dim: Count = 128
+    value_dim: Count = 512
     kernel: Literal[1, 3] = 1
     shared: bool = True
     keys: Literal["support", "query"] = "support"
     similarity: Literal["dot", "l2"] = "dot"
     scaled: bool = True
     others: bool = False
-    decoder_dims: tuple[int, int, int] = (256, 256, 256)
+    decoder_dims: tuple[Count, Count, Count] = (256, 256, 256)
     skip_blocks: bool = True
-    label_dim: int = 64
+    label_dim: Count = 64
     label_gate: Literal["sigmoid", "linear"] = "sigmoid"
-    coarse_dim: int = 256
+    coarse_dim: Count = 256
     global_embedding: bool = True
     instance_embedding: bool = True
     temporal_attention: Attention = "weights"
     refine: bool = True
-    slots: int = 6
+    slots: Count = 6
     output: Output = "full"
     product: bool = False
     binary_support: bool = False
     memory: str = "support:5"
     usage: Literal["topk", "softmax"] = "topk"
-    mem_every: int = 5
-    top_k: int | None = None
+    mem_every: Count = 5
+    top_k: Count | None = None
     include_last: bool = False
     protect_given: bool = True
-    short_side: int | None = None
-    max_short_side: int | None = 1088
+    short_side: WorkingSide | None = None
+    max_short_side: WorkingSide | None = 1088
     resizing: Resizing = "bicubic"
     border: Border = "zeros"
+
+    def check(self) -> None:
+        """See that fields do not contradict each other.
+
+        Raises:
+            InputError: says which do, and what to do.
+        """
+        if is_lite(self.trunk) and self.shared:
+            raise InputError(f"trunk {self.trunk}: the support encoder is a ResNet-18, so give shared=false as well.")
+        if self.others and self.instance_embedding:
+            raise InputError(
+                "others: the support encoder sees one union of all objects; only without instance_embedding."
+            )
+        if self.shared and self.support_width != 64:
+            raise InputError(f"support_width {self.support_width}: encoders of two widths cannot be shared=true.")
+        if self.temporal_attention == "similarity" and self.similarity != "dot":
+            raise InputError("temporal_attention=similarity multiplies products; use similarity=dot, or weights.")
+        if self.instance_embedding and not self.refine and self.output == "full":
+            raise InputError("output=full is the learnt decoder's; a network with refine=false has output=fast only.")
+        if not self.instance_embedding and (self.output == "fast" or not self.global_embedding):
+            raise InputError(
+                "without instance_embedding the global decoder gives each object's mask, with output=full."
+            )
+        parse_policy(self.memory, self.mem_every)
 
 
 STM: dict[str, Any] = {
@@ -103,4 +131,4 @@ STM: dict[str, Any] = {
     "include_last": True,
     "border": "black",
 }
-"""Fields of STM (Oh et al., ICCV 2019; released code: facts of STM)."""
+"""Fields of STM (Oh et al., ICCV 2019, and its released code)."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.errors import InputError
-from rotoscope.layers.canvas import Border
 from rotoscope.layers.resnet import ResNet
-from rotoscope.layers.trunks import begin_small, build_trunk, check_trunk, is_lite
+from rotoscope.layers.trunks import begin_small, build_trunk, is_lite
 from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.parts import CoarseHead, Decoder, LabelEncoder, TemporalAttention
 
@@ -47,7 +45,6 @@ class GIELNetwork(nn.Module):
 
     def __init__(self, config: GIELConfig) -> None:
         super().__init__()
-        check(config)
         self.config = config
         self.query_encoder = build_trunk(config.trunk, stages=3)
         seen = 4 + config.others  # RGB, the mask, the other objects' masks
@@ -126,7 +123,7 @@ class GIELNetwork(nn.Module):
 
         Args:
             readout: what was read of the instances' values, ``[N, Cv, h, w]``.
-            features: of the query frame, batch 1 or N.
+            features: the features of the query frame, batch 1 or N.
             common: the global map's probabilities, ``[1 or N, 1, H, W]``; None without global embedding.
         Returns: ``[N, 1, H, W]`` in [0, 1], float32.
         """
@@ -178,28 +175,3 @@ def weigh(config: GIELConfig, scores: Tensor, weights: Tensor) -> Tensor:
     if config.temporal_attention == "similarity":
         return scores * weights[..., None]
     return scores + torch.log(weights)[..., None]
-
-
-def check(config: GIELConfig) -> None:
-    """Refuse settings that contradict each other.
-
-    Raises:
-        InputError: says which, and what to do.
-    """
-    check_trunk(config.trunk)
-    if is_lite(config.trunk) and config.shared:
-        raise InputError(f"trunk {config.trunk}: the support encoder is a ResNet-18, so give shared=false as well.")
-    if config.others and config.instance_embedding:
-        raise InputError("others: the support encoder sees one union of all objects; only without instance_embedding.")
-    if config.shared and config.support_width != 64:
-        raise InputError(f"support_width {config.support_width}: encoders of two widths cannot be shared=true.")
-    if config.temporal_attention == "similarity" and config.similarity != "dot":
-        raise InputError("temporal_attention=similarity multiplies products; use similarity=dot, or weights.")
-    if config.instance_embedding and not config.refine and config.output == "full":
-        raise InputError("output=full is the learnt decoder's; a network with refine=false has output=fast only.")
-    if not config.instance_embedding and (config.output == "fast" or not config.global_embedding):
-        raise InputError("without instance_embedding the global decoder gives each object's mask, with output=full.")
-    if config.border not in get_args(Border):
-        raise InputError(f"border {config.border!r} is not known; use {', '.join(get_args(Border))}.")
-    if config.slots < 1:
-        raise InputError(f"slots is {config.slots}; give at least 1.")

@@ -1,14 +1,13 @@
-"""Names and layout of STM's checkpoint (facts of STM); the authors of GIEL released none."""
+"""Names and layout of STM's checkpoint; the authors of GIEL released none."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import MEAN, STD
+from rotoscope.methods.bundles import Released
 from rotoscope.methods.giel.config import STM, GIELConfig
 
 OFFICIAL: dict[str, str] = {
@@ -43,11 +42,6 @@ SIGNATURE = ("Encoder_M.conv1_m.weight", "KV_M_r4.Key.weight", "Decoder.pred2.we
 """Entries that tell this checkpoint from others."""
 
 
-def unwrap(checkpoint: Mapping[str, object]) -> Mapping[str, object]:
-    """The released file is a plain state dict."""
-    return checkpoint
-
-
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Bring the released layout to ours.
 
@@ -72,3 +66,6 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
         if name in state and state[name].shape[0] == 2:
             state[name] = state[name][1:] - state[name][:1]
     return state
+
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt)

@@ -1,4 +1,4 @@
-"""Layers of GIEL: decoder, label encoder, coarse head, temporal attention (facts of GIEL and of STM).
+"""Layers of GIEL: decoder, label encoder, coarse head, temporal attention (GIEL, section 3; STM, section 3).
 
 Layers that take a frame's features beside an object's are linear before their ReLU, so each is computed in two parts:
 the frame's once for all objects, the object's in one batch over objects.
@@ -117,9 +117,9 @@ class TemporalAttention(nn.Module):
         """Weights of support frames, their mean 1 (so that equal ones change nothing).
 
         Args:
-            first: of the first frame, ``[B, Ck]``.
-            own: of the support frames, ``[B, T, Ck]``.
-            key: of the query, ``[B, Ck, h, w]``.
+            first: what is kept of the first frame, ``[B, Ck]``.
+            own: the same of each support frame, ``[B, T, Ck]``.
+            key: the key of the query, ``[B, Ck, h, w]``.
             count: so many of them are frames, the rest only fills up; all without it.
         Returns: ``[B, count]``.
         """

@@ -1,4 +1,4 @@
-"""One video's state under GIEL: support frames, and when frames enter them (facts: support set at inference)."""
+"""One video's state under GIEL: support frames, and when frames enter them (GIEL, section 3.5)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import parse_policy
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.canvas_session import CanvasSession
 from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.memory import SupportMemory
-from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, check, label_tensors
+from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, label_tensors
+from rotoscope.methods.prediction import Prediction
 from rotoscope.video.frame import Frame
 
 COMMON = 0
 """In place of an object's id: the memory that all objects share, and in it the value without a label code."""
 
 
-class GIELSession(Session):
+class GIELSession(CanvasSession):
     """Segments one video.
 
     Between frames it holds the support frames, and nothing else that grows. Masks given on a frame are answered as the
@@ -37,15 +37,12 @@ class GIELSession(Session):
         InputError: options that contradict each other, or the network's.
     """
 
+    network: GIELNetwork
+    config: GIELConfig
+
     def __init__(self, network: GIELNetwork, config: GIELConfig) -> None:
-        super().__init__()
-        check(config)
-        if config.top_k is not None and config.top_k < 1:
-            raise InputError(f"top_k is {config.top_k}; give a whole number of at least 1, or none to read all.")
-        self.network = network
-        self.config = config
+        super().__init__(network, config)
         self.policy = parse_policy(config.memory, config.mem_every)
-        self.canvas: Canvas | None = None
         self.memories: dict[int, SupportMemory] = {}
         self._since_write = 0
 
@@ -61,18 +58,19 @@ class GIELSession(Session):
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame; remember it if it is due or masks were given on it."""
-        canvas = self.canvas = self.canvas or self._fit(frame.size)
         self._since_write += 1
-        if not self._ids and not given:
-            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
+        if not self.objects and not given:
+            return [Prediction.empty(frame)]
+        canvas = self.canvas
+        assert canvas is not None
         weight = self.network.query_key.weight
         with self.timings.part("encode"):
             image = canvas.image(frame.image, weight.device).to(weight.dtype)
-            follows = bool(self._ids)  # else nothing is decoded
+            follows = bool(self.objects)  # else nothing is decoded
             features = self.network.encode_query(image, common=follows, fine=follows and self.config.output == "full")
         probabilities, union = self._follow(features, canvas)
         if given:
-            probabilities = self._put_in(probabilities, given, canvas)
+            probabilities = self.with_given(probabilities, given)
             union = 1 - probabilities[0]
         elif self.config.binary_support:
             union = (union > 0.5).float()
@@ -85,7 +83,7 @@ class GIELSession(Session):
             self._since_write = 0
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities)
-            return [Prediction.from_probabilities(frame, self._ids, restored, bool(given))]
+            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(given))]
 
     def forget(self, object_id: int) -> None:
         """Drop the object's values; without any object left nothing is remembered."""
@@ -96,49 +94,21 @@ class GIELSession(Session):
             if set(common.bank.object_ids) <= {COMMON}:
                 self.memories.clear()
 
-    def state(self) -> dict[str, Any]:
-        """The memories, masks that wait for their frame, ids and counters."""
-        state: dict[str, Any] = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
+    def memory_state(self) -> dict[str, Any]:
+        """The memories, and when a frame last entered them."""
+        state: dict[str, Any] = {"memories": list(self.memories), "since_write": self._since_write}
         for owner, memory in self.memories.items():
-            state |= {f"memory.{owner}.{name}": value for name, value in memory.state().items()}
-        return state | {
-            "memories": list(self.memories),
-            "ids": list(self._ids),
-            "size": list(self._size) if self._size else None,
-            "next_index": self._next_index,
-            "since_write": self._since_write,
-        }
+            state |= {f"{owner}.{name}": value for name, value in memory.state().items()}
+        return state
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        device = self.network.query_key.weight.device
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Continue where :meth:`memory_state` was taken."""
+        self._since_write = int(memory["since_write"])
         self.memories = {}
-        for owner in state["memories"]:
-            prefix = f"memory.{owner}."
-            memory = self.memories[int(owner)] = self._new_memory()
-            memory.restore(
-                {
-                    k.removeprefix(prefix): v.to(device) if isinstance(v, Tensor) else v
-                    for k, v in state.items()
-                    if k.startswith(prefix)
-                }
-            )
-        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
-        self._ids = [int(object_id) for object_id in state["ids"]]
-        self._size = tuple(state["size"]) if state["size"] else None
-        self.canvas = self._fit(self._size) if self._size else None
-        self._next_index = int(state["next_index"])
-        self._since_write = int(state["since_write"])
-
-    def _fit(self, size: tuple[int, int]) -> Canvas:
-        config = self.config
-        return Canvas.fit(
-            size,
-            short_side=config.short_side,
-            max_short_side=config.max_short_side,
-            resizing=config.resizing,
-            border=config.border,
-        )
+        for owner in memory["memories"]:
+            prefix = f"{owner}."
+            own = self.memories[int(owner)] = self._new_memory()
+            own.restore({k.removeprefix(prefix): v for k, v in memory.items() if k.startswith(prefix)})
 
     def _new_memory(self) -> SupportMemory:
         return SupportMemory(self.config, self.network.temporal)
@@ -147,7 +117,7 @@ class GIELSession(Session):
         """Aggregated probabilities ``[1 + N, H', W']`` of the objects known so far, and of any of them ``[H', W']``."""
         network, config = self.network, self.config
         width, height = canvas.padded
-        if not self._ids:
+        if not self.objects:
             nothing = torch.zeros(height, width, device=features.key.device)
             return (1 - nothing)[None], nothing
         with self.timings.part("read memory"):
@@ -155,7 +125,7 @@ class GIELSession(Session):
             for owner, memory in self.memories.items():
                 found = memory.read(features.key)
                 readouts |= found if not self.separate else {owner: found[owner]}
-            readout = torch.stack([readouts[object_id] for object_id in self._ids]).to(features.key.dtype)
+            readout = torch.stack([readouts[object_id] for object_id in self.objects.ids]).to(features.key.dtype)
         common: Tensor | None = None
         with self.timings.part("decode"):
             parts = readout.split(config.slots)
@@ -173,15 +143,6 @@ class GIELSession(Session):
             probabilities = aggregate(torch.cat(masks)[:, 0])
         return probabilities, 1 - probabilities[0] if common is None else common[0, 0]
 
-    def _put_in(self, probabilities: Tensor, given: dict[int, Tensor], canvas: Canvas) -> Tensor:
-        """Given masks replace the prediction where they cover, and everything is aggregated again."""
-        masks = canvas.masks(torch.stack(list(given.values())).to(probabilities.device))
-        covered = (masks > 0.5).any(dim=0)
-        objects = {i: p.masked_fill(covered, 0) for i, p in zip(self._ids, probabilities[1:], strict=True)}
-        objects |= dict(zip(given, masks, strict=True))
-        self._ids = list(objects)
-        return aggregate(torch.stack(list(objects.values())))
-
     def _remember(
         self,
         image: Tensor,
@@ -197,7 +158,7 @@ class GIELSession(Session):
             key, values = self._embed(image, features, probabilities, union)
         else:
             key, values = self._encode_each(image, features, probabilities)
-        owners = self._ids if self.separate else [COMMON]
+        owners = self.objects.ids if self.separate else [COMMON]
         for row, owner in enumerate(owners):
             memory = self.memories.setdefault(owner, self._new_memory())
             own = {owner: values[owner]} if self.separate else values
@@ -211,7 +172,7 @@ class GIELSession(Session):
         key, value = network.encode_support(image, union[None, None].to(image.dtype), features.key)
         parts = label_tensors(probabilities.to(image.dtype)).split(self.config.slots)
         found = torch.cat([value * network.encode_labels(part) for part in parts])
-        values = dict(zip(self._ids, found, strict=True))
+        values = dict(zip(self.objects.ids, found, strict=True))
         return key, ({COMMON: value[0]} if self.config.global_embedding else {}) | values
 
     def _encode_each(
@@ -231,4 +192,4 @@ class GIELSession(Session):
             keys.append(key)
             values.append(value)
         key = torch.cat(keys) if self.separate else features.key
-        return key, dict(zip(self._ids, torch.cat(values), strict=True))
+        return key, dict(zip(self.objects.ids, torch.cat(values), strict=True))

@@ -1,4 +1,4 @@
-"""Losses of one training clip of GIEL, and its recipes (Ge et al., CVPR 2021; facts: training)."""
+"""Losses of one training clip of GIEL, and its recipes (Ge et al., CVPR 2021)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.bundles import Training
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
-from rotoscope.methods.lesson import ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
-
-TRUNK = "query_encoder."
-"""Where the network keeps its image encoder."""
 
 SMALL = {
     "trunk": "resnet18",
@@ -46,8 +44,7 @@ RECIPES: dict[str, Recipe] = {
         objects=(0.35, 0.4, 0.25),
         learning_rate=6e-4,
         warm_up=100,
-        correspondence=0.3,
-        loss={"dice": 1.0},
+        loss={"dice": 1.0, "correspondence": 0.3},
         inference={"max_short_side": 320, "resizing": "area", "top_k": 20},
     ),
     "giel": Recipe(
@@ -77,7 +74,7 @@ class Support(NamedTuple):
     Attributes:
         key: ``[G, Ck, M]``, M positions of all frames.
         values: ``[G, V, Cv, M]``: the plain value first where there is a global embedding, then one for each object.
-        own: of the temporal attention, ``[G, T, Ck]``; without channels if there is none.
+        own: what the temporal attention keeps of each support frame, ``[G, T, Ck]``; without channels if there is none.
     """
 
     key: Tensor
@@ -93,28 +90,24 @@ class Support(NamedTuple):
         )
 
 
-class Found(NamedTuple):
-    """What was found on a frame.
+class FrameOutput(NamedTuple):
+    """What the network answers on a frame.
 
     Attributes:
-        outputs: probabilities of each object by output, ``[B, N, H, W]``; the last is what is carried on.
+        masks: probabilities of each object by name of the output, ``[B, N, H, W]``; the last is what is carried on.
         common: logits of the global map, ``[B, 1, H, W]``; None without.
         scores: affinity before temporal attention and softmax, ``[G, M, Q]``.
     """
 
-    outputs: dict[str, Tensor]
+    masks: dict[str, Tensor]
     common: Tensor | None
     scores: Tensor
 
 
 def clip_loss(
     network: GIELNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
     correspondence: float = 0.0,
     dice: float = 0.0,
     fast: float = 1.0,
@@ -124,27 +117,21 @@ def clip_loss(
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]`` in [0, objects]; an object not in the first frame does not exist.
-        objects: slots ``N``.
-        hardest: share of pixels in the bootstrapped cross-entropy; the paper's is plain (1).
-        places: what each cell at stride 16 shows, ``[B, T, h, w, 3]`` (see
-            :func:`~rotoscope.layers.losses.correspondence_loss`).
-        correspondence: weight of that loss; not in the paper.
+        clip: what it is computed on; an object that is not in the first frame does not exist.
+        correspondence: weight of :func:`~rotoscope.layers.losses.correspondence_loss`, where the clip's places are
+            known; not in the paper.
         dice: weight of a dice loss on the output that is carried on; not in the paper.
         fast: weight of the cross-entropy of the fast output, where it is trained beside the full one.
         union: weight of the binary cross-entropy of the global map.
     Returns: the sum over all frames but the first.
     """
-    batch, frames = labels.shape[:2]
-    targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)  # [B, T, N, H, W]
-    valid = (targets[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)[:, :, None, None]
-    exists = torch.cat([torch.zeros_like(valid[:, :1]), valid], dim=1)[:, :, 0, 0].long()
+    images, truth = clip.images, ClipTruth.of(clip)
+    batch, frames = clip.labels.shape[:2]
     features = network.encode_query(images.flatten(0, 1))
     clips = torch.arange(batch, device=images.device)
     of_frame = [features.select(clips * frames + t) for t in range(frames)]
-    shown = None if places is None or not correspondence else places.flatten(2, 3)
-    probabilities = _with_background(targets[:, 0] * valid)
+    shown = None if clip.places is None or not correspondence or _separate(network) else clip.places.flatten(2, 3)
+    probabilities = _with_background(truth.targets[:, 0] * truth.valid[:, :, None, None])
     together = 1 - probabilities[:, :1]
     support: Support | None = None
     first: Tensor | None = None
@@ -154,24 +141,11 @@ def clip_loss(
         fresh, as_first = _memorise(network, images[:, t - 1], of_frame[t - 1], probabilities, together)
         support = fresh if support is None else support.and_then(fresh)
         first = as_first if first is None else first
-        found = _follow(network, support, first, of_frame[t], objects)
-        visible = labels[:, t] * exists.gather(1, labels[:, t].flatten(1)).view_as(labels[:, t])
-        terms: dict[str, Tensor] = {}
-        for name, masks in found.outputs.items():
-            logits = aggregate_logits(masks * valid, dim=1)
-            terms[name] = bootstrapped_cross_entropy(logits, visible, hardest)
-        probabilities = torch.softmax(logits, dim=1)
-        truth = targets[:, t] * valid
-        terms["dice"] = dice_loss(probabilities[:, 1:] * valid, truth, valid[:, :, 0, 0])
-        together = 1 - probabilities[:, :1]
-        if found.common is not None:
-            all_of_them = truth.sum(dim=1, keepdim=True)
-            terms["global"] = F.binary_cross_entropy_with_logits(found.common.float(), all_of_them)
-            together = torch.sigmoid(found.common.float())
-            if network.config.binary_support:
-                together = (together > 0.5).to(images.dtype)
-        if shown is not None and not _separate(network):
-            terms["correspondence"] = correspondence_loss(found.scores, shown[:, :t].flatten(1, 2), shown[:, t])
+        output = _follow(network, support, first, of_frame[t], clip.objects)
+        probabilities, terms = _terms(output, truth, t, clip.hardest)
+        together = _all_objects(network, output, probabilities)
+        if shown is not None:
+            terms["correspondence"] = correspondence_loss(output.scores, shown[:, :t].flatten(1, 2), shown[:, t])
         for name, term in terms.items():
             losses.setdefault(name, []).append(term)
         answers.append(probabilities.detach())
@@ -185,34 +159,39 @@ def clip_loss(
     return ClipLoss(loss, parts, torch.stack(answers, dim=1))
 
 
-def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What GIEL can begin with of other weights, beside the image encoder; what does not fit is left out by the caller.
+def _terms(output: FrameOutput, truth: ClipTruth, t: int, hardest: float) -> tuple[Tensor, dict[str, Tensor]]:
+    """Probabilities ``[B, 1 + N, H, W]`` of the output that is carried on, and the losses of a frame by name."""
+    valid = truth.valid[:, :, None, None]
+    terms: dict[str, Tensor] = {}
+    for name, masks in output.masks.items():
+        logits = aggregate_logits(masks * valid, dim=1)
+        terms[name] = bootstrapped_cross_entropy(logits, truth.visible[:, t], hardest)
+    probabilities = torch.softmax(logits, dim=1)
+    target = truth.targets[:, t] * valid
+    terms["dice"] = dice_loss(probabilities[:, 1:] * valid, target, truth.valid)
+    if output.common is not None:
+        everything = target.sum(dim=1, keepdim=True)
+        terms["global"] = F.binary_cross_entropy_with_logits(output.common.float(), everything)
+    return probabilities, terms
+
+
+def _all_objects(network: GIELNetwork, output: FrameOutput, probabilities: Tensor) -> Tensor:
+    """The map of all objects ``[B, 1, H, W]`` that supports the next frame."""
+    if output.common is None:
+        return 1 - probabilities[:, :1]
+    together = torch.sigmoid(output.common.float())
+    return (together > 0.5).to(probabilities.dtype) if network.config.binary_support else together
+
+
+def fitted(taken: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What was found in other weights, in the layout of this network; the caller leaves out what still does not fit.
 
     Args:
-        kind: method of the weights, or empty for a bare image encoder, of which only a ResNet fits both encoders.
-        state: their tensors, by their names without ``network.``.
+        taken: tensors of other weights, by our names.
         ours: the tensors of the network that begins.
-    Returns: tensors by our names.
+    Returns: a support encoder without the biases that ours does not have, and with the input channels that it has.
     """
-    taken: dict[str, Tensor] = {}
-    places = {
-        "": (("", "support_encoder."),) if "layer1.0.conv1.weight" in state else (),
-        "giel": (("", ""), ("decoder.", "refine.")),
-        "stcn": (
-            ("key_proj.", "query_key."),
-            ("key_comp.", "query_value."),
-            ("value_encoder.", "support_encoder."),
-            *((part, place + part) for part in ("up_16_8.", "up_8_4.", "pred.") for place in ("decoder.", "refine.")),
-            ("compress.downsample.", "decoder.enter."),
-            ("compress.downsample.", "refine.enter."),
-        ),
-    }.get(kind, ())
-    for theirs, place in places:
-        for name, tensor in state.items():
-            if name.startswith(theirs):
-                taken.setdefault(place + name.removeprefix(theirs), tensor)
-    if kind == "stcn":
-        taken = _without_biases(taken)
+    taken = _without_biases(taken, ours)
     enter = "support_encoder.conv1.weight"
     if enter in taken and taken[enter].shape[2:] == ours[enter].shape[2:] and len(taken[enter]) == len(ours[enter]):
         # Image, mask, others, in this order everywhere; channels that are not given begin as they are.
@@ -221,11 +200,11 @@ def borrowed(kind: str, state: Mapping[str, Tensor], ours: Mapping[str, Tensor])
     return taken
 
 
-def _without_biases(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """STCN's value encoder has biases before its batch norms: they move the running means instead."""
+def _without_biases(state: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Biases of convolutions before batch norms, which ours have none of, move the running means instead."""
     kept = dict(state)
     for name, bias in state.items():
-        if not name.startswith("support_encoder.") or not name.endswith(".bias"):
+        if not name.startswith("support_encoder.") or not name.endswith(".bias") or name in ours:
             continue
         layer = name.removesuffix(".bias")
         norm = layer.replace("downsample.0", "downsample.1") if "downsample" in layer else layer.replace("conv", "bn")
@@ -271,7 +250,7 @@ def _memorise(
     return Support(key.flatten(2), values.flatten(3), own[:, None]), first
 
 
-def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameFeatures, objects: int) -> Found:
+def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameFeatures, objects: int) -> FrameOutput:
     """Find the objects of the support frames on a query frame."""
     config = network.config
     batch = len(query.key)
@@ -291,7 +270,7 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
 
     if not config.instance_embedding:
         masks = torch.sigmoid(network.find_all(readout.flatten(0, 1), expanded).float())
-        return Found({"full": by_clip(masks)}, None, scores)
+        return FrameOutput({"full": by_clip(masks)}, None, scores)
     common = total = None
     if config.global_embedding:
         common = network.find_all(readout[:, 0], query)
@@ -301,4 +280,34 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
     outputs = {"fast": by_clip(network.find_fast(instances, expanded, total))}
     if network.refine is not None:
         outputs["full"] = by_clip(network.find_fine(instances, expanded, total if config.product else None))
-    return Found(outputs, common, scores)
+    return FrameOutput(outputs, common, scores)
+
+
+TRAINING = Training(
+    RECIPES,
+    clip_loss,
+    parts={
+        "image encoder": ("query_encoder.",),
+        "mask encoder": ("support_encoder.",),
+        "query key": ("query_key.",),
+        "query value": ("query_value.",),
+        "decoder": ("decoder.", "refine."),
+        "decoder entry": ("decoder.enter.", "refine.enter."),
+        "upsampling 16 to 8": ("decoder.up_16_8.", "refine.up_16_8."),
+        "upsampling 8 to 4": ("decoder.up_8_4.", "refine.up_8_4."),
+        "mask head": ("decoder.pred.", "refine.pred."),
+    },
+    takes=(
+        "image encoder",
+        "mask encoder",
+        "query key",
+        "query value",
+        "decoder",
+        "decoder entry",
+        "upsampling 16 to 8",
+        "upsampling 8 to 4",
+        "mask head",
+    ),
+    own=("",),
+    fit=fitted,
+)

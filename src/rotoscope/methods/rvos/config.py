@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from rotoscope.errors import InputError
-from rotoscope.layers.trunks import TrunkName, check_trunk
+from rotoscope.layers.trunks import TrunkName
+from rotoscope.methods.checks import Count, FixedSide, MethodConfig, Odd, Range, Share
 
 Carry = Literal["soft", "hard"]
 Merging = Literal["soft", "published"]
@@ -15,7 +15,7 @@ Recurrence = Literal["spatial-temporal", "spatial", "temporal"]
 
 
 @dataclass(frozen=True)
-class RVOSConfig:
+class RVOSConfig(MethodConfig):
     """RVOS (Ventura et al., CVPR 2019); the defaults are the released one-shot network.
 
     Attributes:
@@ -39,39 +39,18 @@ class RVOSConfig:
     """
 
     trunk: TrunkName = "resnet101"
-    last_width: int | None = None
-    hidden: int = 128
-    kernel: int = 3
+    last_width: Count | None = None
+    hidden: Annotated[int, Range(8, multiple=8)] = 128
+    kernel: Odd = 3
     one_shot: bool = True
     recurrence: Recurrence = "spatial-temporal"
-    size: tuple[int, int] = (256, 448)
+    size: tuple[FixedSide, FixedSide] = (256, 448)
     keep_aspect: bool = False
-    slots: int = 10
+    slots: Count = 10
     first_mask_again: bool = True
     carry: Carry = "soft"
     merging: Merging = "soft"
-    objectness: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse what no session could do.
-
-        Raises:
-            InputError: an option out of its range.
-        """
-        check_trunk(self.trunk)
-        for name, value, known in (
-            ("carry", self.carry, get_args(Carry)),
-            ("merging", self.merging, get_args(Merging)),
-            ("recurrence", self.recurrence, get_args(Recurrence)),
-        ):
-            if value not in known:
-                raise InputError(f"{name} {value!r} is not known; use {' or '.join(known)}.")
-        if not isinstance(self.size, tuple) or len(self.size) != 2 or min(self.size) < 32:
-            raise InputError(f"size {self.size!r} is not possible; give height and width, such as size=256,448.")
-        if not isinstance(self.keep_aspect, bool):
-            raise InputError(f"keep_aspect is {self.keep_aspect!r}; give true or false.")
-        if self.slots < 1:
-            raise InputError(f"{self.slots} slots are not possible; give at least 1.")
+    objectness: Share = 0.5
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

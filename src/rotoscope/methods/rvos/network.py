@@ -1,4 +1,4 @@
-"""The layers of RVOS: tensors in, tensors out (Ventura et al., CVPR 2019; released code: facts, sections 4 to 9)."""
+"""The layers of RVOS: tensors in, tensors out (Ventura et al., CVPR 2019; section 3, and its released code)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ConvLSTMCell(nn.Module):
 
         Args:
             x: ``[B, channels_in, h, w]``.
-            hidden, cell: of the object before on this frame, ``[B, channels, h, w]``; None for the first object.
+            hidden, cell: states of the object before on this frame, ``[B, channels, h, w]``; None for the first.
             before: hidden state of this object on the frame before; None on the first frame.
         Returns: hidden and cell.
         """
@@ -87,7 +87,7 @@ class RVOSNetwork(nn.Module):
         """One object on one frame.
 
         Args:
-            features: of the frame.
+            features: the features of the frame.
             masks: the object's previous mask at the four levels, ``[B, 1, h, w]``; None for zero-shot.
             other: state of the object before on this frame.
             before: hidden states of this object on the frame before.
@@ -150,7 +150,7 @@ def run_frame(
 
     Args:
         network: the layers.
-        features: of the frame.
+        features: the features of the frame.
         slots: objects.
         masks: previous masks ``[B, slots, H, W]``; None for zero-shot.
         before: hidden states of each slot on the frame before, None for a slot that is new; None on the first frame.

@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoints that the authors of RVOS released (facts, section 2): two files in a folder."""
+"""Names and layout of the checkpoints that the authors of RVOS released: two files in a folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
+from rotoscope.methods.bundles import Released
 from rotoscope.methods.rvos.config import RVOSConfig
 
 FILES = {"encoder.": "encoder.pt", "decoder.": "decoder.pt"}
@@ -37,11 +38,6 @@ SIGNATURE = ("encoder.base.conv1.weight", "encoder.sk5.weight", "decoder.clstm_l
 """Entries that tell this checkpoint from others."""
 
 
-def unwrap(checkpoint: Mapping[str, object]) -> Mapping[str, object]:
-    """Released files are not wrapped."""
-    return checkpoint
-
-
 def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Leave out what the network does not have: the classifier of the trunk, and stop heads left over from RSIS."""
     return {k: v for k, v in state.items() if not k.startswith("encoder.base.fc.") and "fc_stop" not in k}
@@ -53,3 +49,6 @@ def config_of(state: Mapping[str, Tensor]) -> RVOSConfig:
     gates = state["decoder.clstm_list.0.Gates.weight"]
     hidden = gates.shape[0] // 4
     return RVOSConfig(trunk=trunk, hidden=hidden, kernel=gates.shape[2], one_shot=gates.shape[1] == 3 * hidden + 1)
+
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of, files=FILES)

@@ -1,4 +1,4 @@
-"""One video's state under RVOS: each object's hidden states and its last mask (facts, sections 3, 7, 8 and 10)."""
+"""One video's state under RVOS: each object's hidden states and its last mask."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from rotoscope.errors import InputError
-from rotoscope.layers.aggregation import aggregate
-from rotoscope.layers.assignment import FirstFrameAssignment
+from rotoscope.layers.aggregation import aggregate, put_in
 from rotoscope.layers.normalise import normalise
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.masks.assignment import FirstFrameAssignment
+from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.rvos.config import RVOSConfig
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 from rotoscope.video.frame import Frame
@@ -38,10 +39,11 @@ class RVOSSession(Session):
     its *objectness*, reaches the config's threshold and it fills a thousandth of the picture.
     """
 
+    network: RVOSNetwork
+    config: RVOSConfig
+
     def __init__(self, network: RVOSNetwork, config: RVOSConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.config = config
+        super().__init__(network, config)
         self._hidden: list[Pyramid | None] | None = None
         self._masks: Tensor | None = None
         self._repeat = False
@@ -52,11 +54,11 @@ class RVOSSession(Session):
         """Answer the frame."""
         if given and not self.config.one_shot:
             raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
-        if self.config.one_shot and not self._ids and not given:
-            return [Prediction.from_probabilities(frame, (), torch.ones(1, frame.size[1], frame.size[0]))]
-        begun = not self._ids
+        if self.config.one_shot and not self.objects and not given:
+            return [Prediction.empty(frame)]
+        begun = not self.objects
         self._take(given, self.config.working_size(frame.size))
-        slots = len(self._ids) if self.config.one_shot else self.config.slots
+        slots = len(self.objects) if self.config.one_shot else self.config.slots
         weight = self.network.conv_out.weight
         with self.timings.part("encode"):
             features = self.network.encode(self._image(frame).to(weight.device, weight.dtype))
@@ -74,58 +76,43 @@ class RVOSSession(Session):
         """Drop the object's slot; those after it move up."""
         if not self.config.one_shot:
             raise InputError("a zero-shot session's objects are its own; they cannot be removed.")
-        slot = self._ids.index(object_id)
+        slot = self.objects.slot(object_id)
         if self._hidden is not None and slot < len(self._hidden):
             del self._hidden[slot]
         if self._masks is not None:
             self._masks = torch.cat([self._masks[:slot], self._masks[slot + 1 :]])
 
-    def state(self) -> dict[str, Any]:
-        """Hidden states, masks, ids and what is due on the next frame."""
+    def memory_state(self) -> dict[str, Any]:
+        """Hidden states, masks, and what is due on the next frame."""
         hidden = {
             f"hidden.{slot}.{level}": tensor
             for slot, pyramid in enumerate(self._hidden or [])
             for level, tensor in enumerate(pyramid or [])
         }
         masks = {} if self._masks is None else {"masks": self._masks}
-        pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
-        return (
-            hidden
-            | masks
-            | pending
-            | {
-                "slots": -1 if self._hidden is None else len(self._hidden),
-                "ids": list(self._ids),
-                "found": list(self._found),
-                "size": list(self._size) if self._size else None,
-                "next_index": self._next_index,
-                "repeat": self._repeat,
-                "slot_of": [[i, s] for i, s in self._painter.slot_of.items()],
-                "cost_of": [[i, c] for i, c in self._painter.cost_of.items()],
-            }
-        )
+        facts = {
+            "slots": -1 if self._hidden is None else len(self._hidden),
+            "found": list(self._found),
+            "repeat": self._repeat,
+            "slot_of": [[i, s] for i, s in self._painter.slot_of.items()],
+            "cost_of": [[i, c] for i, c in self._painter.cost_of.items()],
+        }
+        return hidden | masks | facts
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        device = self.network.conv_out.weight.device
-        slots = int(state["slots"])
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Continue where :meth:`memory_state` was taken."""
+        slots = int(memory["slots"])
         self._hidden = None
         if slots >= 0:
             self._hidden = [
-                [state[f"hidden.{slot}.{level}"].to(device) for level in range(4)]
-                if f"hidden.{slot}.0" in state
-                else None
+                [memory[f"hidden.{slot}.{level}"] for level in range(4)] if f"hidden.{slot}.0" in memory else None
                 for slot in range(slots)
             ]
-        self._masks = state["masks"].to(device) if "masks" in state else None
-        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
-        self._ids = [int(i) for i in state["ids"]]
-        self._found = [int(i) for i in state["found"]]
-        self._size = tuple(state["size"]) if state["size"] else None
-        self._next_index = int(state["next_index"])
-        self._repeat = bool(state["repeat"])
-        self._painter.slot_of = {int(i): int(s) for i, s in state["slot_of"]}
-        self._painter.cost_of = {int(i): float(c) for i, c in state["cost_of"]}
+        self._masks = memory.get("masks")
+        self._found = [int(i) for i in memory["found"]]
+        self._repeat = bool(memory["repeat"])
+        self._painter.slot_of = {int(i): int(s) for i, s in memory["slot_of"]}
+        self._painter.cost_of = {int(i): float(c) for i, c in memory["cost_of"]}
 
     def _image(self, frame: Frame) -> Tensor:
         """The frame at the working size, ``[1, 3, H, W]``: Pillow's bilinear on 8 bits."""
@@ -140,16 +127,16 @@ class RVOSSession(Session):
         """Put given masks into their objects' slots, new slots behind the known ones."""
         if not given:
             return
-        device = self.network.conv_out.weight.device
+        device = self.device
         for object_id, mask in given.items():
             # cells read the pixel at their centre, as Pillow's nearest neighbour, which the released code uses, does
             small = F.interpolate(mask[None, None].to(device), size=size, mode="nearest-exact")[0]
-            if object_id in self._ids:
+            if object_id in self.objects:
                 assert self._masks is not None
                 self._masks = self._masks.clone()
-                self._masks[self._ids.index(object_id)] = small[0]
+                self._masks[self.objects.slot(object_id)] = small[0]
                 continue
-            self._ids.append(object_id)
+            self.objects.enter([object_id])
             self._masks = small if self._masks is None else torch.cat([self._masks, small])
             if self._hidden is not None:
                 self._hidden.append(None)
@@ -161,25 +148,18 @@ class RVOSSession(Session):
             self._masks = carried(found, self.config.carry)
 
     def _answer(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
-        size = (frame.size[1], frame.size[0])
         if not self.config.one_shot:
             self._discover(found)
-            ids = list(self._found)
-            found = found[[i - 1 for i in ids]] if ids else found[:0]
-            self._ids = ids
-        else:
-            ids = list(self._ids)
-        if not ids:
-            return Prediction.from_probabilities(frame, (), torch.ones(1, *size))
+            self.objects.replace(self._found)
+            found = found[[i - 1 for i in self._found]] if self._found else found[:0]
+        if not self.objects:
+            return Prediction.empty(frame)
         if self.config.merging == "published" and self.config.one_shot:
             return self._painted(frame, found, given)
-        full = F.interpolate(found[None], size=size, mode="bilinear", align_corners=False)[0]
+        full = F.interpolate(found[None], size=frame.size[::-1], mode="bilinear", align_corners=False)[0]
         if given:
-            covered = torch.stack(list(given.values())).to(full.device).gt(0.5).any(dim=0)
-            full = full.masked_fill(covered, 0)
-            for object_id, mask in given.items():
-                full[ids.index(object_id)] = mask.to(full.device)
-        return Prediction.from_probabilities(frame, ids, aggregate(full), bool(given))
+            full = put_in(full, self.objects.slots(given), torch.stack(list(given.values())).to(full.device))
+        return Prediction.from_probabilities(frame, self.objects.ids, aggregate(full), bool(given))
 
     def _discover(self, found: Tensor) -> None:
         """Slots that are objects from now on."""
@@ -200,9 +180,9 @@ class RVOSSession(Session):
         if masks:
             self._painter.slots = len(found)
             self._painter.appear(masks, proposals)
-        labels = self._painter.paint(proposals, masks, shape, numbers={i: n for n, i in enumerate(self._ids, 1)})
-        hard = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(self._ids) + 1).permute(2, 0, 1).float()
-        return Prediction.from_probabilities(frame, self._ids, hard, bool(given))
+        labels = self._painter.paint(proposals, masks, shape, numbers={i: n for n, i in enumerate(self.objects.ids, 1)})
+        hard = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(self.objects) + 1).permute(2, 0, 1).float()
+        return Prediction.from_probabilities(frame, self.objects.ids, hard, bool(given))
 
 
 def _nearest(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

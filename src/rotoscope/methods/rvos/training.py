@@ -1,4 +1,4 @@
-"""Losses of one training clip of RVOS, and its recipes (Ventura et al., CVPR 2019; released code: facts, 11)."""
+"""Losses of one training clip of RVOS, and its recipes (Ventura et al., CVPR 2019, and its released code)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
-from rotoscope.methods.lesson import ClipLoss
+from rotoscope.methods.bundles import Training
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 
-TRUNK = "encoder."
-"""Where the network keeps its image encoder."""
 SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
@@ -97,7 +96,7 @@ class ClipRun:
         losses: soft IoU of each frame.
         entropies: binary cross-entropy over the slots that count, of each frame.
         empties: binary cross-entropy against nothing over the slots that hold no object, of each frame; 0 if all do.
-        probabilities: of each frame, by slot, ``[B, S, H, W]``, detached.
+        probabilities: the probabilities of each frame, by slot, ``[B, S, H, W]``, detached.
         cost: matrix ``[B, S, S]`` (true slot, predicted slot) that was matched; None for one-shot.
         truth_of: the true slot of each predicted slot, ``[B, S]``; None for one-shot.
     """
@@ -189,13 +188,8 @@ def assign(cost: Tensor) -> Tensor:
 
 def clip_loss(
     network: RVOSNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
-    places: Tensor | None = None,
-    correspondence: float = 0.0,
     inferred: float = 1.0,
     any_slot: float = 0.0,
     entropy: float = 0.0,
@@ -207,17 +201,15 @@ def clip_loss(
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]``; slot = id - 1.
-        objects: highest id.
-        hardest, places, correspondence: not used by RVOS.
+        clip: what it is computed on.
         inferred, any_slot: other than 0: see :func:`run_clip`.
         entropy: weight of a binary cross-entropy beside the soft IoU (not in the released recipe).
         empty: weight of a cross-entropy against nothing for zero-shot slots that no object was matched with (not in
             the released recipe); what makes a slot's objectness mean something.
-        slots: of zero-shot; ten as published.
+        slots: how many slots zero-shot has; ten as published.
         merged: other than 0: all objects are one, with which zero-shot begins to tell objects from the rest.
     """
+    images, labels, objects = clip.images, clip.labels, clip.objects
     if merged:
         labels, objects = (labels > 0).long(), 1
     count = objects if network.one_shot else max(int(slots), objects)
@@ -241,3 +233,6 @@ def clip_loss(
     loss = torch.stack([weights[name] * total for name, total in sums.items() if weights[name]]).sum()
     parts = {name: total.item() / len(run.losses) for name, total in sums.items()}
     return ClipLoss(loss, parts, torch.stack(answers, dim=1))
+
+
+TRAINING = Training(RECIPES, clip_loss, parts={"image encoder": ("encoder.",)})

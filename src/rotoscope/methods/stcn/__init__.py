@@ -26,6 +26,9 @@ class STCN(Method):
         "top_k",
         "include_last",
         "protect_first",
+        "reach",
+        "least_presence",
+        "least_quality",
     )
     config: STCNConfig
 

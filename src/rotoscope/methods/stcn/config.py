@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Resizing
-from rotoscope.layers.trunks import TrunkName, check_trunk
+from rotoscope.layers.trunks import TrunkName
+from rotoscope.memory import parse_policy
+from rotoscope.methods.checks import Count, MethodConfig, Share, WorkingSide
 
 Previous = Literal["none", "mask", "matched"]
 
 
 @dataclass(frozen=True)
-class STCNConfig:
+class STCNConfig(MethodConfig):
     """STCN (Cheng et al., NeurIPS 2021) with the memory of the thesis; the defaults are the released network.
 
     Attributes:
@@ -41,57 +43,42 @@ class STCNConfig:
         include_last: keep the previous frame as one temporary entry (released option).
         protect_first: pin the features of the frames on which objects were given. The thesis does not.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
-        least_quality: a frame enters memory only if the mean of its present objects' predicted IoU is at least this;
-            else the next that has it does. 0 asks for none. Needs ``scores``.
+        least_quality: a frame enters memory, for good or as the previous one, only if the mean of its present objects'
+            predicted IoU is at least this; else the next that has it does. 0 asks for none. Needs ``scores``.
     """
 
     trunk: TrunkName = "resnet50"
     value_encoder: Literal["resnet18", "light"] = "resnet18"
-    value_width: int = 64
-    key_dim: int = 64
-    value_dim: int = 512
-    thin_dim: int = 512
+    value_width: Count = 64
+    key_dim: Count = 64
+    value_dim: Count = 512
+    thin_dim: Count = 512
     decoder: Literal["released", "light"] = "released"
-    decoder_dims: tuple[int, int, int] = (512, 256, 256)
+    decoder_dims: tuple[Count, Count, Count] = (512, 256, 256)
     subpixel: Literal[1, 2, 4] = 1
     previous: Previous = "none"
-    reach: int = 6
+    reach: Count = 6
     scores: bool = False
-    short_side: int | None = None
-    max_short_side: int | None = 1088
+    short_side: WorkingSide | None = None
+    max_short_side: WorkingSide | None = 1088
     resizing: Resizing = "bicubic"
     memory: str = "lfu:4"
     usage: Literal["topk", "softmax"] = "topk"
-    mem_every: int = 5
-    top_k: int | None = 20
+    mem_every: Count = 5
+    top_k: Count | None = 20
     include_last: bool = False
     protect_first: bool = True
-    least_presence: float = 0.0
-    least_quality: float = 0.0
+    least_presence: Share = 0.0
+    least_quality: Share = 0.0
 
-    def __post_init__(self) -> None:
-        """Refuse what no network could do.
+    def check(self) -> None:
+        """See that fields do not contradict each other.
 
         Raises:
-            InputError: a value that is not known, or one that needs another.
+            InputError: a field of the light decoder beside the released one, or scores asked for that are not there.
         """
-        check_trunk(self.trunk)
-        for name, value, known in (
-            ("value_encoder", self.value_encoder, ("resnet18", "light")),
-            ("decoder", self.decoder, ("released", "light")),
-            ("previous", self.previous, get_args(Previous)),
-            ("subpixel", self.subpixel, (1, 2, 4)),
-            ("usage", self.usage, ("topk", "softmax")),
-            ("resizing", self.resizing, get_args(Resizing)),
-        ):
-            if value not in known:
-                raise InputError(f"{name} {value!r} is not known; use {', '.join(map(str, known))}.")
         if self.decoder == "released" and (self.previous != "none" or self.scores or self.subpixel != 1):
             raise InputError("previous, scores and subpixel are of the light decoder: give decoder=light as well.")
         if not self.scores and (self.least_presence or self.least_quality):
             raise InputError("least_presence and least_quality need a network with scores=true.")
-        for name in ("least_presence", "least_quality"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1.")
-        if self.reach < 1:
-            raise InputError(f"reach is {self.reach}; give a whole number of cells, at least 1.")
+        parse_policy(self.memory, self.mem_every)

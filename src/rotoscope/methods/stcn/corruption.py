@@ -23,7 +23,7 @@ def spoil(masks: Tensor, chance: float) -> Tensor:
 
     Args:
         masks: soft masks, ``[B, N, H, W]``; not changed.
-        chance: of each clip, in [0, 1].
+        chance: how likely each clip is spoilt, in [0, 1].
     Returns: the same shape; drawn from PyTorch's generator.
     """
     out = masks.clone()

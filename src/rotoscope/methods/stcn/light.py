@@ -25,7 +25,7 @@ class Decoded(NamedTuple):
     """What the decoder answers for each object.
 
     Attributes:
-        logits: of its mask, ``[N, 1, H, W]``.
+        logits: the logits of its mask, ``[N, 1, H, W]``.
         scores: logits of its presence on the frame and of the IoU its mask will have, ``[N, 2]``; None if the network
             has no such head.
     """
@@ -38,7 +38,7 @@ class LightValueEncoder(nn.Module):
     """Values of a frame's objects from the trunk's features and their masks alone, without a second trunk.
 
     Args:
-        channels: of the trunk's features at stride 4, 8 and 16.
+        channels: how many channels the trunk's features have at stride 4, 8 and 16.
         width: channels at stride 4; the next have twice and four times as many.
         value_dim: channels of a value.
     """
@@ -58,7 +58,7 @@ class LightValueEncoder(nn.Module):
         """Encode masks.
 
         Args:
-            features: of the trunk at stride 4, 8 and 16, ``[B, C, h, w]`` each; B is 1 or a divisor of N.
+            features: the features of the trunk at stride 4, 8 and 16, ``[B, C, h, w]`` each; B is 1 or a divisor of N.
             masks: soft masks in [0, 1], ``[N, 1, H, W]``.
             others: sum of all other objects' masks, ``[N, 1, H, W]``.
         Returns: values ``[N, Cv, H/16, W/16]``.
@@ -77,7 +77,7 @@ class LightDecoder(nn.Module):
 
     Args:
         config: its ``decoder_dims``, ``value_dim``, ``thin_dim``, ``previous``, ``subpixel`` and ``scores`` count.
-        channels: of the trunk's features at stride 4, 8 and 16.
+        channels: how many channels the trunk's features have at stride 4, 8 and 16.
     """
 
     def __init__(self, config: STCNConfig, channels: list[int]) -> None:
@@ -134,12 +134,12 @@ class LightDecoder(nn.Module):
         x = self.pred(F.relu(self.block4(x), inplace=True))
         if self.subpixel > 1:
             x = F.pixel_shuffle(x, self.subpixel)
-        scores = None if self.score is None else self._judge(x16, x)
+        scores = None if self.score is None else self._scores(x16, x)
         return Decoded(
             F.interpolate(x, scale_factor=FINE // self.subpixel, mode="bilinear", align_corners=False), scores
         )
 
-    def _judge(self, x16: Tensor, logits: Tensor) -> Tensor:
+    def _scores(self, x16: Tensor, logits: Tensor) -> Tensor:
         """Scores ``[N, 2]`` from features ``[N, D16, h, w]`` and the mask they led to; teaches neither."""
         x16, inside = x16.detach(), F.avg_pool2d(torch.sigmoid(logits.detach()), STRIDE // FINE * self.subpixel)
         share = (x16 * inside).sum(dim=(2, 3)) / (inside.sum(dim=(2, 3)) + 1e-3)

@@ -1,4 +1,4 @@
-"""The layers of STCN: tensors in, tensors out (Cheng et al., NeurIPS 2021; released code: facts, sections 2 and 3)."""
+"""The layers of STCN: tensors in, tensors out (Cheng et al., NeurIPS 2021, section 3; ``model/network.py``)."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class STCNNetwork(nn.Module):
 
         Args:
             image: normalised RGB of the frames, ``[B, 3, H, W]``.
-            features: of the same frames.
+            features: the features of the same frames.
             masks: soft masks in [0, 1], ``[N, 1, H, W]``; N is a multiple of B, the objects of each frame together.
             others: sum of all other objects' masks, ``[N, 1, H, W]``.
         Returns: values ``[N, Cv, h, w]``.
@@ -130,7 +130,7 @@ class STCNNetwork(nn.Module):
 
         Args:
             masks: soft masks of that frame, ``[B, N, H, W]``.
-            before: its keys, ``[B, Ck, h*w]``.
+            before: keys of the frame before, ``[B, Ck, h*w]``.
             now: features of the frame to decode, of B clips.
         Returns: ``[B * N, P, H/4, W/4]``, or None where the config has ``previous="none"``.
         """
@@ -145,7 +145,8 @@ class STCNNetwork(nn.Module):
 
         Args:
             readout: ``[N, Cv, h, w]``, one per object.
-            features: of the query frames, B of them; N is a multiple of B, the objects of each frame together.
+            features: the features of the query frames, B of them; N is a multiple of B, the objects of each frame
+                together.
             places: see :meth:`places`.
         """
         if self.config.decoder == "light":

@@ -1,4 +1,4 @@
-"""Names and layout of the checkpoint that the authors of STCN released (facts, section 1)."""
+"""Names and layout of the checkpoint that the authors of STCN released."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from rotoscope.methods.bundles import Released
 from rotoscope.methods.stcn.config import STCNConfig
 
 OFFICIAL: dict[str, str] = {
@@ -43,3 +44,6 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     if weight is not None and weight.ndim == 4 and weight.shape[1] == 4:
         state[name] = torch.cat([weight, torch.zeros_like(weight[:, :1])], dim=1)
     return state
+
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, adapt=adapt)

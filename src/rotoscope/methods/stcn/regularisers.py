@@ -10,7 +10,7 @@ from torch import Tensor
 def drop_affinity(scores: Tensor, share: float) -> Tensor:
     """Put a random share of the affinity's entries to minus infinity, before the softmax.
 
-    The thesis leaves open whether it is before or after (facts, section 7). A query never loses everything.
+    The thesis leaves open whether it is before or after. A query never loses everything.
 
     Args:
         scores: ``[B, M, Q]``.
@@ -26,7 +26,7 @@ def inside_objects(masks: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         masks: ``[B, N, H, W]`` in [0, 1].
-        height, width: of the grid.
+        height, width: height and width of the grid.
     Returns: bool ``[B, N, h * w]``.
     """
     return F.interpolate(masks, (height, width), mode="bilinear", align_corners=False).flatten(2) > 0.5

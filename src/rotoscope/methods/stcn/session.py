@@ -1,4 +1,4 @@
-"""One video's state under STCN: the memory bank and when frames enter it (facts, sections 5 and 7)."""
+"""One video's state under STCN: the memory bank and when frames enter it (``inference_core.py``; thesis, chapter 3)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
-from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import MemoryBank, parse_policy
-from rotoscope.methods.base import Prediction, Session
+from rotoscope.methods.canvas_session import CanvasSession
+from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
 from rotoscope.video.frame import Frame
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     """What the network finds on a frame.
 
     Attributes:
-        probabilities: of background and objects at the working size, ``[1 + N, H', W']``.
+        probabilities: the probabilities of background and objects at the working size, ``[1 + N, H', W']``.
         scores: presence and predicted IoU of each object in [0, 1], ``[N, 2]``; None if the network has none.
     """
 
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
     scores: Tensor | None
 
 
-class STCNSession(Session):
+class STCNSession(CanvasSession):
     """Segments one video.
 
     Between frames it holds the memory bank (at most ``lfu:M`` frames' worth of keys and values), the last frame's key
@@ -64,47 +64,48 @@ class STCNSession(Session):
         memory_budget: bytes that the memory bank may take; chooses M of ``lfu:M``. Not for other policies.
     """
 
+    network: STCNNetwork
+    config: STCNConfig
+
     def __init__(self, network: STCNNetwork, config: STCNConfig, memory_budget: int | None = None) -> None:
-        super().__init__()
-        if config.top_k is not None and config.top_k < 1:
-            raise InputError(f"top_k is {config.top_k}; give a whole number of at least 1, or none to read all.")
-        self.network = network
-        self.config = config
+        super().__init__(network, config)
         self.policy = parse_policy(config.memory, config.mem_every)
         self.bank = MemoryBank(self.policy, config.usage)
         self.memory_budget = memory_budget
         if memory_budget is not None and not config.memory.startswith("lfu"):
             raise InputError(f"a memory budget chooses M of lfu:M; the policy {config.memory} has no M.")
-        self.canvas: Canvas | None = None
         self._since_write = 0
         self._before: Before | None = None
         self._per_frame = 0
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame; remember it if it is due or masks were given on it."""
-        canvas = self.canvas = self.canvas or self._fit(frame.size)
         self._since_write += 1
-        if not self._ids and not given:
-            empty = torch.ones(1, frame.size[1], frame.size[0])
-            return [Prediction.from_probabilities(frame, (), empty)]
+        if not self.objects and not given:
+            return [Prediction.empty(frame)]
+        canvas = self.canvas
+        assert canvas is not None
         weight = self.network.key_proj.weight
         with self.timings.part("encode key"):
             image = canvas.image(frame.image, weight.device).to(weight.dtype)
             features = self.network.encode_key(image)
         answer = self._follow(features)
-        probabilities = self._put_in(answer.probabilities, given, canvas) if given else answer.probabilities
+        probabilities = self.with_given(answer.probabilities, given) if given else answer.probabilities
         if given or (self.policy.enters(self._since_write) and self._is_sure(answer)):
             pinned = self._pins(probabilities, given) if given else None
             self._remember(image, features, probabilities, pinned=pinned)
             self._since_write = 0
         elif self.config.include_last:
-            self._remember(image, features, probabilities, temporary=True)
+            if self._is_sure(answer):
+                self._remember(image, features, probabilities, temporary=True)
+            else:
+                self.bank.drop_temporary()
         if self.config.previous != "none":
             self._before = Before(features.key[0].flatten(1), probabilities[1:])
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities.float())
             quality = self._confidence(answer, given)
-            return [Prediction.from_probabilities(frame, self._ids, restored, bool(given), quality)]
+            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(given), quality)]
 
     @property
     def frames_remembered(self) -> float | None:
@@ -114,56 +115,31 @@ class STCNSession(Session):
     def forget(self, object_id: int) -> None:
         """Drop the object's values and its last mask."""
         if self._before is not None:
-            kept = [slot for slot, other in enumerate(self._ids) if other != object_id]
+            kept = [slot for slot, other in enumerate(self.objects.ids) if other != object_id]
             self._before = Before(self._before.key, self._before.masks[kept])
         if object_id in self.bank.object_ids:
             self.bank.forget(object_id)
 
-    def state(self) -> dict[str, Any]:
-        """The bank, the ids, and the counters."""
+    def memory_state(self) -> dict[str, Any]:
+        """The bank, the frame before, and when a frame last entered."""
         bank = {f"bank.{name}": value for name, value in self.bank.state().items()}
-        size = list(self._size) if self._size else None
-        pending = {f"pending.{object_id}": mask for object_id, mask in self._pending.items()}
         before = {} if self._before is None else {f"before.{k}": v for k, v in self._before._asdict().items()}
-        return (
-            bank
-            | pending
-            | before
-            | {
-                "ids": list(self._ids),
-                "size": size,
-                "next_index": self._next_index,
-                "since_write": self._since_write,
-            }
-        )
+        return bank | before | {"since_write": self._since_write}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
-        device = self.network.key_proj.weight.device
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in state.items()}
-        self.bank.restore({k.removeprefix("bank."): v for k, v in moved.items() if k.startswith("bank.")})
-        self._pending = {int(k.removeprefix("pending.")): v for k, v in state.items() if k.startswith("pending.")}
-        self._ids = [int(object_id) for object_id in state["ids"]]
-        self._size = tuple(state["size"]) if state["size"] else None
-        self.canvas = self._fit(self._size) if self._size else None
-        self._next_index = int(state["next_index"])
-        self._since_write = int(state["since_write"])
-        self._before = Before(moved["before.key"], moved["before.masks"]) if "before.key" in moved else None
-
-    def _fit(self, size: tuple[int, int]) -> Canvas:
-        config = self.config
-        return Canvas.fit(
-            size, short_side=config.short_side, max_short_side=config.max_short_side, resizing=config.resizing
-        )
+    def restore_memory(self, memory: Mapping[str, Any]) -> None:
+        """Continue where :meth:`memory_state` was taken."""
+        self.bank.restore({k.removeprefix("bank."): v for k, v in memory.items() if k.startswith("bank.")})
+        self._before = Before(memory["before.key"], memory["before.masks"]) if "before.key" in memory else None
+        self._since_write = int(memory["since_write"])
 
     def _follow(self, features: FrameFeatures) -> Answer:
         """Read and decode the objects known so far."""
         height, width = features.skip4.shape[-2] * 4, features.skip4.shape[-1] * 4
-        if not self._ids:
+        if not self.objects:
             return Answer(torch.ones(1, height, width, device=features.key.device), None)
         with self.timings.part("read memory"):
             readouts = self.bank.read(features.key[0].flatten(1).float(), self.config.top_k)
-            readout = torch.stack([readouts[object_id] for object_id in self._ids])
+            readout = torch.stack([readouts[object_id] for object_id in self.objects.ids])
             readout = readout.unflatten(-1, tuple(features.key.shape[-2:])).to(features.thin.dtype)
         with self.timings.part("decode"):
             places = self._places(features)
@@ -197,26 +173,17 @@ class STCNSession(Session):
     def _confidence(self, answer: Answer, given: dict[int, Tensor]) -> list[float] | None:
         """Of each object the IoU that its mask is predicted to have; 1 for those given now; None without scores."""
         if answer.scores is None and self.config.scores:
-            return [1.0] * len(self._ids)
+            return [1.0] * len(self.objects.ids)
         if answer.scores is None:
             return None
-        predicted = answer.scores[:, 1].tolist() + [1.0] * (len(self._ids) - len(answer.scores))
-        return [1.0 if object_id in given else q for object_id, q in zip(self._ids, predicted, strict=True)]
-
-    def _put_in(self, probabilities: Tensor, given: dict[int, Tensor], canvas: Canvas) -> Tensor:
-        """Given masks replace the prediction where they cover, and everything is aggregated again."""
-        masks = canvas.masks(torch.stack(list(given.values())).to(probabilities.device))
-        covered = (masks > 0.5).any(dim=0)
-        objects = {i: p.masked_fill(covered, 0) for i, p in zip(self._ids, probabilities[1:], strict=True)}
-        objects |= dict(zip(given, masks, strict=True))
-        self._ids = list(objects)
-        return aggregate(torch.stack(list(objects.values())))
+        predicted = answer.scores[:, 1].tolist() + [1.0] * (len(self.objects.ids) - len(answer.scores))
+        return [1.0 if object_id in given else q for object_id, q in zip(self.objects.ids, predicted, strict=True)]
 
     def _pins(self, probabilities: Tensor, given: dict[int, Tensor]) -> Tensor | None:
         """Features of this frame that show a given object, if they are to be protected."""
         if not self.config.protect_first:
             return None
-        channels = [1 + self._ids.index(object_id) for object_id in given]
+        channels = [1 + slot for slot in self.objects.slots(given)]
         shown = probabilities[channels].amax(dim=0) > 0.5
         return F.max_pool2d(shown[None].float(), 16)[0].flatten() > 0
 
@@ -241,7 +208,7 @@ class STCNSession(Session):
             self._size_bank(features.key[0].flatten(1), value)
             self.bank.store(
                 features.key[0].flatten(1).float(),
-                dict(zip(self._ids, value, strict=True)),
+                dict(zip(self.objects.ids, value, strict=True)),
                 pinned=pinned,
                 temporary=temporary,
             )

@@ -1,4 +1,4 @@
-"""Losses of one training clip of STCN, and its recipes (Cheng et al., NeurIPS 2021, section 4; facts, section 6)."""
+"""Losses of one training clip of STCN, and its recipes (Cheng et al., NeurIPS 2021, section 4)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
-from rotoscope.methods.lesson import ClipLoss
-from rotoscope.methods.recipe import Interlude, Recipe, Stage
+from rotoscope.methods.bundles import Training
+from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth, known_places
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.methods.stcn.corruption import spoil
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
@@ -38,8 +39,6 @@ SMALL = {
 """Sizes of ``stcn-small``: an EfficientNet-Lite0 trunk, values from its features, a thin decoder that is told of the
 frame before."""
 
-TRUNK = "key_encoder."
-"""Where the network keeps its image encoder."""
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 """Most frames left out between two of a video, by share of the stage."""
 
@@ -50,18 +49,17 @@ RECIPES = {
         config=SMALL,
         stages=(
             Stage(1200, 160, 4, 4),
-            Stage(3000, 224, 4, 4, "composed", skips=((0.0, 3), (0.3, 8)), interlude=Interlude("synthetic", 4, 3)),
-            Stage(700, 256, 6, 3, "composed", skips=((0.0, 6), (0.6, 3)), interlude=Interlude("hiding", 6, 3)),
+            Stage(3000, 224, 4, 4, "composed", skips=((0.0, 3), (0.3, 8)), alternate=AlternateSteps("synthetic", 4, 3)),
+            Stage(700, 256, 6, 3, "composed", skips=((0.0, 6), (0.6, 3)), alternate=AlternateSteps("hiding", 6, 3)),
         ),
         objects=(0.3, 0.45, 0.25),
         trunk="imagenet",
         trunk_rate=0.25,
         learning_rate=4e-4,
-        correspondence=0.3,
         frozen_norms=True,
         frozen=("key_encoder.conv1.", "key_encoder.bn1.", "key_encoder.blocks.0.", "key_encoder.blocks.1."),
-        loss={"corruption": 0.3},
-        inference={"max_short_side": 320, "resizing": "area"},
+        loss={"correspondence": 0.3, "corruption": 0.3, "interval": 5},
+        inference={"max_short_side": 320, "resizing": "area", "include_last": True, "least_quality": 0.75},
     ),
     "stcn": Recipe(
         name="stcn",
@@ -91,79 +89,75 @@ RECIPES = {
         validate_every=5000,
     ),
 }
-"""Recipes by name. ``stcn`` is the published one (facts, section 6, stages 0 and 3; batches of all its GPUs together,
+"""Recipes by name. ``stcn`` is the published one (the released stages 0 and 3; batches of all its GPUs together,
 as the thesis has them too); ``stcn-small`` trains from scratch on synthetic clips."""
 
 
 def clip_loss(
     network: STCNNetwork,
-    images: Tensor,
-    labels: Tensor,
-    objects: int,
+    clip: ClipBatch,
     *,
-    hardest: float = 1.0,
     dice: float = 1.0,
-    places: Tensor | None = None,
     correspondence: float = 0.0,
     dropout: float = 0.0,
     reallocation: float = 0.0,
     scores: float = 0.1,
     corruption: float = 0.0,
+    interval: float = 1,
 ) -> ClipLoss:
-    """Follow the objects of the first frame through clips; every frame's prediction enters memory, undetached.
+    """Follow the objects of the first frame through clips; predictions enter memory undetached.
 
     Args:
         network: what is trained.
-        images: normalised RGB, ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]`` in [0, objects]; an object not in the first frame does not exist.
-        objects: slots ``N``.
-        hardest: share of pixels in the bootstrapped cross-entropy.
+        clip: what it is computed on; an object that is not in the first frame does not exist.
         dice: weight of the dice loss (not in the released recipe, whose weight is 0).
-        places: what each cell at stride 16 shows, ``[B, T, h, w, 3]`` (see
-            :func:`~rotoscope.layers.losses.correspondence_loss`).
-        correspondence: weight of that loss (not in the released recipe either).
+        correspondence: weight of :func:`~rotoscope.layers.losses.correspondence_loss`, where the clip's places are
+            known; not in the released recipe.
         dropout: share of the affinity's entries that are put to minus infinity before the softmax (thesis, chapter 4).
         reallocation: other than 0 turns on support-feature reallocation (thesis, chapter 4).
         scores: weight of the loss on presence and predicted IoU, where the network has such scores.
         corruption: chance that a clip's previous masks are spoilt on a frame before the decoder is told of them (see
             :func:`~rotoscope.methods.stcn.corruption.spoil`), where it is told at all.
+        interval: memory takes the first frame and every K-th, K drawn for each call from 1 to this. With 1 (released)
+            the frame before is always in memory, and what else the decoder is told of it goes unused.
     """
-    batch, frames = labels.shape[:2]
-    targets = F.one_hot(labels, objects + 1).permute(0, 1, 4, 2, 3)[:, :, 1:].to(images.dtype)
-    valid = (targets[:, 0].sum(dim=(2, 3)) > 0).to(images.dtype)
-    exists = torch.cat([torch.zeros_like(valid[:, :1]), valid], dim=1).long()
+    images, (targets, valid, visible) = clip.images, ClipTruth.of(clip)
+    batch, frames = clip.labels.shape[:2]
     features = network.encode_key(images.flatten(0, 1))
-    of_frame = [features.select(torch.arange(batch, device=labels.device) * frames + t) for t in range(frames)]
-    known_places = places is not None and bool(correspondence) and bool((places[..., 0] >= 0).any())
-    shown = places.flatten(2, 3) if places is not None and known_places else None
+    of_frame = [features.select(torch.arange(batch, device=images.device) * frames + t) for t in range(frames)]
+    shown = known_places(clip) if correspondence else None
     keys, values, inside = [], [], []
+    kept: list[int] = []
+    every = int(torch.randint(1, int(interval) + 1, ()))
     masks = targets[:, 0]
     total = PartsOfLoss()
     answers = []
     for t in range(1, frames):
-        keys.append(of_frame[t - 1].key.flatten(2))
-        values.append(_memorise(network, images[:, t - 1], of_frame[t - 1], masks))
+        before = of_frame[t - 1].key.flatten(2)
+        if (t - 1) % every == 0:
+            kept.append(t - 1)
+            keys.append(before)
+            values.append(_memorise(network, images[:, t - 1], of_frame[t - 1], masks))
+            if reallocation:
+                inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
         similarity = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
-        if reallocation:
-            inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
         weights = torch.softmax(drop_affinity(similarity, dropout) if dropout else similarity, dim=1)
         by_object = reallocate(weights, torch.cat(inside, dim=-1)) if reallocation else weights[:, None]
         known = spoil(masks.detach(), corruption) if corruption else masks
-        where = network.places(known, keys[-1], of_frame[t])
+        where = network.places(known, before, of_frame[t])
         readout = _read(by_object, torch.cat(values, dim=-1), of_frame[t])
         decoded = network.decode(readout, of_frame[t], where)
         logits = _aggregated(decoded.logits, valid)
         probabilities = torch.softmax(logits, dim=1)
         masks = probabilities[:, 1:] * valid[:, :, None, None]
-        visible = labels[:, t] * exists.gather(1, labels[:, t].flatten(1)).view_as(labels[:, t])
-        total.add("cross_entropy", bootstrapped_cross_entropy(logits, visible, hardest))
+        total.add("cross_entropy", bootstrapped_cross_entropy(logits, visible[:, t], clip.hardest))
         total.add("dice", dice_loss(masks, targets[:, t], valid), dice)
         if shown is not None:
-            looking = correspondence_loss(similarity, shown[:, :t].flatten(1, 2), shown[:, t])
+            looking = correspondence_loss(similarity, shown[:, kept].flatten(1, 2), shown[:, t])
             total.add("correspondence", looking, correspondence)
         if decoded.scores is not None and scores:
-            found = decoded.scores.unflatten(0, (batch, objects))
-            total.add("scores", score_loss(found, probabilities, targets[:, t], valid), scores)
+            by_clip = decoded.scores.unflatten(0, (batch, clip.objects))
+            total.add("scores", score_loss(by_clip, probabilities, targets[:, t], valid), scores)
         answers.append(probabilities.detach())
     return ClipLoss(total.loss, total.means(frames - 1), torch.stack(answers, dim=1))
 
@@ -195,7 +189,7 @@ def score_loss(scores: Tensor, probabilities: Tensor, targets: Tensor, valid: Te
 
     Args:
         scores: logits, ``[B, N, 2]``: presence, IoU.
-        probabilities: of background and objects, ``[B, 1 + N, H, W]``.
+        probabilities: the probabilities of background and objects, ``[B, 1 + N, H, W]``.
         targets: 0 or 1, ``[B, N, H, W]``.
         valid: 1 where the slot holds an object, ``[B, N]``.
     Returns: the mean over objects, a scalar. An object that is absent has an IoU of 1 if its mask is empty, else 0.
@@ -226,3 +220,19 @@ def _aggregated(logits: Tensor, valid: Tensor) -> Tensor:
     """Aggregated logits ``[B, 1 + N, H, W]`` from each object's own, ``[B * N, 1, H, W]``."""
     own = logits.unflatten(0, tuple(valid.shape))[:, :, 0]
     return aggregate_logits(torch.sigmoid(own) * valid[:, :, None, None], dim=1)
+
+
+TRAINING = Training(
+    RECIPES,
+    clip_loss,
+    parts={
+        "image encoder": ("key_encoder.",),
+        "mask encoder": ("value_encoder.",),
+        "query key": ("key_proj.",),
+        "query value": ("key_comp.",),
+        "decoder entry": ("compress.downsample.",),
+        "upsampling 16 to 8": ("up_16_8.",),
+        "upsampling 8 to 4": ("up_8_4.",),
+        "mask head": ("pred.",),
+    },
+)

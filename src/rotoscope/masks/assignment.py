@@ -73,7 +73,7 @@ class FirstFrameAssignment:
         Args:
             proposals: masks by slot.
             given: annotated masks of the objects that appear in this frame; they go on top.
-            shape: of the labels.
+            shape: the shape of the labels.
             listed: the objects to paint; all known unless said.
             numbers: what to paint for each object; its id unless said.
         """

@@ -1,0 +1,197 @@
+"""Folders of mask images: a file an object, a file a frame, or a folder an object with a file a frame in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.errors import InputError
+from rotoscope.masks.images import masks_of_image
+
+Masks = dict[int, NDArray[Any]]
+IMAGES = {".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".jpg", ".jpeg", ".pgm"}
+ALIKE = 0.2
+"""Masks of two files that share this much of their union are one object's on two frames, not two objects'."""
+FEW = 6
+"""Files of a folder that are looked at to tell what it holds."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder of masks holds.
+
+    Attributes:
+        kind: ``objects``: a file per object, of one frame; ``frames``: a file per frame; ``either``: one object in each
+            file, and nothing tells which; ``folders``: a folder per object, as ``--format objects`` and ``soft`` write.
+        files: by object for ``folders`` (the object's files), else all files under the key 0.
+        why: what decided.
+    """
+
+    kind: str
+    files: dict[int, list[Path]]
+    why: str
+
+
+def mask_files(folder: Path) -> list[Path]:
+    """The visible image files of a folder, in order of their names."""
+    return sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in IMAGES and not p.name.startswith(".") and p.is_file()
+    )
+
+
+def layout(folder: Path) -> Layout:
+    """Look at a folder of masks and tell what it holds.
+
+    Raises:
+        InputError: it holds no masks, or one that cannot be read.
+    """
+    files = mask_files(folder)
+    inner = {p.name: p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal() and 0 < int(p.name) < 65536}
+    if not files and inner:
+        by_object = {int(name): mask_files(path) for name, path in sorted(inner.items(), key=lambda item: int(item[0]))}
+        by_object = {object_id: found for object_id, found in by_object.items() if found}
+        if by_object:
+            return Layout("folders", by_object, "a folder per object, a file per frame in it")
+    if not files:
+        raise InputError(f"{folder}: a folder without mask images. Give a mask file, or a folder of them.")
+    looked = {file: masks_of_image(file)[0] for file in files[:: max(1, len(files) // FEW)][:FEW]}
+    return Layout(*_of_files(looked, files))
+
+
+def _of_files(looked: dict[Path, Masks], files: list[Path]) -> tuple[str, dict[int, list[Path]], str]:
+    """What a folder of files holds, by some of them."""
+    several = next((file for file, masks in looked.items() if len(masks) > 1), None)
+    if several is not None:
+        return "frames", {0: files}, f"{several.name} holds {len(looked[several])} objects, so a file is a frame"
+    ids = [next(iter(masks)) for masks in looked.values() if masks]
+    named = [str(i) in re.findall(r"[1-9]\d*", file.stem)[-1:] for file, masks in looked.items() for i in masks]
+    if not all(named) and any(i != 1 and ids.count(i) > 1 for i in ids):
+        return "frames", {0: files}, "files hold the same id, so a file is a frame"
+    wholes = [next(iter(masks.values())) > 0.5 for masks in looked.values() if masks]
+    for a, b in pairwise(wholes):
+        if a.shape == b.shape and (a & b).sum() > ALIKE * max((a | b).sum(), 1):
+            return "either", {0: files}, "one object in each file, and they lie on each other"
+    return "objects", {0: files}, "one object in each file, apart from each other"
+
+
+def masks_of_folder(folder: Path) -> tuple[Masks, list[str], str]:
+    """Read a folder as the masks of one frame: a file per object, or the first frame of a folder per object.
+
+    Raises:
+        InputError: it holds masks of several frames, or cannot be read.
+    """
+    found = layout(folder)
+    if found.kind == "frames":
+        raise InputError(
+            f"{folder}: holds the masks of {len(found.files[0])} frames ({found.why}). Give one of its files, or the "
+            "folder as --mask of a video whose frames bear their names."
+        )
+    if found.kind == "folders":
+        stems = sorted({file.stem for files in found.files.values() for file in files})
+        account = [f"{found.why}: {len(stems)} frames, of which {stems[0]} is read"]
+        return masks_of_object_folders(found, stems[0]), account, "folder per object"
+    account = [f"one file per object, {_naming(found.files[0])[1]}"]
+    if found.kind == "either":
+        account.append("they lie on each other: if they are one object on several frames, give one of the files")
+    return _per_object(found.files[0]), account, "folder of images"
+
+
+def masks_of_frames(
+    folder: Path, number: Callable[[str], int | None], names: Sequence[str]
+) -> tuple[dict[int, tuple[Masks, list[str]]], str] | None:
+    """Read a folder as masks of the frames of a video; None if it is one frame's, a file per object.
+
+    Args:
+        folder: holds files, or a folder per object.
+        number: gives the number of the frame of a name; None if the video has none of that name.
+        names: some frames' names, for errors.
+
+    Returns: masks and account by number of the frame, and a line on what decided.
+
+    Raises:
+        InputError: it holds several frames' masks, but their names are no frames'; or nothing tells what it holds.
+    """
+    found = layout(folder)
+    stems = sorted({file.stem for files in found.files.values() for file in files})
+    numbers = {stem: number(stem) for stem in stems}
+    matching = [stem for stem in stems if numbers[stem] is not None]
+    if found.kind == "objects" and len(matching) == len(stems):
+        if not any(stem.startswith("0") for stem in stems):  # no id is written so
+            raise InputError(
+                f"{folder}: {found.why}, and named as frames of the video: it may be a file per object or per frame. "
+                f"Name the files object_{stems[0]}.png and so on, or give each as MASK@FRAME."
+            )
+    elif found.kind == "objects" or (found.kind == "either" and not matching):
+        return None
+    if len(matching) < len(stems):
+        other = next(stem for stem in stems if numbers[stem] is None)
+        raise InputError(
+            f"{folder}: holds masks of frames ({found.why}), but {other} is no frame of the video, whose frames are "
+            f"{', '.join(names)}, …. Name the files after the frames, or give one as MASK@FRAME."
+        )
+    masks = _read_frames(found, {stem: place for stem, place in numbers.items() if place is not None})
+    if not masks:
+        raise InputError(f"{folder}: masks without any object.")
+    return masks, f"masks of {len(masks)} frame(s), named as the video's: {found.why}"
+
+
+def _read_frames(found: Layout, numbers: dict[str, int]) -> dict[int, tuple[Masks, list[str]]]:
+    """Masks and account of the frames that show an object, by number; ``numbers`` gives those of the files' names."""
+    masks: dict[int, tuple[Masks, list[str]]] = {}
+    by_stem = {file.stem: file for file in found.files.get(0, ())}
+    for stem, place in numbers.items():
+        account: list[str] = []
+        if found.kind == "folders":
+            read = masks_of_object_folders(found, stem)
+        else:
+            read, account, _ = masks_of_image(by_stem[stem])
+        read = {i: mask for i, mask in read.items() if mask.any()}
+        if read:
+            masks[place] = read, account
+    return masks
+
+
+def masks_of_object_folders(found: Layout, stem: str) -> Masks:
+    """The masks of one frame, from a folder per object."""
+    masks: Masks = {}
+    for object_id, files in found.files.items():
+        file = next((f for f in files if f.stem == stem), None)
+        if file is not None:
+            merged = _merged(masks_of_image(file)[0])
+            if merged is not None:
+                masks[object_id] = merged
+    return masks
+
+
+def _per_object(files: list[Path]) -> Masks:
+    masks: Masks = {}
+    for object_id, file in zip(_naming(files)[0], files, strict=True):
+        merged = _merged(masks_of_image(file)[0])
+        if merged is not None:
+            masks[object_id] = merged
+    return masks
+
+
+def _naming(files: list[Path]) -> tuple[list[int], str]:
+    """Ids of files that hold an object each, and where they come from."""
+    found = [re.findall(r"\d+", p.stem) for p in files]
+    ids = [int(numbers[-1]) if numbers else 0 for numbers in found]
+    if len(set(ids)) == len(ids) and all(0 < i < 65536 for i in ids):
+        return ids, "ids from the file names"
+    return list(range(1, len(files) + 1)), "numbered in the order of their names"
+
+
+def _merged(masks: Masks) -> NDArray[Any] | None:
+    """All masks of a file as one; soft if one is."""
+    if not masks:
+        return None
+    if any(mask.dtype != bool for mask in masks.values()):
+        return np.asarray(np.maximum.reduce([mask.astype(np.float32) for mask in masks.values()]))
+    return np.asarray(np.logical_or.reduce(list(masks.values())))

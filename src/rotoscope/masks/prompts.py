@@ -1,0 +1,188 @@
+"""Masks that are given to a video: a file, a folder or what Python holds, brought to ``{frame: {object id: mask}}``."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from rotoscope.errors import InputError
+from rotoscope.masks.arrays import masks_of_array, masks_of_array_file, one_mask
+from rotoscope.masks.coco import images_of_json, masks_of_annotations
+from rotoscope.masks.folders import masks_of_frames
+from rotoscope.masks.images import masks_of_picture
+from rotoscope.masks.reading import MaskReading, checked, read_json, read_masks
+
+Masks = dict[int, NDArray[Any]]
+PLAIN = {
+    "0/255 mask read as one object",
+    "0/1 mask read as one object",
+    "black-and-white mask read as one object",
+    "grey values read as ids",
+    "colours read as ids by the DAVIS palette",
+    "label map",
+    "stack of masks",
+    "one mask",
+}
+"""Lines of an account that tell of no decision: the file could mean nothing else."""
+
+
+class Named(Protocol):
+    """What is asked of a video."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+
+    def number_of(self, name: str) -> int | None:
+        """The number of the frame of a name."""
+
+
+def masks_for(given: Any, frame: int, video: Named, resize: bool, notes: list[str]) -> dict[int, Masks]:
+    """The masks that one source gives, by frame; those of ``frame`` unless the source itself says which.
+
+    Args:
+        given: a path of what :func:`~rotoscope.read_masks` reads, or of a folder or COCO file of several frames' masks
+            that are named after the frames; a label map, a stack or a Pillow image; or ``{object id: mask}``.
+        frame: the frame it is given for.
+        video: the masks' video.
+        resize: bring masks of another size to the video's.
+        notes: is told what was decided in reading, a line each.
+
+    Raises:
+        InputError: it cannot be read, or does not fit the video.
+    """
+    if isinstance(given, (str, Path)):
+        found = _several_frames(Path(given), video)
+        if found is None:
+            found = {frame: read_masks(given, size=video.size, resize=resize)}
+        else:
+            where = str(given)
+            found = {
+                number: checked(r.masks, r.account, r.format, where, size=video.size, resize=resize)
+                for number, r in found.items()
+            }
+        said = dict.fromkeys(line for reading in found.values() for line in reading.account)
+        notes += [f"{given}: {line}" for line in said if line not in PLAIN]
+        return {number: reading.masks for number, reading in found.items()}
+    masks, account = masks_of_argument(given)
+    if any(mask.any() for mask in masks.values()):
+        where = f"masks for frame {frame}"
+        kept = checked(masks, account, "", where, size=video.size, resize=resize)
+        # A mask without a pixel is kept here: it says that its object is not there.
+        height, width = kept.size[1], kept.size[0]
+        masks = {i: kept.masks.get(i, np.zeros((height, width), bool)) for i in masks}
+        account = list(kept.account)
+    notes += [f"masks for frame {frame}: {line}" for line in account if line not in PLAIN]
+    return {frame: masks}
+
+
+def masks_of_argument(given: Any) -> tuple[Masks, list[str]]:
+    """Masks held by Python: ``{object id: mask}``, a label map ``[H, W]``, a stack ``[N, H, W]``, or a Pillow image.
+
+    Raises:
+        InputError: anything else, or masks with values that are no mask's.
+    """
+    if isinstance(given, Mapping):
+        return {_id(key): _single(mask, key) for key, mask in given.items()}, []
+    if isinstance(given, Image.Image):
+        masks, account, _ = masks_of_picture(ImageOps.exif_transpose(given), "the mask image")
+        return masks, account
+    try:
+        return masks_of_array(_array(given))
+    except InputError as error:
+        raise InputError(f"the masks given: {error}") from None
+
+
+def _single(mask: Any, key: Any) -> NDArray[Any]:
+    """One object's mask of a mapping."""
+    try:
+        if isinstance(mask, (str, Path)):
+            masks: Masks = read_masks(mask).masks
+        elif isinstance(mask, Image.Image):
+            masks = masks_of_argument(mask)[0]
+        else:
+            array = _array(mask)
+            if array.ndim != 2:
+                raise InputError(f"has shape {array.shape}; give [H, W].")
+            return one_mask(array)
+    except InputError as error:
+        raise InputError(f"mask of object {key}: {error}") from None
+    if len(masks) != 1:
+        raise InputError(f"mask of object {key}: holds {len(masks)} objects; give one object's.")
+    return next(iter(masks.values()))
+
+
+def _array(given: Any) -> NDArray[Any]:
+    """An array, or what can be taken for one: a tensor, nested lists."""
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        given = given.float() if "float" in str(given.dtype) else given
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError):
+        array = np.array(None)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"a {type(given).__name__} is no mask. Give a path, an array [H, W], or {{object id: mask}}.")
+    return array
+
+
+def _id(key: Any) -> int:
+    try:
+        return operator.index(key)
+    except TypeError:
+        raise InputError(f"object id {key!r} is not allowed; ids are whole numbers from 1 to 65535.") from None
+
+
+def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
+    """Masks of several frames, by the names of the frames; None if the path holds those of one."""
+    names = [f"{i:05d}" for i in range(2)]
+    if path.is_dir():
+        if files := sorted(path.glob("*.npz")):
+            return _archives(path, files, video)
+        found = masks_of_frames(path, video.number_of, names)
+        if found is None:
+            return None
+        by_frame, line = found
+        return {n: MaskReading(masks, (0, 0), (line, *account), "") for n, (masks, account) in by_frame.items()}
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    images = images_of_json(read_json(path), path)
+    if len(images) < 2:
+        return None
+    readings: dict[int, MaskReading] = {}
+    for image in images:
+        number = video.number_of(image.name)
+        if number is None:
+            raise InputError(
+                f"{path}: annotations of {len(images)} images, of which {image.name or image.key!r} is no frame of "
+                "the video. Name them after the frames, or give one frame's."
+            )
+        masks, account = masks_of_annotations(image, path)
+        line = f"masks of {len(images)} images, named as frames of the video"
+        readings[number] = MaskReading(masks, (0, 0), (line, *account[1:]), "")
+    return readings
+
+
+def _archives(folder: Path, files: list[Path], video: Named) -> dict[int, MaskReading]:
+    """A folder of NPZ files, one a frame, as ``--format npz`` writes."""
+    readings: dict[int, MaskReading] = {}
+    for file in files:
+        number = video.number_of(file.stem)
+        if number is None:
+            raise InputError(
+                f"{folder}: {file.name} is named after no frame of the video. Name the files after frames."
+            )
+        masks, account, _ = masks_of_array_file(file)
+        if any(mask.any() for mask in masks.values()):
+            readings[number] = MaskReading(masks, (0, 0), tuple(account), "")
+    return readings

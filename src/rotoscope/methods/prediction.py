@@ -1,0 +1,99 @@
+"""What a session answers for a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rotoscope.layers.aggregation import aggregate, put_in
+
+
+class FrameLike(Protocol):
+    """What an answer takes from its frame: a :class:`~rotoscope.video.frame.Frame`, or what is left of one."""
+
+    @property
+    def index(self) -> int:
+        """Position in the video, from 0."""
+
+    @property
+    def name(self) -> str:
+        """What masks written for the frame are called."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The masks of one frame.
+
+    Attributes:
+        index: the frame's index.
+        object_ids: the caller's ids, in the order of the channels of ``probabilities``.
+        probabilities: float32 ``[1 + N, H, W]`` at the frame's own size; channel 0 is the background; sums to 1.
+        labels: uint8 (uint16 if an id exceeds 255) ``[H, W]``: the id of the most probable object, 0 = background.
+        confidence: one number in [0, 1] per object: the IoU its mask is predicted to have, by a network that
+            tells; else mean probability over its pixels, 0 if it has none.
+        name: the frame's name (see :class:`~rotoscope.video.frame.Frame`).
+        given: whether masks were given on this frame.
+    """
+
+    index: int
+    object_ids: tuple[int, ...]
+    probabilities: Tensor
+    labels: NDArray[np.uint8] | NDArray[np.uint16]
+    confidence: tuple[float, ...]
+    name: str = ""
+    given: bool = False
+
+    @classmethod
+    def empty(cls, frame: FrameLike) -> Prediction:
+        """The answer on a frame without any object: all of it is background."""
+        width, height = frame.size
+        return cls.from_probabilities(frame, (), torch.ones(1, height, width))
+
+    @classmethod
+    def from_probabilities(
+        cls,
+        frame: FrameLike,
+        object_ids: Sequence[int],
+        probabilities: Tensor,
+        given: bool = False,
+        confidence: Sequence[float] | None = None,
+    ) -> Prediction:
+        """Derive labels from ``probabilities`` ``[1 + N, H, W]``, and confidence where a network does not tell it."""
+        ids = tuple(object_ids)
+        best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
+        if confidence is None:
+            flat = slots.flatten()
+            count = torch.bincount(flat, minlength=len(ids) + 1)
+            total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
+            confidence = (total / count.clamp(min=1))[1:].tolist()
+        table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
+        labels = table[slots.cpu().numpy()]
+        return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
+
+    def with_given(self, frame: FrameLike, given: Mapping[int, Tensor]) -> Prediction:
+        """The same answer with the masks given on its frame in place of what was predicted there.
+
+        Args:
+            frame: the frame that this is the answer of.
+            given: masks in [0, 1], ``[H, W]`` each, by id, all of them ids of this answer; of two that overlap the
+                later is in front where both are whole.
+        """
+        masks = torch.stack([mask.to(self.probabilities.device) for mask in given.values()])
+        in_front = [
+            mask.masked_fill(masks[number:].gt(0.5).any(dim=0), 0) if number < len(masks) else mask
+            for number, mask in enumerate(masks, 1)
+        ]
+        slots = [self.object_ids.index(object_id) for object_id in given]
+        own = put_in(self.probabilities[1:], slots, torch.stack(in_front))
+        confidence = [1.0 if i in given else c for i, c in zip(self.object_ids, self.confidence, strict=True)]
+        return Prediction.from_probabilities(frame, self.object_ids, aggregate(own), self.given, confidence)
