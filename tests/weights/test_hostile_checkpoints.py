@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from conftest import TINY, tiny
 from rotoscope.cli import main
 from rotoscope.errors import CheckpointError, InputError
-from rotoscope.methods import METHODS
+from rotoscope.methods import METHODS, released
 from rotoscope.weights import load, save_method
 from rotoscope.weights.arrays import read_npz
 from rotoscope.weights.files import FORMAT, build
@@ -297,15 +297,13 @@ def test_numbers_of_another_kind_do_not_fit(tmp_path: Path) -> None:
     name = next(iter(state))
     for other, words in ((state[name].to(torch.int32), "is int32"), (state[name].to(torch.complex64), "is complex64")):
         with pytest.raises(CheckpointError, match=f"{name} {words}, expected float32"):
-            build(type(model), model.config, state | {name: other}, tmp_path / "a")
+            build("stcn", model.config, state | {name: other}, tmp_path / "a")
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_released_layouts_with_any_shapes(tmp_path: Path, method: str) -> None:
     """Sizes are read off the tensors' shapes, which may have none, or cannot be."""
-    from rotoscope.methods import method_module
-
-    signature = method_module(method, "official").SIGNATURE
+    signature = released(method).signature
     path = tmp_path / "a.pth"
     for shape in ((), (0,), (1,), (2, 0, 3), (1, 1, 1, 1), (7, 5, 3, 2), (100_000, 1, 1, 1), (1, 1, 1, 1, 1)):
         torch.save({name: torch.zeros(shape) for name in signature}, path)
