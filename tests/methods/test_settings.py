@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from rotoscope.errors import InputError
-from rotoscope.methods import recipes
+from rotoscope.methods import make_config, recipes
 from rotoscope.methods.settings import parse_as
 from rotoscope.training.run import new_method
 from rotoscope.training.saved_recipe import as_saved, as_today
@@ -55,6 +55,13 @@ def test_settings_of_a_recipe() -> None:
     ):
         with pytest.raises(InputError, match=f"--set {setting}"):
             recipe.changed([setting])
+
+
+def test_none_is_a_word_where_a_field_has_it_and_nothing_elsewhere() -> None:
+    assert make_config("agame", recipes()["agame"].changed(["config.appearance=none"]).config).appearance == "none"
+    assert make_config("stcn", recipes()["stcn"].changed(["config.top_k=none"]).config).top_k is None
+    changed = recipes()["capsulevos-small"].changed(["config.trunk=none", "config.skips=published"])
+    assert make_config("capsulevos", changed.config).trunk is None
 
 
 def test_an_option_that_the_loss_does_not_have() -> None:

@@ -152,7 +152,7 @@ def test_a_state_without_a_version_is_refused(tmp_path: Path) -> None:
 
     plain = {"phase": "forward", "next": 7, "tally": {"confidence": {}, "unsure": {}, "problems": []}}
     save_file({}, tmp_path / "state", {"plain": json.dumps(plain)})  # as the first version wrote it
-    with pytest.raises(InputError, match="form 1; this one reads 2"):
+    with pytest.raises(InputError, match="form 1; this one reads"):
         RunState.read(tmp_path / "state")
 
 

@@ -133,7 +133,7 @@ def test_recipes_can_be_changed_and_planned(capsys: pytest.CaptureFixture[str]) 
     )
     shown = capsys.readouterr().out
     assert "15 steps" in shown
-    assert "5 steps on synthetic: 1 clips of 4 frames at 96x96" in shown
+    assert "3 steps on composed: 1 clips of 4 frames at 96x96" in shown
     assert "rate 0.001" in shown
     assert main(["train", "stcn-small", "--set", "speed=3"]) == 2
     assert "the fields are" in capsys.readouterr().err

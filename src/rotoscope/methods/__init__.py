@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from rotoscope.errors import InputError, suggestion
 from rotoscope.methods.base import Method
+from rotoscope.methods.checks import fits
 
 if TYPE_CHECKING:
     from rotoscope.methods.ablation import Ablation
@@ -72,17 +72,23 @@ def _room(name: str, room: str) -> ModuleType:
 
 
 def make_config(name: str, fields: Mapping[str, Any]) -> Any:
-    """A method's config from its fields, as Python or JSON has them (lists become tuples).
+    """A method's config from its fields, as Python, JSON or a setting has them.
+
+    Lists become tuples, and the text ``none`` nothing, where a field takes that and not the word.
 
     Raises:
         InputError: a field that the config does not have, or a value that it refuses.
     """
     config_class = method_class(name).config_class
-    known = [field.name for field in dataclasses.fields(config_class)]
-    for given in fields:
-        if given not in known:
-            raise InputError(f"config.{given}: {name} has {', '.join(known)}.")
-    return config_class(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    hints = get_type_hints(config_class)
+    values = {}
+    for field, given in fields.items():
+        if field not in hints:
+            raise InputError(f"config.{field}: {name} has {', '.join(hints)}.")
+        value = tuple(given) if isinstance(given, list) else given
+        nothing = value == "none" and fits(None, hints[field]) and not fits(value, hints[field])
+        values[field] = None if nothing else value
+    return config_class(**values)
 
 
 def build_method(name: str, config: Any = None) -> Method:

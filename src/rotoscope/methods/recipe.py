@@ -215,7 +215,9 @@ class Recipe:
                 recipe = recipe._with_loss(name.removeprefix("loss."), setting, text)
             elif found and name.startswith("config."):
                 field = name.removeprefix("config.")
-                recipe = dataclasses.replace(recipe, config={**recipe.config, field: parse_value(text)})
+                value = parse_value(text)
+                value = text if value is None else value  # "none" is a word of some fields: the config decides
+                recipe = dataclasses.replace(recipe, config={**recipe.config, field: value})
             else:
                 recipe = recipe._with_field(name, setting, text if found else None)
         return recipe
