@@ -303,11 +303,6 @@ def test_numbers_of_another_kind_do_not_fit(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_released_layouts_with_any_shapes(tmp_path: Path, method: str) -> None:
     """Sizes are read off the tensors' shapes, which may have none, or cannot be."""
-<<<<<<< HEAD
-=======
-    from rotoscope.methods import released
-
->>>>>>> family
     signature = released(method).signature
     path = tmp_path / "a.pth"
     for shape in ((), (0,), (1,), (2, 0, 3), (1, 1, 1, 1), (7, 5, 3, 2), (100_000, 1, 1, 1), (1, 1, 1, 1, 1)):
