@@ -38,7 +38,7 @@ from rotoscope.methods.capsulevos.official import OFFICIAL
 from rotoscope.weights import save_method
 from rotoscope.weights.load import open_file
 
-SIZES = CapsuleVOSConfig(width=2, video_types=3, frame_types=2, types=4, size=(64, 96), crop=(32, 32))
+SIZES = CapsuleVOSConfig(width=2, video_types=3, frame_types=2, types=4)
 MEMORY = 2 * 2**30
 """Bytes that a case may map beyond what the process has at the start."""
 SECONDS = 20
@@ -116,18 +116,18 @@ def flipped(rng: random.Random, content: bytes) -> bytes:
 def rezipped(rng: random.Random, content: bytes) -> bytes:
     """An archive in which one entry is damaged, with its checksum made right again."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        entries = [[entry.filename, archive.read(entry)] for entry in archive.infolist()]
-    tables = [n for n, (name, _) in enumerate(entries) if name.endswith("data.pkl")]
-    victim = tables[0] if tables and rng.random() < 0.8 else rng.randrange(len(entries))
-    name, inside = entries[victim]
-    head = 128 if str(name).endswith(".npy") else len(inside)
-    entries[victim][1] = flipped(rng, inside[:head]) + inside[head:]
+        entries = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    tables = [name for name in entries if name.endswith("data.pkl")]
+    victim = tables[0] if tables and rng.random() < 0.8 else rng.choice(sorted(entries))
+    inside = entries[victim]
+    head = 128 if victim.endswith(".npy") else len(inside)
+    entries[victim] = flipped(rng, inside[:head]) + inside[head:]
     out = io.BytesIO()
     with zipfile.ZipFile(
         out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
     ) as archive:
-        for name, inside in entries:
-            archive.writestr(str(name), inside)
+        for name, inside in entries.items():
+            archive.writestr(name, inside)
     return out.getvalue()
 
 
@@ -137,7 +137,7 @@ def reworded(rng: random.Random, content: bytes) -> bytes:
     header = json.loads(content[8 : 8 + length])
     if rng.random() < 0.6:
         config = json.loads(header["__metadata__"]["config"])
-        values = (
+        values: tuple[Any, ...] = (
             None,
             True,
             "x",
@@ -207,7 +207,8 @@ def wholes(folder: Path) -> tuple[dict[str, bytes], dict[str, Tensor]]:
     save_method(folder / "ours.safetensors", "capsulevos", model.config, model.state_dict())
     torch.save(state, folder / "new.pth")
     torch.save(state, folder / "legacy.pth", _use_new_zipfile_serialization=False)
-    np.savez(folder / "arrays.npz", **{name: tensor.numpy() for name, tensor in state.items()})
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in state.items()}
+    np.savez(folder / "arrays.npz", **arrays)
     for path in sorted(folder.iterdir()):
         open_file(path)
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}, state
@@ -277,6 +278,8 @@ def fuzz(count: int, seed: int, folder: Path) -> tuple[Counter[str], list[str], 
                     suffix, _, what = rest.partition(" ")
                     counts[f"{suffix} {what.split()[0]}"] += 1
                     following = int(number) + 1
+                    if following % 50 == 0:
+                        print(f"{following} cases: {dict(counts)}", file=sys.stderr, flush=True)
                     if what not in ("loaded", "refused"):
                         bad.append(f"case {number}: {what}")
         _, status = os.waitpid(child, 0)

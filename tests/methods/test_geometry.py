@@ -222,7 +222,7 @@ def test_rvos_resizes_masks_by_the_nearest_pixel(size: tuple[int, int]) -> None:
     with torch.inference_mode():
         session._take({1: torch.from_numpy(mask).float()}, (48, 64))
     small = np.asarray(Image.fromarray(mask.astype(np.uint8)).resize((64, 48), Image.Resampling.NEAREST))
-    assert torch.equal(session._masks[0], torch.from_numpy(small).float())
+    assert torch.equal(session._masks[0], torch.tensor(small.tolist(), dtype=torch.float32))
     assert mask_pyramid(session._masks[None])
 
 

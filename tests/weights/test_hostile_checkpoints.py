@@ -27,6 +27,15 @@ from rotoscope.weights.files import FORMAT, build
 from rotoscope.weights.pickles import open_pickle
 
 HUGE = 10**9
+DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+HEADERS = (
+    b"{}",
+    b"[" * 5000,
+    b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4]}}',
+    b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4000]}}',
+    b"\xff\xfe",
+)
+"""Of safetensors files with four bytes of numbers."""
 
 
 def stored(path: Path, zipped: bool, value: object) -> Path:
@@ -53,21 +62,7 @@ def refused(path: Path, match: str) -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_torch_saves_is_read_as_torch_reads_it(tmp_path: Path, zipped: bool) -> None:
     base = torch.arange(24.0)
-    content: dict[str, Any] = {
-        dtype_name: torch.ones(3, 2).to(getattr(torch, dtype_name))
-        for dtype_name in [
-            "float32",
-            "float64",
-            "float16",
-            "bfloat16",
-            "int64",
-            "int32",
-            "int16",
-            "int8",
-            "uint8",
-            "bool",
-        ]
-    }
+    content: dict[str, Any] = {dtype_name: torch.ones(3, 2).to(getattr(torch, dtype_name)) for dtype_name in DTYPES}
     content |= {
         "view": base.reshape(4, 6).T[1:3],
         "shared": base,
@@ -84,8 +79,9 @@ def test_what_torch_saves_is_read_as_torch_reads_it(tmp_path: Path, zipped: bool
         assert torch.equal(ours[name], theirs[name])
         assert ours[name].stride() == theirs[name].stride()
     assert ours["nested"]["a"][1] == {"b": (1, "two", None, 2.5, True)}
-    stored(path, zipped, tiny("stcn").state_dict())
-    assert all(torch.equal(t, tiny("stcn").state_dict()[name]) for name, t in open_pickle(path).items())
+    state = tiny("capsulevos").state_dict()
+    stored(path, zipped, state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in open_pickle(path).items())
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -214,7 +210,7 @@ def test_arrays_that_say_they_are_larger(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a.npy", entry.getvalue() + bytes(24))
-    with pytest.raises(CheckpointError, match="says it is .*, more than it holds"):
+    with pytest.raises(CheckpointError, match=r"says it is .*, more than it holds"):
         read_npz(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", bytes(2 * 10**8))
@@ -273,13 +269,12 @@ def test_a_config_that_is_missing(tmp_path: Path) -> None:
         load(tmp_path / "a.safetensors", device="cpu")
 
 
-@pytest.mark.parametrize("header", [b"{}", b"[" * 5000, b'{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4]}}',
-                                    b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4000]}}', b"\xff\xfe"])  # fmt: skip
+@pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("length", [None, 2**63, 10**9])
 def test_headers_that_lie(tmp_path: Path, header: bytes, length: int | None) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(struct.pack("<Q", len(header) if length is None else length) + header + bytes(4))
-    with pytest.raises(CheckpointError, match="truncated or damaged|not of this project"):
+    with pytest.raises(CheckpointError, match=r"truncated or damaged|not of this project"):
         load(path, device="cpu")
 
 
