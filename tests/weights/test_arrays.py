@@ -49,7 +49,7 @@ def test_without_tensorflow_one_line_says_so(
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     prefix = tmp_path / "model4_394.ckpt"
     Path(f"{prefix}.index").write_bytes(b"")
-    with pytest.raises(InputError, match=r"TensorFlow is not installed\. Install rotoscope\[tensorflow\]"):
+    with pytest.raises(InputError, match=r"TensorFlow is not installed\. Install it: pip install -e"):
         load(prefix, device="cpu")
     assert main(["convert", str(prefix), "-o", str(tmp_path / "out.safetensors")]) == 2
 

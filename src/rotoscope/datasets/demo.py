@@ -54,7 +54,7 @@ def demo_clip(frames: int = FRAMES) -> DemoClip:
     try:
         from skimage import data
     except ImportError:
-        raise InputError("the demo needs scikit-image: pip install 'rotoscope[demo]'.") from None
+        raise InputError('the demo needs scikit-image: pip install -e ".[demo]".') from None
     background = np.ascontiguousarray(data.stereo_motorcycle()[0])
     person = _with_alpha(data.astronaut(), _polygon(data.astronaut().shape, PERSON))
     cup = _with_alpha(data.coffee(), _hull(data.coffee().shape))

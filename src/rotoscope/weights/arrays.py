@@ -73,8 +73,8 @@ def read_tensorflow(prefix: Path) -> dict[str, Tensor]:
         tensorflow: Any = import_module("tensorflow")
     except ModuleNotFoundError:
         raise InputError(
-            f"{prefix}: is a TensorFlow checkpoint, and TensorFlow is not installed. Install rotoscope[tensorflow], or "
-            "run rotoscope convert where it is and bring the result."
+            f"{prefix}: is a TensorFlow checkpoint, and TensorFlow is not installed. Install it: pip install -e "
+            '".[tensorflow]". Or run rotoscope convert where it is, and bring the result.'
         ) from None
     try:
         reader = tensorflow.train.load_checkpoint(str(prefix))

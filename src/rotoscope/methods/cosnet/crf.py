@@ -27,7 +27,8 @@ def library() -> tuple[Any, Any]:
         return import_module("pydensecrf.densecrf"), import_module("pydensecrf.utils")
     except ModuleNotFoundError:
         raise InputError(
-            "crf: pydensecrf2 is not installed. Install rotoscope[crf], which needs a C++ compiler, or leave crf out."
+            'crf: pydensecrf2 is not installed. Install it: pip install -e ".[crf]", which needs a C++ compiler. '
+            "Or leave crf out."
         ) from None
 
 
