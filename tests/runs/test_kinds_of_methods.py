@@ -30,7 +30,7 @@ class ClipSession(Session):
     latency = 2
 
     def __init__(self) -> None:
-        super().__init__(NoConfig())
+        super().__init__(nn.Identity(), NoConfig())
         self.held: list[tuple[Frame, bool]] = []
         self.mask: Tensor | None = None
 
@@ -65,7 +65,7 @@ class BrightSession(Session):
     """Needs the whole video: what is brighter than its mean is the object."""
 
     def __init__(self, video: VideoLike | None) -> None:
-        super().__init__(NoConfig())
+        super().__init__(nn.Identity(), NoConfig())
         if video is None:
             raise InputError("this method looks at the whole video. Give session(video=...).")
         self.mean = float(np.mean([video[i].image.mean() for i in range(len(video))]))
