@@ -50,7 +50,7 @@ RECIPES = {
         stages=(
             Stage(1200, 160, 4, 4),
             Stage(3000, 224, 4, 4, "composed", skips=((0.0, 3), (0.3, 8)), alternate=AlternateSteps("synthetic", 4, 3)),
-            Stage(700, 256, 6, 3, "composed", skips=((0.0, 6), (0.6, 3)), alternate=AlternateSteps("hiding", 6, 3)),
+            Stage(700, 256, 8, 2, "composed", skips=((0.0, 6), (0.6, 3)), alternate=AlternateSteps("hiding", 8, 3)),
         ),
         objects=(0.3, 0.45, 0.25),
         trunk="imagenet",
