@@ -291,7 +291,8 @@ def test_options_that_are_not_possible(options: Mapping[str, Any], message: str)
 def test_without_the_library_crf_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
-    with pytest.raises(InputError, match=r"Install rotoscope\[crf\], which needs a C\+\+ compiler") as caught:
+    words = r'Install it: pip install -e "\.\[crf\]", which needs a C\+\+ compiler'
+    with pytest.raises(InputError, match=words) as caught:
         make().session(crf=True)
     assert "\n" not in str(caught.value)
 

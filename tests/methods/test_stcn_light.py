@@ -98,7 +98,7 @@ def test_a_moved_picture_moves_the_matched_mask() -> None:
 
 def test_matching_stays_within_reach() -> None:
     affinity = nearby_affinity(torch.randn(1, 4, 48), torch.randn(1, 4, 48), 1, (6, 8))[0]
-    assert torch.allclose(affinity.sum(dim=0), torch.ones(48), atol=1e-5)
+    assert torch.allclose(affinity.sum(dim=1), torch.ones(48), atol=1e-5)
     rows, columns = torch.arange(48) // 8, torch.arange(48) % 8
     far = ((rows[:, None] - rows).abs() > 1) | ((columns[:, None] - columns).abs() > 1)
     assert affinity[far].abs().max() == 0

@@ -134,7 +134,7 @@ class EfficientNetLite(nn.Module):
             self.head_norm = nn.BatchNorm2d(HEAD, eps=EPSILON)
             self.fc = nn.Linear(HEAD, CLASSES)
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # a second to import what does it there
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:

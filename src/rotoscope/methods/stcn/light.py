@@ -6,6 +6,7 @@ as little as they can on each object.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -179,7 +180,7 @@ def previous_places(masks: Tensor, before: Tensor | None, now: Tensor, reach: in
     both = torch.stack([fine, fine.sum(dim=1, keepdim=True) - fine], dim=2)
     if before is not None:
         cells = F.pixel_unshuffle(fine, STRIDE // FINE).flatten(2)
-        moved = (cells @ nearby_affinity(before, now, reach, grid)).unflatten(-1, grid)
+        moved = (cells @ nearby_affinity(before, now, reach, grid).transpose(1, 2)).unflatten(-1, grid)
         moved = F.pixel_shuffle(moved, STRIDE // FINE)
         both = torch.cat([both, torch.stack([moved, moved.sum(dim=1, keepdim=True) - moved], dim=2)], dim=2)
     return both.flatten(0, 1)
@@ -190,10 +191,18 @@ def nearby_affinity(before: Tensor, now: Tensor, reach: int, grid: tuple[int, in
 
     Args:
         before, now, reach, grid: see :func:`previous_places`.
-    Returns: ``[B, h*w, h*w]``, the frame before along the second dimension, which sums to 1.
+    Returns: ``[B, h*w, h*w]``, the frame before along the last dimension, which sums to 1.
     """
-    scores = (2 * before.transpose(1, 2) @ now - before.square().sum(dim=1)[:, :, None]) / before.shape[1] ** 0.5
-    rows = torch.arange(grid[0], device=now.device).repeat_interleave(grid[1])
-    columns = torch.arange(grid[1], device=now.device).repeat(grid[0])
-    far = ((rows[:, None] - rows).abs() > reach) | ((columns[:, None] - columns).abs() > reach)
-    return torch.softmax(scores.masked_fill(far, float("-inf")), dim=1)
+    scale = float(before.shape[1]) ** -0.5
+    bias = unreachable(grid, reach, before.device).to(before.dtype) - scale * before.square().sum(dim=1)[:, None]
+    return torch.softmax(torch.baddbmm(bias, now.transpose(1, 2), before, alpha=2 * scale), dim=-1)
+
+
+@functools.lru_cache(maxsize=8)
+def unreachable(grid: tuple[int, int], reach: int, device: torch.device) -> Tensor:
+    """Minus infinity between cells more than ``reach`` apart in either direction, 0 between others, ``[h*w, h*w]``."""
+    with torch.inference_mode(False):  # it is kept, and may serve training next
+        rows = torch.arange(grid[0], device=device).repeat_interleave(grid[1])
+        columns = torch.arange(grid[1], device=device).repeat(grid[0])
+        far = ((rows[:, None] - rows).abs() > reach) | ((columns[:, None] - columns).abs() > reach)
+        return torch.zeros(far.shape, device=device).masked_fill(far, float("-inf"))
