@@ -61,7 +61,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=1.6,
             summary="STCN made for CPUs, on an EfficientNet-Lite0 trunk; trained by this project",
             limits="thin parts; objects that turn to sides never seen; see its model card",
-            speed=None,
+            speed=25.1,
         ),
         Entry(
             name="stcn-small-resnet18",
