@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from rotoscope.errors import InputError, suggestion
-from rotoscope.methods.base import Method
+from rotoscope.methods.base import Method, Model
 from rotoscope.methods.checks import fits
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ METHODS: dict[str, str] = {
 }
 """Name of a method and where its class is."""
 
+MODELS: dict[str, str] = {**METHODS, "prompts": "rotoscope.prompts:Prompts"}
+"""The same of all that has weights and is trained: the methods, and the network that turns clicks into masks."""
+
 
 def method_class(name: str) -> type[Method]:
     """Return the class of a method.
@@ -37,9 +40,18 @@ def method_class(name: str) -> type[Method]:
         raise InputError(
             f"method {name!r} is not known{suggestion(name, METHODS)}; the methods are {', '.join(METHODS)}."
         )
-    module, _, attribute = METHODS[name].partition(":")
-    found: type[Method] = getattr(import_module(module), attribute)
+    found: type[Method] = _class(name)
     return found
+
+
+def model_class(name: str) -> type[Model]:
+    """Return the class of a name in :data:`MODELS`; see :func:`method_class`."""
+    return _class(name) if name in MODELS else method_class(name)
+
+
+def _class(name: str) -> Any:
+    module, _, attribute = MODELS[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def released(name: str) -> Released:
@@ -49,14 +61,14 @@ def released(name: str) -> Released:
 
 
 def training_of(name: str) -> Training:
-    """How a method is trained."""
+    """How a model is trained."""
     found: Training = _room(name, "training").TRAINING
     return found
 
 
 def recipes() -> dict[str, Recipe]:
-    """The recipes of all methods, by name."""
-    return {known: recipe for name in METHODS for known, recipe in training_of(name).recipes.items()}
+    """The recipes of all models, by name."""
+    return {known: recipe for name in MODELS for known, recipe in training_of(name).recipes.items()}
 
 
 def ablations() -> dict[str, Ablation]:
@@ -68,18 +80,18 @@ def ablations() -> dict[str, Ablation]:
 
 
 def _room(name: str, room: str) -> ModuleType:
-    return import_module(f"{METHODS[name].partition(':')[0]}.{room}")
+    return import_module(f"{MODELS[name].partition(':')[0]}.{room}")
 
 
 def make_config(name: str, fields: Mapping[str, Any]) -> Any:
-    """A method's config from its fields, as Python, JSON or a setting has them.
+    """A model's config from its fields, as Python, JSON or a setting has them.
 
     Lists become tuples, and the text ``none`` nothing, where a field takes that and not the word.
 
     Raises:
         InputError: a field that the config does not have, or a value that it refuses.
     """
-    config_class = method_class(name).config_class
+    config_class: type[Any] = model_class(name).config_class
     hints = get_type_hints(config_class)
     values = {}
     for field, given in fields.items():
@@ -101,14 +113,22 @@ def build_method(name: str, config: Any = None) -> Method:
     Raises:
         InputError: see :func:`method_class` and :func:`make_config`.
     """
-    if config is None or isinstance(config, Mapping):
-        config = make_config(name, config or {})
-    return method_class(name)(config)
+    built: Method = method_class(name)(_config(name, config))
+    return built
 
 
-def name_of(method: Method) -> str:
-    """The name of a method in :data:`METHODS`."""
-    return next(name for name in METHODS if method_class(name) is type(method))
+def build_model(name: str, config: Any = None) -> Model:
+    """The same of a name in :data:`MODELS`; see :func:`build_method`."""
+    return model_class(name)(_config(name, config))
+
+
+def _config(name: str, config: Any) -> Any:
+    return make_config(name, config or {}) if config is None or isinstance(config, Mapping) else config
+
+
+def name_of(model: Model) -> str:
+    """The name of a model in :data:`MODELS`."""
+    return next(name for name in MODELS if model_class(name) is type(model))
 
 
 def look_up(kind: str, name: str, known: Mapping[str, Any]) -> Any:

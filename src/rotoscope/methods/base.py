@@ -229,11 +229,9 @@ class Session(ABC):
 SessionType = TypeVar("SessionType", bound=Session)
 
 
-class Method(nn.Module, ABC):
-    """A network, its config, and how to open a session with it. Holds weights only, no state of a video."""
+class Model(nn.Module):
+    """A network and its config: what weights are saved of, loaded into, and trained. Holds no state of a video."""
 
-    task: MethodTask = "semi"
-    """What it needs: masks of at least one frame (``semi``), or none (``unsupervised``)."""
     config_class: ClassVar[type[Any]]
     inference_options: ClassVar[tuple[str, ...]] = ()
     """Fields of the config that may differ from what the weights were trained with."""
@@ -269,6 +267,18 @@ class Method(nn.Module, ABC):
             return f"{name} (--size): this method works at a height and a width; give size={sides} or others like it."
         return f"{name} (--size): this network works at a height and width of {sides} and at no other size."
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+
+class Method(Model, ABC):
+    """A model that segments videos, and how to open a session with it."""
+
+    task: MethodTask = "semi"
+    """What it needs: masks of at least one frame (``semi``), or none (``unsupervised``)."""
+
     @abstractmethod
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:
         """Open a session; ``video`` is asked for by methods that read the whole clip."""
@@ -277,11 +287,6 @@ class Method(nn.Module, ABC):
         """A new session as the precision wants it: ``exact`` answers given frames as the authors' code does."""
         session.keeps_given = self.precision != "exact"
         return session
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
 
 
 def check_object_id(object_id: int) -> int:

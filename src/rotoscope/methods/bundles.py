@@ -72,6 +72,8 @@ class Training:
         own: beginnings of the names that are taken unchanged from weights of the same method.
         fit: takes what was found in other weights, by our names, and our network's tensors, and returns it in our
             network's layout.
+        validation: gives a score in [0, 1] of a network on photographs kept apart, ``(network, recipe, photographs,
+            device)``; J on synthetic clips where it is None.
     """
 
     recipes: Mapping[str, Recipe]
@@ -80,6 +82,7 @@ class Training:
     takes: tuple[Part, ...] = ("image encoder",)
     own: tuple[str, ...] = ()
     fit: Callable[[dict[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]] | None = None
+    validation: Callable[..., float] | None = None
 
     @property
     def loss_options(self) -> tuple[str, ...]:

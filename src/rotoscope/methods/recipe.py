@@ -15,12 +15,12 @@ FIXED = ("name", "method", "config", "inference", "loss")
 """Fields that ``--set`` does not change."""
 
 
-Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos"]
+Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos", "pictures"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
 objects by themselves), the same with all that is labelled as one object, the same with objects that are covered whole
 for a while, changed photographs, annotated videos, annotated videos with further objects put into them, A-GAME's
-synthetic clips."""
+synthetic clips, single pictures (photographs, frames of videos, either with an object pasted in)."""
 
 FILMED: tuple[Source, ...] = ("videos", "composed")
 """Sources whose frames come from videos, so that gaps lie between them."""

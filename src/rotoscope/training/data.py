@@ -14,6 +14,7 @@ import numpy as np
 from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture, StillClips, SynthVOS, VideoClips
 from rotoscope.datasets.composed import ComposedClips
 from rotoscope.datasets.photographs import Photographs, data_root
+from rotoscope.datasets.pictures import PictureClips
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import STILL_SETS, is_spec, open_dataset, open_stills, parse_spec
 from rotoscope.datasets.stills import Still, StillDataset
@@ -114,6 +115,10 @@ class TrainingData:
             if self.photographs is None:
                 raise InputError("synthetic clips need a folder of photographs: --data FOLDER.")
             return SyntheticSource(self.photographs, kind)
+        if kind == "pictures":
+            if self.photographs is None:
+                raise InputError("single pictures need a folder of photographs: --data FOLDER; videos may be added.")
+            return PictureClips(self.photographs, [VideoClips(found) for _, found in self.videos])
         if kind in FILMED:
             if not self.videos:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")

@@ -59,6 +59,8 @@ class Trainer:
         fabric: devices, processes and precision; launched already. One CPU process without it.
         workers: processes that make clips, beside each training process.
         validator: gives J of the averaged weights on a data set of one's own, beside the synthetic clips.
+        measure: scores the averaged weights on the photographs kept apart in place of the synthetic clips, see
+            :class:`~rotoscope.methods.bundles.Training`.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class Trainer:
         fabric: Fabric | None = None,
         workers: int = 1,
         validator: Callable[[Mapping[str, Tensor]], float] | None = None,
+        measure: Callable[..., float] | None = None,
     ) -> None:
         self.recipe = recipe
         self.schedule = Schedule(recipe)
         self.folder = folder
         self.workers = workers
         self.validator = validator
+        self.measure = measure
         self.clip_loss = clip_loss
         self.fabric = fabric or Fabric(accelerator="cpu", devices=1)
         self.data, self.validation_part = data.split()
@@ -245,9 +249,12 @@ class Trainer:
             kept = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.network.load_state_dict(self.average)
             self.network.eval()
-            found["validation_j"] = synthetic_j(
-                self.network, self.clip_loss, self.recipe, self.validation_part, self.device
-            )
+            if self.measure is not None:
+                found["validation_j"] = self.measure(self.network, self.recipe, self.validation_part, self.device)
+            else:
+                found["validation_j"] = synthetic_j(
+                    self.network, self.clip_loss, self.recipe, self.validation_part, self.device
+                )
             self.network.load_state_dict(kept)
         if self.validator is not None:
             found["dataset_j"] = self.validator(self.average)

@@ -17,8 +17,8 @@ from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import default_task, protocol
 from rotoscope.layers.precision import has_native_bfloat16
-from rotoscope.methods import build_method, look_up, make_config, recipes, training_of
-from rotoscope.methods.base import Method
+from rotoscope.methods import build_method, build_model, look_up, make_config, recipes, training_of
+from rotoscope.methods.base import Model
 from rotoscope.methods.recipe import Recipe
 from rotoscope.runs.dataset import segment_dataset
 from rotoscope.training.data import TrainingData, needed
@@ -40,8 +40,8 @@ def find_recipe(name: str) -> Recipe:
     return found
 
 
-def new_method(recipe: Recipe) -> Method:
-    """The recipe's method with weights drawn from its seed.
+def new_method(recipe: Recipe) -> Model:
+    """The recipe's model with weights drawn from its seed.
 
     Raises:
         InputError: a field of its config, or an option of its clip loss, that there is not.
@@ -51,7 +51,7 @@ def new_method(recipe: Recipe) -> Method:
         if option not in known:
             raise InputError(f"loss.{option}: the clip loss of {recipe.method} has {', '.join(known) or 'no options'}.")
     torch.manual_seed(recipe.seed)
-    return build_method(recipe.method, recipe.config)
+    return build_model(recipe.method, recipe.config)
 
 
 def launch(device: str = "auto", devices: int | None = None, nodes: int = 1, precision: str = "auto") -> Fabric:
@@ -139,6 +139,7 @@ def prepare(
         fabric=fabric or launch(device),
         workers=workers,
         validator=DatasetValidator(recipe, validate) if validate else None,
+        measure=training_of(recipe.method).validation,
     )
     if resume:
         trainer.resume()

@@ -9,7 +9,7 @@ from torch import Tensor
 from rotoscope.errors import InputError
 from rotoscope.layers import efficientnet
 from rotoscope.methods import name_of, training_of
-from rotoscope.methods.base import Method
+from rotoscope.methods.base import Model
 from rotoscope.methods.bundles import Part
 from rotoscope.weights.load import located, open_file
 from rotoscope.weights.pickles import open_pickle
@@ -21,7 +21,7 @@ RESNET = ("conv1.weight", "layer1.0.conv1.weight")
 """Entries that tell a bare residual network, in the names of torchvision, as ImageNet weights are released."""
 
 
-def begin_trunk(method: Method, name: str, weights: str) -> int:
+def begin_trunk(method: Model, name: str, weights: str) -> int:
     """Copy the image encoder of ``weights`` into a method; what the two do not share stays as it is.
 
     Which further parts a method takes, and from which weights, its :class:`~rotoscope.methods.bundles.Training` says.
@@ -91,7 +91,7 @@ def transferred(name: str, ours: Mapping[str, Tensor], kind: str, state: Mapping
     return taken if training.fit is None else training.fit(taken, ours)
 
 
-def _imagenet(method: Method, name: str) -> dict[str, Tensor]:
+def _imagenet(method: Model, name: str) -> dict[str, Tensor]:
     """What a package brings for the method's trunk.
 
     Raises:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from rotoscope.errors import CheckpointError, InputError
 from rotoscope.files import atomic_write
-from rotoscope.methods import METHODS, build_method, method_class, released
-from rotoscope.methods.base import Method
+from rotoscope.methods import METHODS, MODELS, build_model, model_class, released
+from rotoscope.methods.base import Model
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
 from rotoscope.weights.limits import MOST_ENTRIES, check_config, check_finite, check_size, one_line
 from rotoscope.weights.pickles import open_pickle
@@ -32,7 +32,7 @@ def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor
 
     Args:
         path: a ``.safetensors`` file.
-        method: its name in :data:`~rotoscope.methods.METHODS`.
+        method: its name in :data:`~rotoscope.methods.MODELS`.
         config: the method's config, a dataclass.
         state: the method's state dict.
         half: store floating-point tensors as float16.
@@ -58,7 +58,7 @@ def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             names = list(file.keys())
-            ours = metadata.get("format") == FORMAT and metadata.get("method") in METHODS
+            ours = metadata.get("format") == FORMAT and metadata.get("method") in MODELS
             fits = ours and len(names) <= MOST_ENTRIES
             tensors = {name: file.get_tensor(name) for name in names} if fits else {}
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as error:
@@ -68,7 +68,7 @@ def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     if not fits:
         raise CheckpointError(f"{path}: holds {len(names)} tensors, more than any network here. Get the file again.")
     method = metadata["method"]
-    fields = check_config(path, method_class(method).config_class, upgraded(_stored_config(path, metadata)))
+    fields = check_config(path, model_class(method).config_class, upgraded(_stored_config(path, metadata)))
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return method, fields, floats
 
@@ -144,7 +144,7 @@ def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]
     )
 
 
-def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
+def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Model:
     """Build the released network and fill it with the authors' tensors.
 
     Raises:
@@ -178,7 +178,7 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Method:
 
 def build(
     method: str, config: Any, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None
-) -> Method:
+) -> Model:
     """Build a network and fill it.
 
     Whether it fits is seen on a network without numbers, so that a file whose config asks for a huge one makes none.
@@ -195,18 +195,18 @@ def build(
     """
     try:
         with torch.device("meta"):
-            planned = build_method(method, config)
+            planned = build_model(method, config)
     except (RuntimeError, ValueError, TypeError, ArithmeticError, IndexError, MemoryError) as error:
         raise CheckpointError(
             f"{path}: asks for a network that cannot be built ({one_line(error)}). Get the file again."
         ) from None
     check_fit(planned, state, path, unexpected)
-    model = build_method(method, config)
+    model = build_model(method, config)
     fill(model, state, path)
     return model
 
 
-def fill(model: Method, state: Mapping[str, Tensor], path: Path) -> None:
+def fill(model: Model, state: Mapping[str, Tensor], path: Path) -> None:
     """Load ``state`` strictly; see :func:`check_fit`."""
     check_fit(model, state, path)
     model.load_state_dict(_lasting(state), strict=False)
@@ -217,7 +217,7 @@ def _lasting(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 
-def check_fit(model: Method, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None) -> None:
+def check_fit(model: Model, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None) -> None:
     """See whether tensors are those of a network, and finite.
 
     Raises:

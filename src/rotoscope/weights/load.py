@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from rotoscope.errors import CheckpointError, InputError
 from rotoscope.layers.precision import apply_precision, has_native_bfloat16
 from rotoscope.methods import make_config
-from rotoscope.methods.base import Method
+from rotoscope.methods.base import Method, Model
 from rotoscope.weights.arrays import tensorflow_prefix
 from rotoscope.weights.catalogue import CATALOGUE, Entry, find
 from rotoscope.weights.files import build, from_official, read_official, read_own
 from rotoscope.weights.limits import one_line
 from rotoscope.weights.store import verified
 
+ModelType = TypeVar("ModelType", bound=Model)
 PRECISIONS = ("exact", "fast")
 SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt", ".npz", ".index")
 """Of files of weights: what ends in one is not taken for a name."""
@@ -53,8 +55,15 @@ def load(
     target = find_device(device)
     path, entry = located(name_or_path)
     model = open_file(path, method)
+    if not isinstance(model, Method):
+        raise CheckpointError(f"{path}: weights that turn clicks into masks, which follow nothing. Give a method's.")
     if entry is not None:  # two names may have one file
         config = {k: v for k, v in entry.config.items() if getattr(model.config, k) != v} | config
+    return _ready(model, target, precision, config)
+
+
+def _ready(model: ModelType, target: torch.device, precision: str, config: Mapping[str, Any]) -> ModelType:
+    """A model with its options, where it shall be and as its precision has it."""
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)
@@ -84,7 +93,7 @@ def located(name_or_path: str | Path) -> tuple[Path, Entry | None]:
     return verified(entry), entry
 
 
-def open_file(path: Path, method: str | None = None) -> Method:
+def open_file(path: Path, method: str | None = None) -> Model:
     """Build a method from a file of ours or of its authors, in float32 on the CPU.
 
     Raises:
