@@ -24,7 +24,7 @@ class ConvNorm(nn.Sequential):
             nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(channels_out)
         )
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, channels_out, H / stride, W / stride]``."""
         convolution, norm = self[0], self[1]
         assert isinstance(convolution, nn.Conv2d)

@@ -121,7 +121,7 @@ class Head(nn.Module):
         height, width = scene.levels[0].shape[-2:]
         maps = click_maps(asked.points, asked.signs, asked.boxes, height, width, STRIDE)
         maps = torch.cat([maps, F.pixel_unshuffle(asked.before, STRIDE // FINE)], dim=1)
-        maps = maps.contiguous(memory_format=torch.channels_last)
+        maps = maps.to(scene.levels[0].dtype).contiguous(memory_format=torch.channels_last)
         down = [F.relu(self.asked(maps) + scene.levels[0])]
         extra = self.alike(self._alike(scene, asked))
         down.append(F.relu(self.downs[0](down[0]) + extra + scene.levels[1]))
@@ -149,7 +149,7 @@ class Head(nn.Module):
         for weights in (F.avg_pool2d(asked.before, 8 // FINE)[:, 0], inside):
             mean = F.normalize((flat @ weights.flatten(1)[:, :, None].to(flat.dtype)), dim=1)
             maps.append((mean.transpose(1, 2) @ flat)[:, 0].unflatten(1, key.shape[-2:]))
-        return torch.stack(maps, dim=1)
+        return torch.stack(maps, dim=1).to(scene.levels[1].dtype)
 
     def _clicked(self, scene: Scene, asked: Asked) -> Tensor:
         """Means of the features at stride 16 under wanted clicks, others, and the mask so far, ``[N, 3 * D16]``."""
@@ -159,7 +159,7 @@ class Head(nn.Module):
         for sign in (1, -1):
             chosen = (asked.signs == sign).to(under.dtype)[:, :, None]
             parts.append((under * chosen).sum(dim=1) / chosen.sum(dim=1).clamp(min=1))
-        parts.append(pooled(level, F.avg_pool2d(asked.before, 16 // FINE)))
+        parts.append(pooled(level, F.avg_pool2d(asked.before, 16 // FINE).to(level.dtype)))
         return torch.cat(parts, dim=1)
 
     def _quality(self, deep: Tensor, logits: Tensor) -> Tensor:

@@ -160,8 +160,8 @@ class Talk:
             for place, click in enumerate(clicks):
                 points[number, place] = click.x + 0.5, click.y + 0.5
                 signs[number, place] = 1 if click.wanted else -1
-        there = [torch.as_tensor(array, device=self.device) for array in (points, signs, self.boxes)]
-        return Asked(*there, self.before)
+        places, kinds, boxes = (torch.as_tensor(array, device=self.device) for array in (points, signs, self.boxes))
+        return Asked(places, kinds, boxes, self.before)
 
 
 def losses(answered: Answered, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
