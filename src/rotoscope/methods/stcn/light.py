@@ -189,9 +189,7 @@ def previous_places(
     return both.flatten(0, 1)
 
 
-def nearby_affinity(
-    before: Tensor, now: Tensor, reach: int, grid: tuple[int, int], nearness: float = 0.0
-) -> Tensor:
+def nearby_affinity(before: Tensor, now: Tensor, reach: int, grid: tuple[int, int], nearness: float = 0.0) -> Tensor:
     """How much each cell shows what each cell of the frame before showed, among those within reach.
 
     Args:
@@ -201,7 +199,8 @@ def nearby_affinity(
     Returns: ``[B, h*w, h*w]``, the frame before along the last dimension, which sums to 1.
     """
     scale = float(before.shape[1]) ** -0.5
-    bias = unreachable(grid, reach, before.device, nearness).to(before.dtype) - scale * before.square().sum(dim=1)[:, None]
+    apart = unreachable(grid, reach, before.device, nearness).to(before.dtype)
+    bias = apart - scale * before.square().sum(dim=1)[:, None]
     return torch.softmax(torch.baddbmm(bias, now.transpose(1, 2), before, alpha=2 * scale), dim=-1)
 
 
