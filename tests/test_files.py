@@ -66,6 +66,6 @@ def test_folders_are_checked_without_touching_them(tmp_path: Path, monkeypatch: 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "touch", full)
+    monkeypatch.setattr(os, "open", full)
     with pytest.raises(InputError, match="No space left"):
         make_folder(tmp_path / "a")

@@ -30,3 +30,20 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` if a known name is near, else nothing."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def shown(text: object, most: int | None = None) -> str:
+    """A text as one line that is safe to print, whatever it holds.
+
+    White space becomes single blanks. What cannot be printed is spelled out as Python spells it (``\\x1b``): control
+    characters, which a terminal would obey, signs that turn the direction of writing, halves of characters.
+
+    Args:
+        text: such as a name or what a library says; of an error without a text it is the error's name.
+        most: characters that are kept; None for all.
+    """
+    line = " ".join(str(text).split()) or (type(text).__name__ if isinstance(text, BaseException) else "")
+    line = line if most is None or len(line) <= most else f"{line[:most]}…"
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)

@@ -1,17 +1,76 @@
-"""Files that appear whole or not at all, and folders that can be written to."""
+"""Files that appear whole or not at all, folders that can be written to, and no way out of them."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.errors import InputError, RotoscopeError, shown
 
+MOST_TEXT = 2**27
+"""Bytes of a text file of ours that are read; a run of a million frames names them in a tenth of that."""
 _HALF_WRITTEN = re.compile(r"\..+(\.\w+)\.[a-z0-9_]{8}\1")
+
+
+def inside(folder: str | Path, *names: str) -> Path:
+    """The place of a file or folder in an output folder; whatever is written or removed there has its path from here.
+
+    Names come from files that anybody may have written, such as a data set's list or the record of an earlier run, and
+    an unpacked archive may bring links.
+
+    Args:
+        folder: as the user chose it; it may be a link itself.
+        names: of the folders on the way, and at last of the file, one each.
+
+    Raises:
+        InputError: a name is none, or leads elsewhere (``..``, a separator, a drive); or a link on the way, the file
+            itself among it, leads out of the folder.
+    """
+    path = folder = Path(folder)
+    for name in names:
+        if not is_plain_name(name):
+            raise InputError(f"{folder}: {shown(repr(name), 80)} would lead out of it, or is no name. Rename it.")
+        path /= name
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{path}: is a link that leads out of {folder}. Remove it, or choose another folder.")
+    return path
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether something is the name of a file or folder, and of one in the folder where it is looked for."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name:
+        return False
+    return not any(sign in name for sign in (os.sep, os.altsep or os.sep)) and not os.path.splitdrive(name)[0]
+
+
+def text_of(path: Path, most: int = MOST_TEXT) -> str | None:
+    """The text of a plain file, UTF-8 with what is none replaced; None if nothing is there.
+
+    Args:
+        path: the file; nothing is waited for, should it be a pipe.
+        most: bytes that are read.
+
+    Raises:
+        InputError: it is no plain file, too large, or may not be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise InputError(f"{path}: is no plain file. Remove it, or choose another folder.")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise InputError(f"{path}: is larger than the {most} bytes that are read.")
+    return content.decode("utf-8", "replace")
 
 
 @contextmanager
@@ -27,7 +86,7 @@ def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     with _told(path):
-        temporary = _new_file_beside(path)
+        temporary = new_file_beside(path)
         try:
             yield temporary
             if durable:
@@ -52,9 +111,7 @@ def make_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink(missing_ok=True)
+        new_file_beside(folder / "writable.try").unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written to ({error.strerror}). Choose another folder.") from None
     return folder
@@ -85,8 +142,11 @@ def _told(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _new_file_beside(path: Path) -> Path:
-    """An empty file of a name that no other writer uses, with the rights that a plainly created file gets."""
+def new_file_beside(path: Path) -> Path:
+    """Make an empty file of a name that nothing had, no link either, with the rights that a plainly created file gets.
+
+    The name is one that :func:`is_half_written` knows.
+    """
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
         try:

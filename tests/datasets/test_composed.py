@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rotoscope.datasets.augment import Affine, Colour
+from rotoscope.datasets.chances import Chances
 from rotoscope.datasets.clip_sources import ClipShape, VideoClips
-from rotoscope.datasets.composed import Chances, ComposedClips
+from rotoscope.datasets.composed import ComposedClips
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.datasets.sprites import boxes, cover, cut_out, drift, lay, placements
 from rotoscope.datasets.synthetic import Clip
 
 SHAPE = ClipShape(size=96, frames=4, objects=2, skip=2)
-WAYS = ("paste", "photo", "twin", "halves", "cut", "plain")
+WAYS = ("paste", "photo", "twin", "crossing", "halves", "cut", "plain")
 
 
 def only(way: str, **others: float) -> Chances:
@@ -191,3 +192,19 @@ def test_objects_leave_the_picture(videos: VideoClips) -> None:
 def test_one_frame_is_enough(videos: VideoClips) -> None:
     for clip in made(ComposedClips(videos, None, Chances(hide=1.0)), 30, ClipShape(size=96, frames=1, objects=2)):
         assert clip.labels.shape == (1, 96, 96)
+
+
+def test_copies_that_cross_share_a_colour_and_come_nearer(videos: VideoClips) -> None:
+    shape, together, nearer = ClipShape(size=96, frames=6, objects=4, skip=0), 0, 0
+    for clip in made(ComposedClips(videos, None, only("crossing")), 24, shape):
+        colours = {int(i): hues(clip.frames[0])[inner(clip.labels[0] == i)] for i in np.unique(clip.labels[0]) if i}
+        shown = {i: int(np.bincount(found).argmax()) for i, found in colours.items() if len(found)}
+        copies = [i for i in shown if list(shown.values()).count(shown[i]) > 1]
+        if len(copies) < 2:
+            continue
+        together += 1
+        tracks = [boxes(list(clip.labels), i)[:, :2] for i in copies[:2]]
+        apart = np.linalg.norm(tracks[0] - tracks[1], axis=1)
+        nearer += bool(apart.min() < 0.8 * apart[0])
+    assert together > 12
+    assert nearer > 0.6 * together

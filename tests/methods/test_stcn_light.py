@@ -104,6 +104,16 @@ def test_matching_stays_within_reach() -> None:
     assert affinity[far].abs().max() == 0
 
 
+def test_between_cells_that_look_alike_the_nearer_one_is_matched() -> None:
+    alike = torch.ones(1, 4, 48)
+    even, near = (nearby_affinity(alike, alike, 2, (6, 8), nearness)[0] for nearness in (0.0, 0.5))
+    here = 2 * 8 + 3  # its 25 neighbours all lie in the grid
+    assert torch.allclose(even[here][even[here] > 0], torch.tensor(1 / 25), atol=1e-6)
+    expected = torch.exp(torch.tensor([0.0, -0.5, -1.0, -2.0]))
+    found = near[here, torch.tensor([here, here + 1, here + 9, here + 2])]
+    assert torch.allclose(found / found[0], expected, atol=1e-5)
+
+
 def test_given_masks_are_the_answer_at_full_size() -> None:
     model = light(max_short_side=32)
     model.precision = "fast"

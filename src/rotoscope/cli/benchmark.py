@@ -62,6 +62,7 @@ def command(
     from rotoscope.evaluation.protocol import default_task, protocol
     from rotoscope.evaluation.published import comparison
     from rotoscope.evaluation.report import write_csv, write_json
+    from rotoscope.files import inside
     from rotoscope.runs.dataset import segment_dataset
 
     opened = open_dataset(dataset)
@@ -73,7 +74,7 @@ def command(
     folder = output or Path(f"benchmark-{method}-{opened.kind}-{datetime.now():%Y%m%d-%H%M%S}")
     with meter(opened.kind, sum(len(s.images) for s in opened)) as progress:
         how = protocol(opened.kind, task)
-        run = segment_dataset(opened, how, model, folder / "masks", progress.step, **options)
+        run = segment_dataset(opened, how, model, inside(folder, "masks"), progress.step, **options)
     evaluation = evaluate(folder / "masks", opened, task, stability=stability, jobs=jobs)
     extra = {"method": _facts(method, weights, model, options), "speed": run.as_record()}
     write_json(evaluation, folder / "scores.json", extra)

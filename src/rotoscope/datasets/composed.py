@@ -12,11 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import to_grey
+from rotoscope.datasets.chances import Chances
 from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
-from rotoscope.datasets.compositing import colour_change, gain_and_gamma
+from rotoscope.datasets.compositing import colour_change
 from rotoscope.datasets.photographs import Photographs, read_rgb
 from rotoscope.datasets.sequences import VideoSequence, object_ids
-from rotoscope.datasets.sprites import Labels, Rgb, Sprite, boxes, cover, cut_out, drift, lay, placements
+from rotoscope.datasets.sprites import (
+    Footage,
+    Labels,
+    Rgb,
+    Sprite,
+    boxes,
+    cover,
+    cut_out,
+    drift,
+    lay,
+    placements,
+    recoloured,
+)
 from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig, draw_speed
 from rotoscope.errors import InputError
 
@@ -29,43 +42,6 @@ CROPS = 6
 """Crops of a video drawn at most until one shows its object."""
 MOST_COVERED = 0.6
 """Share of an object that another may cover in the first frame; beyond it the two change their order."""
-
-
-@dataclass(frozen=True)
-class Chances:
-    """How often clips are composed in which way.
-
-    Attributes:
-        paste: share of clips into which objects of other clips are pasted.
-        photo: share over which cut-outs of photographs, or textured outlines, move.
-        twin: share in which an object is seen a second time elsewhere.
-        halves: share of two clips in one picture, divided by a straight line.
-        cut: share in which an object is cut in two, each part an object.
-        plain: share of clips left as they are.
-        second: chance that ``paste`` and ``photo`` put in two things.
-        unlabelled: chance that a twin or a cut-out is not labelled, so that it only distracts or hides.
-        behind: chance that what is put in passes behind the clip's own objects.
-        leave: chance that what is pasted drifts out of the picture.
-        hide: chance, whatever the way, that something glides over an object and covers it whole for a while.
-    """
-
-    paste: float = 0.48
-    photo: float = 0.15
-    twin: float = 0.12
-    halves: float = 0.12
-    cut: float = 0.08
-    plain: float = 0.05
-    second: float = 0.25
-    unlabelled: float = 0.25
-    behind: float = 0.4
-    leave: float = 0.12
-    hide: float = 0.2
-
-    def way(self, rng: np.random.Generator) -> str:
-        """Draw one of the six ways."""
-        ways = ("paste", "photo", "twin", "halves", "cut", "plain")
-        shares = np.array([getattr(self, way) for way in ways])
-        return ways[rng.choice(len(ways), p=shares / shares.sum())]
 
 
 @dataclass
@@ -129,6 +105,8 @@ class ComposedClips:
                 put(rng, scene, shape, number)
         elif way == "twin":
             self._twin(rng, scene, shape, number)
+        elif way == "crossing":
+            self._crossing(rng, scene, shape, number)
         elif way == "halves":
             self._halves(rng, scene, shape, number)
         elif way == "cut":
@@ -139,30 +117,52 @@ class ComposedClips:
 
     def _paste(self, rng: np.random.Generator, scene: _Scene, shape: ClipShape, number: int) -> None:
         """Lay an object of another clip, as it moves there, into this one."""
+        taken = self._taken(rng, shape, number)
+        if taken is None:
+            return
+        share = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))
+        scale = min(shape.size * np.sqrt(share / taken.masks[0].sum()), MOST_ENLARGED)
+        leaves = rng.random() < self.chances.leave
+        place = self._place(rng, scene, shape) + drift(rng, shape.frames, shape.size, shape.pace, leaves)
+        sizes = scale * np.exp(np.cumsum(rng.normal(0, 0.04 * shape.pace, shape.frames)))
+        matrices = placements(taken.centre, place, sizes, rng.normal(0, 0.15), rng.random() < 0.5)
+        coat = colour_change(rng, 0.5)
+        self._put(rng, scene, recoloured(taken.sprite(matrices, shape.size), coat), scene.free())
+
+    def _crossing(self, rng: np.random.Generator, scene: _Scene, shape: ClipShape, number: int) -> None:
+        """Lay copies of an object of another clip into this one, on ways that meet."""
+        taken = self._taken(rng, shape, number)
+        if taken is None:
+            return
+        share = np.exp(rng.uniform(np.log(4 * SMALLEST), np.log(LARGEST / 2)))
+        scale = min(shape.size * np.sqrt(share / taken.masks[0].sum()), MOST_ENLARGED)
+        extent = scale * float(np.sqrt(taken.masks[0].sum()))
+        middle, ahead = rng.uniform(0.3, 0.7, 2) * shape.size, rng.uniform(0, 2 * np.pi)
+        copies, coat, turned = int(rng.integers(2, 4)), colour_change(rng, 0.5), rng.normal(0, 0.15)
+        flips = rng.random() < 0.3
+        for copy in range(copies):
+            angle = ahead + 2 * np.pi * copy / copies + rng.uniform(-0.4, 0.4)
+            away = extent * rng.uniform(0.8, 1.6) * np.array([np.cos(angle), np.sin(angle)])
+            passed = np.linspace(1, 1 - rng.uniform(0.6, 2.2), shape.frames)[:, None]
+            sway = drift(rng, shape.frames, shape.size, 0.2 * shape.pace, False)
+            sizes = scale * np.exp(np.cumsum(rng.normal(0, 0.02 * shape.pace, shape.frames)))
+            flip = bool(flips and rng.random() < 0.5)
+            matrices = placements(taken.centre, middle + passed * away + sway, sizes, turned, flip)
+            sprite = recoloured(taken.sprite(matrices, shape.size), coat)
+            lay(scene.frames, scene.marks, sprite, 0 if rng.random() < 0.1 else scene.free())
+
+    def _taken(self, rng: np.random.Generator, shape: ClipShape, number: int) -> Footage | None:
+        """An object of another clip, and the frames it is seen on; None if four clips in a row begin without one."""
         for _ in range(4):
             sequence = self._other(rng, number)
             names = self.videos.choose(rng, sequence, shape)
             marks = [self.videos.labels(sequence, name) for name in names]
             ids = object_ids(marks[0])
             if ids:
-                break
-        else:
-            return
-        mask_id = ids[rng.integers(len(ids))]
-        masks = [mark == mask_id for mark in marks]
-        images = [read_rgb(sequence.images[name]) for name in names]
-        share = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))
-        scale = min(shape.size * np.sqrt(share / masks[0].sum()), MOST_ENLARGED)
-        leaves = rng.random() < self.chances.leave
-        place = self._place(rng, scene, shape) + drift(rng, shape.frames, shape.size, shape.pace, leaves)
-        sizes = scale * np.exp(np.cumsum(rng.normal(0, 0.04 * shape.pace, shape.frames)))
-        centre = boxes(marks[:1], mask_id)[0, :2]
-        matrices = placements(centre, place, sizes, rng.normal(0, 0.15), rng.random() < 0.5)
-        coat = colour_change(rng, 0.5)
-        sprite = np.stack(
-            [cut_out(image, mask, m, shape.size) for image, mask, m in zip(images, masks, matrices, strict=True)]
-        )
-        self._put(rng, scene, recoloured(sprite, coat), scene.free())
+                mask_id = ids[rng.integers(len(ids))]
+                images = [read_rgb(sequence.images[name]) for name in names]
+                return Footage(images, [mark == mask_id for mark in marks], boxes(marks[:1], mask_id)[0, :2])
+        return None
 
     def _photo(self, rng: np.random.Generator, scene: _Scene, shape: ClipShape, number: int) -> None:
         """Let a cut-out of a photograph, or a textured outline, move over the clip or behind its objects."""
@@ -281,11 +281,6 @@ class ComposedClips:
             int(rng.integers(0, s - part + 1)) for s, part in zip(image.shape[:2], (height, width), strict=True)
         )
         return np.ascontiguousarray(image[top : top + height, left : left + width])
-
-
-def recoloured(sprite: Sprite, coat: tuple[NDArray[np.float32], float]) -> Sprite:
-    """Change the colours of a sprite, in all frames alike."""
-    return np.stack([np.dstack([gain_and_gamma(np.ascontiguousarray(f[..., :3]), coat), f[..., 3]]) for f in sprite])
 
 
 def share_of(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:

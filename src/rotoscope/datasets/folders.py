@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rotoscope.errors import InputError
+from rotoscope.files import text_of
 from rotoscope.video.images import natural_key
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -46,8 +47,15 @@ def first_folder(root: Path, *names: str) -> Path:
 
 
 def read_list(path: Path) -> list[str]:
-    """Lines of a text file that are not empty."""
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """Lines of a text file that are not empty.
+
+    Raises:
+        InputError: it is not there, or no plain file.
+    """
+    text = text_of(path)
+    if text is None:
+        raise InputError(f"{path}: no such list.")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def leaf_folders(root: Path) -> list[Path]:

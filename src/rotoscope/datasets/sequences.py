@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.codings import VOID, Coding, DamagedMaskError, coding_of, object_ids, read_label_file
+from rotoscope.errors import InputError, shown
+from rotoscope.files import is_plain_name
 
 __all__ = [
     "TASKS",
@@ -59,6 +61,9 @@ class VideoSequence:
         category: of the whole sequence.
         objects: what is known of each object, by id; empty where the masks alone tell.
         background: colour of the background, for ``regions``.
+
+    Raises:
+        InputError: a name that leads out of the folder of results.
     """
 
     name: str
@@ -69,6 +74,14 @@ class VideoSequence:
     category: str | None = None
     objects: Mapping[int, ObjectFacts] = field(default_factory=dict)
     background: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        for name in (*self.name.split("/"), *self.frames):
+            if not is_plain_name(name):
+                raise InputError(
+                    f"sequence {shown(repr(self.name), 80)}: {shown(repr(name), 80)} is no name of a folder or file. "
+                    "Correct the data set's list."
+                )
 
     @property
     def annotated(self) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ A sprite is uint8 RGBA ``[T, size, size, 4]``: what is laid over each frame of a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.datasets.compositing import gain_and_gamma
 from rotoscope.datasets.synthetic import draw_speed
 
 Rgb = NDArray[np.uint8]
@@ -159,3 +161,22 @@ def cover(rng: np.random.Generator, texture: Rgb, hidden: Boxes, size: int) -> S
     place = hidden[:, :2] + along[:, None] * away
     matrices = placements((side - 1) / 2, place, np.ones(frames), 0.0, False)
     return np.stack([cut_out(np.asarray(patch, np.uint8), mask > 0, matrix, size) for matrix in matrices])
+
+
+def recoloured(sprite: Sprite, coat: tuple[NDArray[np.float32], float]) -> Sprite:
+    """Change the colours of a sprite, in all frames alike."""
+    return np.stack([np.dstack([gain_and_gamma(np.ascontiguousarray(f[..., :3]), coat), f[..., 3]]) for f in sprite])
+
+
+@dataclass(frozen=True)
+class Footage:
+    """An object of a clip: its frames, its masks, and the centre ``[2]`` of its box in the first frame."""
+
+    images: list[Rgb]
+    masks: list[NDArray[np.bool_]]
+    centre: NDArray[np.float64]
+
+    def sprite(self, matrices: list[NDArray[np.float64]], size: int) -> Sprite:
+        """Cut out and moved by one affine map a frame."""
+        cuts = zip(self.images, self.masks, matrices, strict=True)
+        return np.stack([cut_out(image, mask, matrix, size) for image, mask, matrix in cuts])

@@ -33,6 +33,7 @@ class SyntheticConfig:
         scene: share of clips whose background photograph brings its own masked objects.
         shapes: share of pasted objects that are random outlines filled with texture rather than real cut-outs.
         extra: chance of each of two pasted objects that are not labelled: passers-by and occluders.
+        copies: chance that a pasted object that is labelled looks like the one pasted before it.
         twin: chance that such an extra looks like one of the labelled objects.
         smallest, largest: square root of a pasted object's area, as a share of ``size``.
         complete: label everything: all objects of a background photograph, and one to three that are pasted on it, as
@@ -51,6 +52,7 @@ class SyntheticConfig:
     scene: float = 0.45
     shapes: float = 0.3
     extra: float = 0.35
+    copies: float = 0.0
     twin: float = 0.3
     smallest: float = 0.08
     largest: float = 0.6
@@ -113,7 +115,11 @@ class SyntheticClips:
         if config.complete:
             wanted = min(wanted, int(rng.integers(0 if scene_ids else 1, config.pasted + 1)))
         for slot in range(max(wanted, 0)):
-            layers.append(self.pasted(rng, calm, target=len(scene_ids) + slot + 1))
+            target = len(scene_ids) + slot + 1
+            if layers and config.copies and rng.random() < config.copies:
+                layers.append(self._moving(rng, layers[-1].rgba, calm, target))
+            else:
+                layers.append(self.pasted(rng, calm, target))
         for _ in range(2):
             if rng.random() < config.extra:
                 layers.append(self._passer_by(rng, calm, layers))

@@ -9,7 +9,8 @@ from typing import Any
 from rotoscope.datasets.folders import IMAGES, MASKS, by_stem, files_in, read_list
 from rotoscope.datasets.sequences import ObjectFacts, VideoDataset, VideoSequence
 from rotoscope.datasets.spec import Spec
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
+from rotoscope.files import is_plain_name, text_of
 
 SPLITS = ("train", "valid", "valid_all_frames", "test", "test_all_frames")
 
@@ -74,15 +75,33 @@ def _facts(entry: dict[str, Any], seen: frozenset[str] | None) -> ObjectFacts:
 
 def _meta(path: Path) -> dict[str, Any]:
     """The videos of a ``meta.json``."""
-    if not path.exists():
+    text = text_of(path)
+    if text is None:
         raise InputError(f"{path}: missing. It comes with the data set; put it there.")
     try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        for video in videos.values():
-            video["objects"].items()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a meta.json of YouTube-VOS ({type(error).__name__}: {error}).") from None
+        videos: dict[str, Any] = json.loads(text)["videos"]
+        for name, video in videos.items():
+            _check(name, video)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        told = shown(f"{type(error).__name__}: {error}", 120)
+        raise InputError(f"{path}: not a meta.json of YouTube-VOS ({told}).") from None
     return videos
+
+
+def _check(name: str, video: Any) -> None:
+    """Refuse a video whose names are no names, or whose objects have no ids.
+
+    Raises:
+        ValueError: says which.
+    """
+    if not is_plain_name(name):
+        raise ValueError(f"video {name!r} is no name of a folder")
+    for object_id, entry in video["objects"].items():
+        if not 0 < int(object_id) < 65536:
+            raise ValueError(f"video {name}: object id {object_id}")
+        frames = entry.get("frames", ())
+        if not all(is_plain_name(str(frame)) for frame in frames) or not isinstance(entry.get("category", ""), str):
+            raise ValueError(f"video {name}: object {object_id} has frames or a category that are no names")
 
 
 def _seen_categories(spec: Spec, folder: Path, split: str) -> tuple[frozenset[str] | None, list[str]]:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
+from rotoscope.files import inside
 from rotoscope.masks import contact_sheet, overlay
 from rotoscope.masks.writing import save_png
 from rotoscope.methods.base import Method
@@ -69,7 +70,7 @@ def run_demo(model: Method, folder: Path, on_frame: Callable[[Prediction], None]
     shown = range(0, len(clip.frames), max(1, len(clip.frames) // 12))
     pictures = [overlay(clip.frames[t], masks[t]) for t in shown]
     sheet = contact_sheet(pictures, columns=4, captions=[f"frame {t}" for t in shown])
-    save_png(folder / "contact_sheet.png", sheet[..., ::-1])
+    save_png(inside(folder, "contact_sheet.png"), sheet[..., ::-1])
     scores = inner_similarity(masks, clip.labels, list(OBJECTS))
     return Demo(report, scores, folder / "overlay.mp4", folder / "contact_sheet.png")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.files import atomic_write, make_folder
+from rotoscope.files import atomic_write, inside, make_folder, text_of
 from rotoscope.masks.coco import encode
 from rotoscope.masks.palette import davis_palette
 
@@ -61,7 +61,7 @@ class PaletteWriter:
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
-        with atomic_write(self.folder / f"{item.name}.png", durable=False) as path:
+        with atomic_write(inside(self.folder, f"{item.name}.png"), durable=False) as path:
             if item.labels.dtype == np.uint8 and 255 not in item.object_ids:  # in 8 bits 255 reads as unknown
                 picture = Image.fromarray(item.labels)
                 picture.putpalette(self._palette)
@@ -84,7 +84,7 @@ class ObjectsWriter:
         """Write one frame."""
         for object_id in item.object_ids:
             folder = _folder_of(object_id, self.folder, self._made)
-            save_png(folder / f"{item.name}.png", (item.labels == object_id).astype(np.uint8) * 255)
+            save_png(inside(folder, f"{item.name}.png"), (item.labels == object_id).astype(np.uint8) * 255)
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -102,7 +102,7 @@ class SoftWriter:
         soft = item.probabilities[1:].cpu().numpy()
         for object_id, mask in zip(item.object_ids, soft, strict=True):
             folder = _folder_of(object_id, self.folder, self._made)
-            save_png(folder / f"{item.name}.png", np.round(mask * 65535).astype(np.uint16))
+            save_png(inside(folder, f"{item.name}.png"), np.round(mask * 65535).astype(np.uint16))
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -116,7 +116,7 @@ class NpzWriter:
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
-        with atomic_write(self.folder / f"{item.name}.npz", durable=False) as path, path.open("wb") as file:
+        with atomic_write(inside(self.folder, f"{item.name}.npz"), durable=False) as path, path.open("wb") as file:
             masks = item.probabilities[1:].cpu().numpy().astype(np.float16)
             np.savez_compressed(file, masks=masks, ids=np.array(item.object_ids, np.int64))
 
@@ -137,7 +137,7 @@ class CutoutWriter:
         alpha = np.round((1 - item.probabilities[0].cpu().numpy()) * 255).clip(0, 255).astype(np.uint8)
         if not item.object_ids:
             alpha[:] = 0
-        save_png(self.folder / f"{item.name}.png", np.dstack([image[..., ::-1], alpha]))
+        save_png(inside(self.folder, f"{item.name}.png"), np.dstack([image[..., ::-1], alpha]))
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -153,13 +153,14 @@ class CocoWriter:
     """
 
     def __init__(self, folder: Path, every: int = 200) -> None:
-        self.path = make_folder(folder) / "annotations.json"
+        self.path = inside(make_folder(folder), "annotations.json")
         self.every = every
         self._frames: dict[int, dict[str, Any]] = {}
         self._since = 0
-        if self.path.exists():
+        text = text_of(self.path)
+        if text is not None:
             try:
-                data = json.loads(self.path.read_text(encoding="utf-8"))
+                data = json.loads(text)
                 for image in data["images"]:
                     self._frames[image["id"]] = {"image": image, "annotations": []}
                 for annotation in data["annotations"]:
@@ -240,7 +241,7 @@ def open_writer(name: str, folder: str | Path) -> MaskWriter:
 def _folder_of(object_id: int, parent: Path, made: dict[int, Path]) -> Path:
     """The folder of an object's masks; it is made, and tried, once a writer."""
     if object_id not in made:
-        made[object_id] = make_folder(parent / str(object_id))
+        made[object_id] = make_folder(inside(parent, str(object_id)))
     return made[object_id]
 
 

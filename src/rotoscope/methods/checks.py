@@ -54,6 +54,8 @@ Count = Annotated[int, Range(1)]
 """A whole number of at least 1."""
 Share = Annotated[float, Range(0, 1)]
 """A number from 0 to 1."""
+NotNegative = Annotated[float, Range(0)]
+"""A number of at least 0."""
 Positive = Annotated[float, Range(above=0)]
 """A number above 0."""
 Odd = Annotated[int, Range(1, odd=True)]

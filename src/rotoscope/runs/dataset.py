@@ -16,7 +16,7 @@ from rotoscope.datasets.sequences import VideoDataset, VideoSequence, object_ids
 from rotoscope.errors import InputError
 from rotoscope.evaluation.protocol import Protocol
 from rotoscope.evaluation.scores import Truth
-from rotoscope.files import check_folder
+from rotoscope.files import check_folder, inside
 from rotoscope.masks.writing import PaletteWriter
 from rotoscope.methods.base import Method
 from rotoscope.runs.job import Job, Outputs
@@ -98,11 +98,20 @@ def segment_dataset(
     run = DatasetRun(folder)
     for sequence in dataset:
         with _job(sequence, protocol, model, folder, options) as job:
-            measured = _segment(job, folder / sequence.name, on_frame)
+            measured = _segment(job, folder_of(sequence, folder), on_frame)
             run.problems += job.video.problems
         run.rates[sequence.name] = measured.rate
         run.measured.add(measured)
     return run
+
+
+def folder_of(sequence: VideoSequence, folder: Path) -> Path:
+    """Where a sequence's masks are written in a folder of results; a name with slashes is a folder in folders.
+
+    Raises:
+        InputError: the name leads out of the folder.
+    """
+    return inside(folder, *sequence.name.split("/"))
 
 
 @contextmanager
@@ -112,7 +121,7 @@ def _job(
     """A sequence as a checked job, with its images open."""
     if not sequence.images:
         raise InputError(f"{sequence.name}: has no images; nothing can be segmented.")
-    outputs = Outputs(folder / sequence.name)
+    outputs = Outputs(folder_of(sequence, folder))
     with ImageSequence(list(sequence.images.values()), sequence.name) as video:
         given = given_masks(sequence, protocol) if protocol.task == "semi" else {}
         yield Job(video, given, model, options=options, outputs=outputs)

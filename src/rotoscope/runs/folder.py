@@ -13,16 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
-from rotoscope.files import atomic_write, is_half_written, make_folder
+from rotoscope.files import atomic_write, inside, is_half_written, make_folder
 from rotoscope.masks.writing import FORMATS, Segmented
+from rotoscope.runs.earlier import BY_OBJECT, REPORT, WORK, Earlier, object_folders
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.lock import FolderLock
 from rotoscope.runs.state import RunState, check_version
-
-WORK = ".rotoscope"
-"""What an unfinished run keeps: its identity, its state, the names it has written."""
-REPORT = "run.json"
-"""What a finished run leaves: its identity, its report, the names it has written."""
 
 
 class OutputFolder:
@@ -41,8 +37,8 @@ class OutputFolder:
         self._identity = identity
         self._lock = lock
         self._resuming = False
-        self._work = self.path / WORK
-        self._report = self.path / REPORT
+        self._report = inside(self.path, REPORT)
+        self._work = inside(self.path, WORK)
 
     @classmethod
     @contextmanager
@@ -70,7 +66,7 @@ class OutputFolder:
         Raises:
             InputError: the saved state is damaged, or of another version.
         """
-        return RunState.read(self._work / "state.safetensors") if self._resuming else None
+        return RunState.read(self._in_work("state.safetensors")) if self._resuming else None
 
     def begin(self) -> None:
         """Make room for this run's masks: from here on the folder is its own.
@@ -88,43 +84,47 @@ class OutputFolder:
 
     def scratch(self) -> Path:
         """A folder for the backward pass's answers, which outlives an interruption."""
-        return self._work / "backward"
+        return self._in_work("backward")
 
     def save(self, state: RunState) -> None:
         """Keep a state; the masks of all frames before it are on disk already."""
-        state.write(self._work / "state.safetensors")
+        state.write(self._in_work("state.safetensors"))
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Note the name of a frame whose masks are about to be written."""
-        with (self._work / "written.txt").open("a", encoding="utf-8") as file:
+        with self._in_work("written.txt").open("a", encoding="utf-8") as file:
             file.write(json.dumps(item.name) + "\n")
 
     def close(self) -> None:
         """Remove the palette masks of an earlier run that this one did not write."""
-        mine = set(self._names()) if "palette" in self._identity["formats"] else set()
-        for name in (_facts(self._work / "earlier.json") or {}).get("palette", []):
+        earlier = Earlier(self.path)
+        mine = set(earlier.written) if "palette" in self._identity["formats"] else set()
+        for name in earlier.palette:
             if name not in mine:
-                _remove(self.path, "", name)
+                earlier.palette_mask(name).unlink(missing_ok=True)
 
     def finish(self, report: Mapping[str, Any]) -> None:
         """Leave the report in place of the state."""
         with atomic_write(self._report) as path:
-            facts = {"run": self._identity, "report": report, "masks": self._names()}
+            facts = {"run": self._identity, "report": report, "masks": Earlier(self.path).written}
             path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
         shutil.rmtree(self._work)
 
     def _look(self, resume: bool, overwrite: bool) -> None:
         """Decide whether this run may write here."""
-        begun, finished = _facts(self._work / "identity.json"), _facts(self._report)
+        earlier = Earlier(self.path)
+        begun, finished = earlier.begun, earlier.finished
         if resume and begun is not None:
             self._compare(begun, "interrupted", self._work)
             self._resuming = True
         elif resume and finished is not None:
-            self._compare(finished.get("run", {}), "finished", self._report)
-            self.finished = finished["report"]
+            self._compare(earlier.run, "finished", self._report)
+            self.finished = finished.get("report") or {}
         elif not overwrite and self._is_used(begun, finished):
             way = "--resume to go on, or --overwrite" if begun is not None else "--overwrite, or another folder"
             raise InputError(f"{self.path}: holds the masks of another run. Pass {way}.")
+        else:
+            earlier.masks()  # that it names what cannot be its own is said before anything is begun
 
     def _is_used(self, begun: Mapping[str, Any] | None, finished: Mapping[str, Any] | None) -> bool:
         if begun is not None or finished is not None or any(self.path.glob("*.png")):
@@ -142,65 +142,31 @@ class OutputFolder:
 
     def _sweep(self) -> None:
         """Remove half-written files, which a killed run leaves beside the places that they were meant for."""
-        for name in ("", *FORMATS):
-            by_object = name in ("objects", "soft")
-            for path in (self.path / name).glob("*/.*" if by_object else ".*"):
-                if is_half_written(path) and path.is_file():
-                    path.unlink()
-        (self.path / ".overlay.writing.mp4").unlink(missing_ok=True)
+        places = [self.path, *(inside(self.path, name) for name in FORMATS)]
+        places += [place for kind in BY_OBJECT for place in object_folders(self.path, kind)]
+        for path in (path for place in places for path in place.glob(".*")):
+            if is_half_written(path) and path.is_file():
+                path.unlink()
 
     def _start_again(self) -> None:
-        begun, finished = _facts(self._work / "identity.json") or {}, _facts(self._report) or {}
-        palette = set((_facts(self._work / "earlier.json") or {}).get("palette", []))
-        for run, names in ((begun, self._names()), (finished.get("run", {}), finished.get("masks", []))):
-            kinds = run.get("formats", [])
-            if "palette" in kinds:
-                palette |= set(names)
-            for name in names:
-                for kind in kinds:
-                    _remove(self.path, kind, name)
-        (self.path / "coco" / "annotations.json").unlink(missing_ok=True)
-        (self.path / "overlay.mp4").unlink(missing_ok=True)
+        files, palette = Earlier(self.path).masks()
+        files += [inside(self.path, "coco", "annotations.json"), inside(self.path, "overlay.mp4")]
+        for path in files:
+            path.unlink(missing_ok=True)
         if self._work.exists():
             shutil.rmtree(self._work)
         self._report.unlink(missing_ok=True)
         self._work.mkdir(parents=True)
-        with atomic_write(self._work / "earlier.json") as path:
+        with atomic_write(self._in_work("earlier.json")) as path:
             path.write_text(json.dumps({"palette": sorted(palette)}), encoding="utf-8")
-        with atomic_write(self._work / "identity.json") as path:
+        with atomic_write(self._in_work("identity.json")) as path:
             path.write_text(json.dumps(self._identity), encoding="utf-8")
 
-    def _names(self) -> list[str]:
-        """Names of the frames whose masks are written; each once, also after a resume."""
-        written = self._work / "written.txt"
-        if not written.exists():
-            return []
-        lines = written.read_text(encoding="utf-8").splitlines(keepends=True)
-        return list(dict.fromkeys(json.loads(line) for line in lines if line.endswith("\n")))  # the last may be cut
+    def _in_work(self, name: str) -> Path:
+        """A file of the unfinished run."""
+        return inside(self.path, WORK, name)
 
 
 def holds_run(folder: Path) -> bool:
     """Whether a run of ours has begun or finished in a folder."""
     return (folder / REPORT).exists() or (folder / WORK).exists()
-
-
-def _facts(path: Path) -> dict[str, Any] | None:
-    """A JSON file of ours; None if it is not there, empty if it is not ours."""
-    if not path.exists():
-        return None
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _remove(folder: Path, kind: str, name: str) -> None:
-    """Remove one frame's masks of a format (``""``: palette); of ``objects`` and ``soft``, those of every object."""
-    if kind in ("objects", "soft"):
-        for of_object in (folder / kind).glob("*/"):
-            (of_object / f"{name}.png").unlink(missing_ok=True)
-    elif kind == "npz":
-        (folder / kind / f"{name}.npz").unlink(missing_ok=True)
-    elif kind in ("cutout", ""):
-        (folder / kind / f"{name}.png").unlink(missing_ok=True)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from rotoscope.errors import InputError
-from rotoscope.files import check_folder
+from rotoscope.files import check_folder, inside
 from rotoscope.masks.writing import formats
 from rotoscope.methods.base import Method, Session
 from rotoscope.runs.options import check_options
@@ -62,8 +62,12 @@ class Outputs:
 
     @property
     def places(self) -> dict[str, Path]:
-        """The folder of each format that is written frame by frame."""
-        return {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n != "overlay"}
+        """The folder of each format that is written frame by frame.
+
+        Raises:
+            InputError: one of them is a link that leads out of the folder.
+        """
+        return {n: self.folder if n == "palette" else inside(self.folder, n) for n in self.formats if n != "overlay"}
 
     def check(self, video: Video) -> None:
         """See that all of it can be written, and that nothing could take the place of a frame or of the video itself.

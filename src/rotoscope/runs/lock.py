@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.errors import InputError, RotoscopeError, shown
+from rotoscope.files import text_of
 
 NAME = ".rotoscope.lock"
 STALE = 600.0
@@ -96,7 +97,7 @@ class FolderLock:
         process = owner.get("process")
         gone = here and isinstance(process, int) and not _is_running(process)
         if not gone and age < STALE:
-            who = f"process {process} on {owner.get('host')}" if owner else "another process"
+            who = shown(f"process {process} on {owner.get('host')}", 80) if owner else "another process"
             raise InputError(
                 f"{self.path.parent}: {who} is writing to it (last sign of life {max(age, 0):.0f} s ago). "
                 f"Wait for it, choose another folder, or, if it is certain that no run is alive, remove {self.path}."
@@ -113,16 +114,13 @@ class FolderLock:
 
 
 def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return None
+    return text_of(path, 4096)
 
 
 def _owner(text: str | None) -> dict[str, Any]:
     try:
         owner = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return owner if isinstance(owner, dict) else {}
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rotoscope.errors import InputError, shown
 from rotoscope.runs.measure import Measurement
 
 
@@ -61,13 +62,23 @@ class Report:
 
     @classmethod
     def of_finished(cls, data: Mapping[str, Any]) -> Report:
-        """The report that a finished run left, as this call's: no frame was answered and no time spent."""
-        return cls(
-            objects=tuple(data["objects"]),
-            size=tuple(data["size"]),
-            folder=data["folder"],
-            problems=list(data["problems"]),
-            confidence={int(object_id): value for object_id, value in data["confidence"].items()},
-            unsure={int(object_id): frames for object_id, frames in data["unsure"].items()},
-            notes=list(data["notes"]),
-        )
+        """The report that a finished run left, as this call's: no frame was answered and no time spent.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            width, height = data["size"]
+            return cls(
+                objects=tuple(int(object_id) for object_id in data["objects"]),
+                size=(int(width), int(height)),
+                folder=str(data["folder"]),
+                problems=[str(line) for line in data["problems"]],
+                confidence={int(object_id): float(value) for object_id, value in data["confidence"].items()},
+                unsure={int(object_id): [int(i) for i in frames] for object_id, frames in data["unsure"].items()},
+                notes=[str(line) for line in data["notes"]],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InputError(
+                f"run.json holds a damaged report ({shown(repr(error), 80)}). Pass --overwrite to start again."
+            ) from None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rotoscope.files import inside
 from rotoscope.masks.drawing import overlay
 from rotoscope.masks.writing import MaskWriter, open_writer
 from rotoscope.methods.base import Method
@@ -154,7 +155,7 @@ class _Work:
         self._write(passes)
         if "overlay" in self.outputs.formats:
             with measured.part("overlay video"):
-                path = self.outputs.folder / "overlay.mp4"
+                path = inside(self.outputs.folder, "overlay.mp4")
                 write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
         self._sum_up(passes)
         measured.peak = peak_memory()
@@ -227,7 +228,7 @@ def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[],
         for frame in video.frames():
             if on_frame is not None:
                 on_frame()
-            mask = folder / f"{frame.name}.png"
+            mask = inside(folder, f"{frame.name}.png")
             if not mask.exists():
                 writer.write(frame.image, frame.time)
                 continue

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rotoscope.files import atomic_write
+from rotoscope.files import atomic_write, inside
 
 LOG = "log.csv"
 FIRST, LAST = ("step", "loss"), ("rate", "seconds", "validation_j", "dataset_j")
@@ -55,7 +55,7 @@ class TrainingLog:
         self.folder = folder
         self.step = step
         self.writes = writes
-        self.path = folder / LOG
+        self.path = inside(folder, LOG)
 
     def __enter__(self) -> TrainingLog:
         if self.writes:
@@ -63,7 +63,7 @@ class TrainingLog:
 
             _truncate(self.path, self.step)
             self._columns = _header(self.path)
-            self._board: Any = SummaryWriter(str(self.folder / "events"), purge_step=self.step)
+            self._board: Any = SummaryWriter(str(inside(self.folder, "events")), purge_step=self.step)
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

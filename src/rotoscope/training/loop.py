@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.files import inside
 from rotoscope.methods.clip_loss import ClipBatch, ClipLossFunction
 from rotoscope.methods.recipe import Recipe
 from rotoscope.methods.schedule import Schedule
@@ -98,7 +99,7 @@ class Trainer:
     @property
     def checkpoint(self) -> Path:
         """Where the run's state is."""
-        return self.folder / CHECKPOINT
+        return inside(self.folder, CHECKPOINT)
 
     @property
     def first(self) -> bool:

@@ -16,6 +16,7 @@ from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import default_task, protocol
+from rotoscope.files import inside
 from rotoscope.layers.precision import has_native_bfloat16
 from rotoscope.methods import build_method, build_model, look_up, make_config, recipes, training_of
 from rotoscope.methods.base import Model
@@ -117,13 +118,13 @@ def prepare(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    there = inside(folder, CHECKPOINT).exists()
+    if there and not resume:
+        raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
     given = [data] if isinstance(data, (str, Path)) else list(data or ())
     opened = TrainingData.open(given)
     for kind in needed(recipe):
         opened.source(kind)
-    there = (folder / CHECKPOINT).exists()
-    if there and not resume:
-        raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
     method = new_method(recipe)
     if initial is not None:
         fill(method, open_file(initial, recipe.method).state_dict(), initial)
@@ -170,7 +171,7 @@ def save_weights(trainer: Trainer, name: str | None = None) -> Path:
     """Write the averaged weights as a file that ``rotoscope.load`` opens, in half precision."""
     recipe = trainer.recipe
     config = make_config(recipe.method, {**recipe.config, **recipe.inference})
-    path = trainer.folder / f"{name or recipe.name}.safetensors"
+    path = inside(trainer.folder, f"{name or recipe.name}.safetensors")
     state = {f"network.{name}": tensor for name, tensor in trainer.average.items()}
     if trainer.first:
         save_method(path, recipe.method, config, state, half=True)

@@ -17,6 +17,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.files import new_file_beside
 
 TICK = Fraction(1, 12000)
 """Unit of times in the file: common rates, 24000/1001 too, come out to a frame's fraction of it."""
@@ -58,9 +59,9 @@ class VideoWriter:
     ) -> None:
         self.path = Path(path)
         self.size = size
-        self._temporary = self.path.with_name(f".{self.path.stem}.writing{self.path.suffix}")
         self._rate = Fraction(fps).limit_denominator(1001) or Fraction(24)
         try:
+            self._temporary = new_file_beside(self.path)
             self._container = av.open(str(self._temporary.absolute()), "w", format="mp4")
         except (FFmpegError, OSError) as error:
             raise RotoscopeError(f"{self.path}: cannot be written ({error}). Choose another place.") from None

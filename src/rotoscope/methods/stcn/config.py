@@ -9,7 +9,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Resizing
 from rotoscope.layers.trunks import TrunkName
 from rotoscope.memory import parse_policy
-from rotoscope.methods.checks import Count, MethodConfig, Share, WorkingSide
+from rotoscope.methods.checks import Count, MethodConfig, NotNegative, Share, WorkingSide
 
 Previous = Literal["none", "mask", "matched"]
 
@@ -32,6 +32,8 @@ class STCNConfig(MethodConfig):
         previous: what the light decoder is told of the frame before: nothing; its masks (``mask``); or its masks, and
             the same moved to where the nearest keys within ``reach`` are (``matched``).
         reach: cells at stride 16, in each direction, that ``matched`` looks for an object in.
+        nearness: what similarity loses per squared cell of distance in ``matched``, at least 0: between look-alikes the
+            nearer one is right.
         scores: the light decoder also answers whether an object is there, and what IoU its mask will have.
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
@@ -58,6 +60,7 @@ class STCNConfig(MethodConfig):
     subpixel: Literal[1, 2, 4] = 1
     previous: Previous = "none"
     reach: Count = 6
+    nearness: NotNegative = 0.0
     scores: bool = False
     short_side: WorkingSide | None = None
     max_short_side: WorkingSide | None = 1088

@@ -165,7 +165,9 @@ def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def previous_places(masks: Tensor, before: Tensor | None, now: Tensor, reach: int, grid: tuple[int, int]) -> Tensor:
+def previous_places(
+    masks: Tensor, before: Tensor | None, now: Tensor, reach: int, grid: tuple[int, int], nearness: float = 0.0
+) -> Tensor:
     """Where each object was on the frame before, and where matching keys nearby says that it went.
 
     Args:
@@ -174,35 +176,44 @@ def previous_places(masks: Tensor, before: Tensor | None, now: Tensor, reach: in
         now: keys of this frame, of the same shape.
         reach: cells, up, down and sideways, that an object may move from frame to frame.
         grid: height and width of the keys' grid.
+        nearness: see :func:`nearby_affinity`.
     Returns: at stride 4, ``[B * N, P, 4h, 4w]``: own mask, sum of the others', and with ``before`` both of them moved.
     """
     fine = F.avg_pool2d(masks, FINE)
     both = torch.stack([fine, fine.sum(dim=1, keepdim=True) - fine], dim=2)
     if before is not None:
         cells = F.pixel_unshuffle(fine, STRIDE // FINE).flatten(2)
-        moved = (cells @ nearby_affinity(before, now, reach, grid).transpose(1, 2)).unflatten(-1, grid)
+        moved = (cells @ nearby_affinity(before, now, reach, grid, nearness).transpose(1, 2)).unflatten(-1, grid)
         moved = F.pixel_shuffle(moved, STRIDE // FINE)
         both = torch.cat([both, torch.stack([moved, moved.sum(dim=1, keepdim=True) - moved], dim=2)], dim=2)
     return both.flatten(0, 1)
 
 
-def nearby_affinity(before: Tensor, now: Tensor, reach: int, grid: tuple[int, int]) -> Tensor:
+def nearby_affinity(before: Tensor, now: Tensor, reach: int, grid: tuple[int, int], nearness: float = 0.0) -> Tensor:
     """How much each cell shows what each cell of the frame before showed, among those within reach.
 
     Args:
         before, now, reach, grid: see :func:`previous_places`.
+        nearness: how much similarity two cells lose for their squared distance in cells, at least 0. Between things
+            that look alike the nearer one is right.
     Returns: ``[B, h*w, h*w]``, the frame before along the last dimension, which sums to 1.
     """
     scale = float(before.shape[1]) ** -0.5
-    bias = unreachable(grid, reach, before.device).to(before.dtype) - scale * before.square().sum(dim=1)[:, None]
+    apart = unreachable(grid, reach, before.device, nearness).to(before.dtype)
+    bias = apart - scale * before.square().sum(dim=1)[:, None]
     return torch.softmax(torch.baddbmm(bias, now.transpose(1, 2), before, alpha=2 * scale), dim=-1)
 
 
 @functools.lru_cache(maxsize=8)
-def unreachable(grid: tuple[int, int], reach: int, device: torch.device) -> Tensor:
-    """Minus infinity between cells more than ``reach`` apart in either direction, 0 between others, ``[h*w, h*w]``."""
+def unreachable(grid: tuple[int, int], reach: int, device: torch.device, nearness: float = 0.0) -> Tensor:
+    """What the similarity of two cells loses by where they are, ``[h*w, h*w]``, at most 0.
+
+    Minus infinity between cells more than ``reach`` apart in either direction, minus ``nearness`` times the squared
+    distance between others.
+    """
     with torch.inference_mode(False):  # it is kept, and may serve training next
         rows = torch.arange(grid[0], device=device).repeat_interleave(grid[1])
         columns = torch.arange(grid[1], device=device).repeat(grid[0])
-        far = ((rows[:, None] - rows).abs() > reach) | ((columns[:, None] - columns).abs() > reach)
-        return torch.zeros(far.shape, device=device).masked_fill(far, float("-inf"))
+        down, right = (rows[:, None] - rows).abs(), (columns[:, None] - columns).abs()
+        lost = -nearness * (down.square() + right.square()).float()
+        return lost.masked_fill((down > reach) | (right > reach), float("-inf"))

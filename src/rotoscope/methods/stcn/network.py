@@ -138,7 +138,7 @@ class STCNNetwork(nn.Module):
             return None
         grid = (now.key.shape[-2], now.key.shape[-1])
         matched = before if self.config.previous == "matched" else None
-        return previous_places(masks, matched, now.key.flatten(2), self.config.reach, grid)
+        return previous_places(masks, matched, now.key.flatten(2), self.config.reach, grid, self.config.nearness)
 
     def decode(self, readout: Tensor, features: FrameFeatures, places: Tensor | None = None) -> Decoded:
         """Decode what was read from memory.

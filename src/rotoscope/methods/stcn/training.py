@@ -34,6 +34,7 @@ SMALL = {
     "decoder_dims": (96, 48, 32),
     "subpixel": 2,
     "previous": "matched",
+    "nearness": 0.3,
     "scores": True,
 }
 """Sizes of ``stcn-small``: an EfficientNet-Lite0 trunk, values from its features, a thin decoder that is told of the
