@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, to_grey, warp
 from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
-from rotoscope.datasets.composed import recoloured
+from rotoscope.datasets.sprites import recoloured
 from rotoscope.datasets.compositing import colour_change
 from rotoscope.datasets.photographs import VOID, Photographs, read_rgb
 from rotoscope.datasets.sprites import cut_out, lay, placements

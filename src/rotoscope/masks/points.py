@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -56,7 +56,7 @@ class Points:
     def joined(self, other: Points) -> Points:
         """Both together; the other's box counts if it has one."""
         box = self.box if other.box is None else other.box
-        return Points((*self.wanted, *other.wanted), (*self.unwanted, *other.unwanted), box)  # type: ignore[arg-type]
+        return Points((*self.wanted, *other.wanted), (*self.unwanted, *other.unwanted), box)
 
     def placed(self, size: tuple[int, int], where: str = "points") -> Placed:
         """The same in pixels of a frame.
@@ -124,6 +124,25 @@ class Prompter(Protocol):
 
     def open(self, image: NDArray[np.uint8]) -> Picture:
         """Take a picture, RGB uint8 ``[H, W, 3]``."""
+
+
+def check_apart(placed: Mapping[int, Placed], where: str) -> None:
+    """See that no two objects of a frame want the same pixel.
+
+    Args:
+        placed: points of each object.
+        where: what the message begins with, such as ``frame 0``.
+
+    Raises:
+        InputError: two do.
+    """
+    owners: dict[tuple[int, int], int] = {}
+    for object_id, given in placed.items():
+        for x, y in given.places[given.wanted].tolist():
+            if owners.setdefault((x, y), object_id) != object_id:
+                raise InputError(
+                    f"{where}: objects {owners[x, y]} and {object_id} have the same point {x},{y}. Give each its own."
+                )
 
 
 def _listed(pairs: Any) -> tuple[Pair, ...]:

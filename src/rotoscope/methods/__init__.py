@@ -8,8 +8,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from rotoscope.errors import InputError, suggestion
-from rotoscope.methods.base import Method, Model
+from rotoscope.methods.base import Method
 from rotoscope.methods.checks import fits
+from rotoscope.methods.model import Model
 
 if TYPE_CHECKING:
     from rotoscope.methods.ablation import Ablation

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, SessionError
+from rotoscope.masks.points import Points, Prompter
+from rotoscope.methods.clicking import Clicks
+from rotoscope.methods.model import Model
 from rotoscope.methods.objects import Objects
 from rotoscope.methods.prediction import Prediction
 from rotoscope.video.arrays import as_rgb
@@ -67,6 +69,7 @@ class Session(ABC):
             through the working size. A session that holds frames back sees to it itself.
         timings: seconds spent by part of the work.
         objects: the objects that are followed, and the masks that wait.
+        clicks: the points that wait, and what became of those that were given.
         position: how many frames have been pushed; while one is processed, how many were before it.
         size: width and height of the frames in pixels; None before the first.
     """
@@ -79,6 +82,7 @@ class Session(ABC):
         self.config: Any = config
         self.timings = Timings()
         self.objects = Objects()
+        self.clicks = Clicks()
         self.position = 0
         self.size: tuple[int, int] | None = None
         self._next_index = 0
@@ -104,18 +108,37 @@ class Session(ABC):
         """What a user should know about how this session came to its answers, one line each."""
         return ()
 
-    def add(self, masks: Mapping[int, MaskLike]) -> None:
+    def add(self, masks: Mapping[int, MaskLike | Points]) -> None:
         """Give or correct objects on the next frame pushed.
 
         Args:
-            masks: ``{object_id: mask [H, W]}``, bool, 0/1 or soft float in [0, 1]; ids are positive integers.
+            masks: ``{object_id: mask [H, W]}``, bool, 0/1 or soft float in [0, 1], or points, see :meth:`add_points`;
+                ids are positive integers.
 
         Raises:
             InputError: an id that is not a positive integer, a mask that is not two-dimensional or not in [0, 1].
             SessionError: the session has finished.
         """
         self._require_open()
-        self.objects.wait({check_object_id(number): check_mask(mask, number) for number, mask in masks.items()})
+        given = {check_object_id(number): mask for number, mask in masks.items() if not isinstance(mask, Points)}
+        self.objects.wait({number: check_mask(mask, number) for number, mask in given.items()})
+        self.add_points({number: points for number, points in masks.items() if isinstance(points, Points)})
+
+    def add_points(self, points: Mapping[int, Points]) -> None:
+        """Point at objects on the next frame pushed, to give or to correct them.
+
+        A network makes masks of the points. Points on an object that is followed correct the mask that it would have
+        had there, unless the session holds frames back: then they stand for themselves.
+
+        Args:
+            points: ``{object_id: Points}``; of an object that is pointed at twice before a frame, all of them count.
+
+        Raises:
+            InputError: an id that is not a positive integer.
+            SessionError: the session has finished, or nothing answers points, as in a model that was not loaded.
+        """
+        self._require_open()
+        self.clicks.wait({check_object_id(number): given for number, given in points.items()})
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object from the next frame on.
@@ -125,6 +148,7 @@ class Session(ABC):
         """
         self._require_open()
         waited = self.objects.pending.pop(object_id, None) is not None
+        waited = self.clicks.drop(object_id) or waited
         if object_id in self.objects:
             self.forget(object_id)
             self.objects.leave(object_id)
@@ -151,6 +175,8 @@ class Session(ABC):
                 f"frame {frame.index} is {frame.size[0]}x{frame.size[1]} but the first was "
                 f"{self.size[0]}x{self.size[1]}. Start a new session, or resize the frames."
             )
+        if self.clicks:
+            self.objects.wait(self.clicks.masks(self, frame))
         given = self.objects.take(frame.size, frame.index)
         self._next_index = frame.index + 1
         with torch.inference_mode():
@@ -229,55 +255,13 @@ class Session(ABC):
 SessionType = TypeVar("SessionType", bound=Session)
 
 
-class Model(nn.Module):
-    """A network and its config: what weights are saved of, loaded into, and trained. Holds no state of a video."""
-
-    config_class: ClassVar[type[Any]]
-    inference_options: ClassVar[tuple[str, ...]] = ()
-    """Fields of the config that may differ from what the weights were trained with."""
-
-    precision: str = "exact"
-
-    def __init__(self, config: Any = None) -> None:
-        super().__init__()
-        self.config = config if config is not None else self.config_class()
-
-    def reconfigure(self, **changes: Any) -> None:
-        """Change inference options of the config.
-
-        Raises:
-            InputError: a field that does not exist, or that the weights fix.
-        """
-        self.config = self.configured(changes)
-
-    def configured(self, changes: Mapping[str, Any]) -> Any:
-        """The config with inference options changed; see :meth:`reconfigure`."""
-        unknown = sorted(set(changes) - set(self.inference_options))
-        if unknown:
-            raise InputError(self._no_option(unknown[0]))
-        return dataclasses.replace(self.config, **changes)
-
-    def _no_option(self, name: str) -> str:
-        """What to tell who asks for an option that there is not; of a short side, how sizes are given instead."""
-        size = getattr(self.config, "size", None)
-        if name not in ("short_side", "max_short_side") or size is None:
-            return f"there is no option {name!r}; the options are {', '.join(self.inference_options)}."
-        sides = f"{size[0]},{size[1]}"
-        if "size" in self.inference_options:
-            return f"{name} (--size): this method works at a height and a width; give size={sides} or others like it."
-        return f"{name} (--size): this network works at a height and width of {sides} and at no other size."
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
-
-
 class Method(Model, ABC):
     """A model that segments videos, and how to open a session with it."""
 
     task: MethodTask = "semi"
     """What it needs: masks of at least one frame (``semi``), or none (``unsupervised``)."""
+    prompter: Callable[[], Prompter] | None = None
+    """Gives what makes masks of points; :func:`rotoscope.load` sets it."""
 
     @abstractmethod
     def session(self, video: VideoLike | None = None, **options: Any) -> Session:
@@ -286,6 +270,7 @@ class Method(Model, ABC):
     def opened(self, session: SessionType) -> SessionType:
         """A new session as the precision wants it: ``exact`` answers given frames as the authors' code does."""
         session.keeps_given = self.precision != "exact"
+        session.clicks.prompter = self.prompter
         return session
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotoscope.methods.base import Model
+from rotoscope.methods.model import Model
 from rotoscope.prompts.config import PromptsConfig
 from rotoscope.prompts.network import PromptsNetwork
 

@@ -52,15 +52,16 @@ def grab_cut(image: Rgb, placed: Placed, before: Mask | None) -> Mask:
         return np.asarray(object_)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)
-    cv2.grabCut(np.ascontiguousarray(image[..., ::-1]), trimap, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    cv2.grabCut(bgr, trimap, (0, 0, 1, 1), models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
     return np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD))
 
 
 def flood_fill(image: Rgb, placed: Placed, before: Mask | None) -> Mask:
     """What neighbours of like colour reach from the wanted clicks, with a step that keeps unwanted clicks dry."""
-    smooth = cv2.bilateralFilter(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), 7, 30, 7)
+    smooth = np.asarray(cv2.bilateralFilter(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), 7, 30, 7), np.uint8)
     height, width = image.shape[:2]
-    found = np.zeros((height, width), bool) if before is None else before.copy()
+    found: Mask = np.zeros((height, width), np.bool_) if before is None else before.copy()
     wanted, unwanted = placed.places[placed.wanted], placed.places[~placed.wanted]
     closed = np.zeros((height + 2, width + 2), np.uint8)
     if placed.box is not None:

@@ -19,7 +19,7 @@ from rotoscope.evaluation.protocol import default_task, protocol
 from rotoscope.files import inside
 from rotoscope.layers.precision import has_native_bfloat16
 from rotoscope.methods import build_method, build_model, look_up, make_config, recipes, training_of
-from rotoscope.methods.base import Model
+from rotoscope.methods.model import Model
 from rotoscope.methods.recipe import Recipe
 from rotoscope.runs.dataset import segment_dataset
 from rotoscope.training.data import TrainingData, needed

@@ -9,8 +9,8 @@ from torch import Tensor
 from rotoscope.errors import InputError
 from rotoscope.layers import efficientnet
 from rotoscope.methods import name_of, training_of
-from rotoscope.methods.base import Model
 from rotoscope.methods.bundles import Part
+from rotoscope.methods.model import Model
 from rotoscope.weights.load import located, open_file
 from rotoscope.weights.pickles import open_pickle
 from rotoscope.weights.pretrained import imagenet_trunk

@@ -119,3 +119,8 @@ def as_rgb(image: Any, index: int) -> NDArray[np.uint8]:
     if image.dtype != np.uint8:
         raise InputError(f"frame {index} is {image.dtype}; give uint8 in [0, 255] or float in [0, 1].")
     return np.ascontiguousarray(image)
+
+
+def as_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """An image, uint8 or float in [0, 1], as uint8."""
+    return image if image.dtype == np.uint8 else np.round(image * 255).astype(np.uint8)

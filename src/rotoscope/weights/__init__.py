@@ -1,7 +1,7 @@
 """Weights: what can be loaded by name, and files of ours and of the methods' authors."""
 
-from rotoscope.weights.catalogue import CATALOGUE, Entry, find
+from rotoscope.weights.catalogue import CATALOGUE, PROMPTERS, Entry, find
 from rotoscope.weights.files import save_method
-from rotoscope.weights.load import load
+from rotoscope.weights.load import load, load_prompter
 
-__all__ = ["CATALOGUE", "Entry", "find", "load", "save_method"]
+__all__ = ["CATALOGUE", "PROMPTERS", "Entry", "find", "load", "load_prompter", "save_method"]

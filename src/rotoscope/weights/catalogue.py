@@ -268,6 +268,25 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
+PROMPTERS: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            name="prompts-small",
+            method="prompts",
+            task="clicks and boxes to masks",
+            file="prompts-small.safetensors",
+            sha256=None,
+            parameters=4.4,
+            summary="the click network, on an EfficientNet-Lite0 trunk; trained by this project",
+            limits="thin parts, small objects in clutter; see its model card",
+            speed=None,
+        ),
+    )
+}
+"""What turns clicks into masks, by the same kind of entry; nothing of it follows a video."""
+
+
 def find(name: str) -> Entry:
     """Return the entry of a name.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from rotoscope.errors import CheckpointError, InputError
 from rotoscope.files import atomic_write
 from rotoscope.methods import METHODS, MODELS, build_model, model_class, released
-from rotoscope.methods.base import Model
+from rotoscope.methods.model import Model
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
 from rotoscope.weights.limits import MOST_ENTRIES, check_config, check_finite, check_size, one_line
 from rotoscope.weights.pickles import open_pickle

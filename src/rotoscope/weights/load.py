@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from rotoscope.errors import CheckpointError, InputError
+from rotoscope.errors import CheckpointError, InputError, suggestion
 from rotoscope.layers.precision import apply_precision, has_native_bfloat16
-from rotoscope.methods import make_config
-from rotoscope.methods.base import Method, Model
+from rotoscope.masks.points import Prompter
+from rotoscope.methods import make_config, name_of
+from rotoscope.methods.base import Method
+from rotoscope.methods.model import Model
+from rotoscope.prompts import Prompts
+from rotoscope.prompts.answering import NetworkPrompter
+from rotoscope.prompts.classical import WAYS, ClassicalPrompter
 from rotoscope.weights.arrays import tensorflow_prefix
-from rotoscope.weights.catalogue import CATALOGUE, Entry, find
+from rotoscope.weights.catalogue import CATALOGUE, PROMPTERS, Entry, find
 from rotoscope.weights.files import build, from_official, read_official, read_own
 from rotoscope.weights.limits import one_line
 from rotoscope.weights.store import verified
 
 ModelType = TypeVar("ModelType", bound=Model)
+DEFAULT_PROMPTER = "prompts-small"
 PRECISIONS = ("exact", "fast")
 SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt", ".npz", ".index")
 """Of files of weights: what ends in one is not taken for a name."""
@@ -59,7 +66,48 @@ def load(
         raise CheckpointError(f"{path}: weights that turn clicks into masks, which follow nothing. Give a method's.")
     if entry is not None:  # two names may have one file
         config = {k: v for k, v in entry.config.items() if getattr(model.config, k) != v} | config
+    model.prompter = partial(load_prompter, device=target)
     return _ready(model, target, precision, config)
+
+
+def load_prompter(
+    name_or_path: str | Path = DEFAULT_PROMPTER, device: str | torch.device = "auto", precision: str = "fast"
+) -> Prompter:
+    """Open what makes masks of clicks and boxes; the same call gives the same one again.
+
+    Args:
+        name_or_path: ``prompts-small``, a file of weights of the click network, or a way that needs none:
+            ``grabcut``, ``flood`` or ``edges``.
+        device: see :func:`load`.
+        precision: see :func:`load`.
+
+    Raises:
+        InputError: an unknown name, device or precision.
+        CheckpointError: a file that is truncated, foreign, or of a method.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
+    if str(name_or_path) in WAYS:
+        return ClassicalPrompter(str(name_or_path))
+    return _network_prompter(str(name_or_path), find_device(device), precision)
+
+
+@cache
+def _network_prompter(name: str, target: torch.device, precision: str) -> Prompter:
+    path = Path(name)
+    if name in PROMPTERS:
+        path = verified(PROMPTERS[name])
+    elif not path.exists():
+        known = (*PROMPTERS, *WAYS)
+        raise InputError(f"{name}: neither a file nor what answers clicks{suggestion(name, known)}; give {_or(known)}.")
+    model = open_file(path)
+    if not isinstance(model, Prompts):
+        raise CheckpointError(f"{path}: weights of {name_of(model)}, which answers no clicks. Give those of prompts.")
+    return NetworkPrompter(_ready(model, target, precision, {}))
+
+
+def _or(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _ready(model: ModelType, target: torch.device, precision: str, config: Mapping[str, Any]) -> ModelType:

@@ -19,6 +19,7 @@ from rotoscope.methods.cosnet.config import COSNetConfig
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input
 from rotoscope.methods.cosnet.references import PastFrames, References, WholeVideo
 from rotoscope.methods.prediction import Prediction
+from rotoscope.video.arrays import as_bytes
 from rotoscope.video.frame import Frame
 
 OBJECT = 1
@@ -113,8 +114,3 @@ class COSNetSession(Session):
         weight = self.network.saliency.weight
         image = torch.from_numpy(self._picture(frame)).to(weight.device).permute(2, 0, 1)[None]
         return self.network.encode(as_input(image, self.network.caffe).to(weight.dtype))
-
-
-def as_bytes(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """An image, uint8 or float in [0, 1], as uint8."""
-    return image if image.dtype == np.uint8 else np.round(image * 255).astype(np.uint8)

@@ -1,0 +1,56 @@
+"""A network with its config: what weights are saved of, loaded into, and trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from rotoscope.errors import InputError
+
+
+class Model(nn.Module):
+    """A network and its config. Holds weights only, no state of a video."""
+
+    config_class: ClassVar[type[Any]]
+    inference_options: ClassVar[tuple[str, ...]] = ()
+    """Fields of the config that may differ from what the weights were trained with."""
+
+    precision: str = "exact"
+
+    def __init__(self, config: Any = None) -> None:
+        super().__init__()
+        self.config = config if config is not None else self.config_class()
+
+    def reconfigure(self, **changes: Any) -> None:
+        """Change inference options of the config.
+
+        Raises:
+            InputError: a field that does not exist, or that the weights fix.
+        """
+        self.config = self.configured(changes)
+
+    def configured(self, changes: Mapping[str, Any]) -> Any:
+        """The config with inference options changed; see :meth:`reconfigure`."""
+        unknown = sorted(set(changes) - set(self.inference_options))
+        if unknown:
+            raise InputError(self._no_option(unknown[0]))
+        return dataclasses.replace(self.config, **changes)
+
+    def _no_option(self, name: str) -> str:
+        """What to tell who asks for an option that there is not; of a short side, how sizes are given instead."""
+        size = getattr(self.config, "size", None)
+        if name not in ("short_side", "max_short_side") or size is None:
+            return f"there is no option {name!r}; the options are {', '.join(self.inference_options)}."
+        sides = f"{size[0]},{size[1]}"
+        if "size" in self.inference_options:
+            return f"{name} (--size): this method works at a height and a width; give size={sides} or others like it."
+        return f"{name} (--size): this network works at a height and width of {sides} and at no other size."
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
