@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from rotoscope.cli import main
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import atomic_write
 from rotoscope.masks import read_masks
 from rotoscope.masks.writing import PaletteWriter
@@ -204,20 +204,28 @@ def test_a_full_disk(
     assert masks(out) == masks(whole)
 
 
-def test_an_input_that_vanishes(folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with open_video(folder, prefetch=0) as video:
+def test_an_input_that_vanishes_is_not_a_finished_run(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    given, model = {0: read_masks(mask_file).masks}, load(tiny_weights, device="cpu")
 
-        def vanish(prediction: object) -> None:
-            for path in folder.glob("shot1[01].png"):
-                path.unlink()
+    def vanish(prediction: Prediction) -> None:
+        if prediction.index == 6:
+            folder.rename(elsewhere)
 
-        report = segment_to_folder(
-            video, {0: read_masks(mask_file).masks}, load(tiny_weights, device="cpu"), out, on_frame=vanish
-        )
-    assert report.frames == 10
-    assert [problem.rpartition(": ")[2] for problem in report.problems] == ["frame 10 is gone", "frame 11 is gone"]
-    assert len(masks(out)) == 10
+    def do(where: Path, **more: Any) -> Report:
+        with open_video(folder, prefetch=0) as video:
+            return segment_to_folder(video, given, model, where, state_every=2, **more)
+
+    with pytest.raises(RotoscopeError, match=r"shot7\.png: is gone, although it was there at the beginning"):
+        do(out, on_frame=vanish)
+    assert len(masks(out)) == 7
+    assert not (out / "run.json").exists()
+    elsewhere.rename(folder)
+    assert do(out, resume=True).resumed_at == 6
+    do(tmp_path / "whole")
+    assert masks(out) == masks(tmp_path / "whole")
 
 
 class StopError(Exception):
@@ -274,9 +282,21 @@ def test_resume_refuses_another_clip_of_the_same_name_and_size(
 
     with open_video(folder) as video, pytest.raises(StopError):
         segment_to_folder(video, given, model, tmp_path / "out", on_frame=stop)
-    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "shot0.png")
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(folder / "shot9.png")
     with open_video(folder) as video, pytest.raises(InputError, match="differs in its video"):
         segment_to_folder(video, given, model, tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize("by_contents", [False, True])
+def test_a_copy_of_the_frames_is_the_same_video_by_its_contents(
+    folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path, by_contents: bool
+) -> None:
+    arguments = ["segment", str(folder), "--mask", str(mask_file), "-o", str(tmp_path / "out")]
+    arguments += ["--weights", str(tiny_weights), *(["--by-contents"] if by_contents else [])]
+    assert main(arguments) == 0
+    for path in folder.iterdir():
+        os.utime(path)
+    assert main([*arguments, "--resume"]) == (0 if by_contents else 2)
 
 
 def test_a_broken_state_file_says_so(killed: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:

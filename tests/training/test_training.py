@@ -4,10 +4,12 @@ import contextlib
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -22,6 +24,7 @@ from rotoscope.methods.schedule import Schedule
 from rotoscope.methods.stcn import STCNConfig, STCNNetwork
 from rotoscope.methods.stcn.training import clip_loss
 from rotoscope.training.clips import collate
+from rotoscope.training.data import TrainingData
 from rotoscope.training.run import find_recipe, prepare, save_weights
 from rotoscope.weights import load
 
@@ -75,6 +78,54 @@ def test_a_run_is_not_mixed_with_another(tmp_path: Path, photographs_folder: Pat
     (tmp_path / "checkpoint.safetensors").write_bytes(b"\x08\x00")
     with pytest.raises(CheckpointError, match="not a training checkpoint"):
         train(tmp_path, photographs_folder, resume=True)
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path, photographs_folder: Path) -> None:
+    run, first, moved = tmp_path / "run", tmp_path / "first", tmp_path / "moved"
+    shutil.copytree(photographs_folder, first)
+    train(run, first, stop=1)
+    first.rename(moved)
+    before = (run / "checkpoint.safetensors").read_bytes()
+    prepare(RECIPE, moved, run, device="cpu", resume=True)  # the same, elsewhere
+    Image.new("RGB", (64, 64)).save(moved / "textures" / "new.png")
+    with pytest.raises(InputError, match=r"trained on other data \(photographs\)\. Give the same --data"):
+        prepare(RECIPE, moved, run, device="cpu", resume=True)
+    (moved / "textures" / "new.png").unlink()
+    with pytest.raises(InputError, match=r"other data \(photographs with masks\)"):
+        prepare(RECIPE, [str(moved), f"stills:{moved}"], run, device="cpu", resume=True)
+    with (moved / "images" / "coco_7.jpg").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(InputError, match=r"other data \(photographs\)"):
+        prepare(RECIPE, moved, run, device="cpu", resume=True)
+    assert (run / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_videos_trained_on_are_told_apart(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("JPEGImages", "Annotations"):
+        (root / name / "480p" / "a").mkdir(parents=True)
+        for number in range(3):
+            suffix = "jpg" if name == "JPEGImages" else "png"
+            Image.new("L", (16, 16), 1).save(root / name / "480p" / "a" / f"{number:05d}.{suffix}")
+
+    def codes(weight: int = 1) -> dict[str, str]:
+        return TrainingData.open([f"{weight}*davis17:{root}"]).fingerprint()
+
+    seen = [codes()["videos"], codes(3)["videos"]]
+    Image.new("L", (40, 16)).save(root / "Annotations" / "480p" / "a" / "00001.png")
+    seen.append(codes()["videos"])
+    (root / "JPEGImages" / "480p" / "a" / "00002.jpg").unlink()
+    seen.append(codes()["videos"])
+    assert len(set(seen)) == 4
+
+
+def test_a_log_line_that_a_kill_cut_in_two_goes(tmp_path: Path, photographs_folder: Path) -> None:
+    train(tmp_path / "whole", photographs_folder)
+    train(tmp_path / "cut", photographs_folder, stop=3)
+    with (tmp_path / "cut" / "log.csv").open("a") as file:
+        file.write("4,0.1")
+    train(tmp_path / "cut", photographs_folder, resume=True)
+    assert rows(tmp_path / "whole") == rows(tmp_path / "cut")
 
 
 def test_weights_come_out_ready_to_load(tmp_path: Path, photographs_folder: Path) -> None:

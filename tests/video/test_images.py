@@ -68,8 +68,9 @@ def test_a_broken_or_missing_image_is_reported_and_passed_over(tmp_path: Path) -
     for number in range(6):
         save(tmp_path, f"{number}.png", number)
     (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:40])
-    video = open_video(tmp_path)
     (tmp_path / "4.png").unlink()
+    (tmp_path / "4.png").symlink_to(tmp_path / "nothing.png")
+    video = open_video(tmp_path)
     frames = list(video)
     assert [frame.index for frame in frames] == [0, 1, 3, 5]
     assert len(video.problems) == 2

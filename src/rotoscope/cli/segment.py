@@ -73,6 +73,10 @@ def command(
     end: Annotated[int | None, typer.Option(help="The frame after the last.")] = None,
     resize_masks: Annotated[bool, typer.Option("--resize-masks", help="Bring masks to the video's size.")] = False,
     state_every: Annotated[int, typer.Option(help="Frames between saved states.")] = 50,
+    by_contents: Annotated[
+        bool,
+        typer.Option("--by-contents", help="Resume by what the video's files hold, not by their names, sizes, times."),
+    ] = False,
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> int:
@@ -81,7 +85,7 @@ def command(
     from rotoscope.runs.prompts import read_prompts
     from rotoscope.video import open_video
 
-    outputs = Outputs.of(output, format or ["palette"], state_every)
+    outputs = Outputs.of(output, format or ["palette"], state_every, by_contents)
     check_direction(direction)
     if then is not None and mask:
         raise InputError("--then follows what is found without a mask. Leave --mask out, or --then.")
@@ -163,6 +167,7 @@ def run(
                 outputs.folder,
                 output_formats=outputs.formats,
                 state_every=outputs.state_every,
+                by_contents=outputs.by_contents,
                 on_frame=progress.step,
                 **how,
                 **options,

@@ -38,14 +38,23 @@ class Outputs:
         formats: names of :data:`rotoscope.masks.FORMATS`; with ``overlay`` always ``palette`` too, from which it is
             made.
         state_every: frames between saved states.
+        by_contents: whether a run to resume is known by the contents of the video's files, which are all read for it;
+            else by their names, sizes and times.
     """
 
     folder: Path
     formats: tuple[str, ...] = ("palette",)
     state_every: int = 50
+    by_contents: bool = False
 
     @classmethod
-    def of(cls, folder: str | Path, names: str | Sequence[str] = ("palette",), state_every: int = 50) -> Outputs:
+    def of(
+        cls,
+        folder: str | Path,
+        names: str | Sequence[str] = ("palette",),
+        state_every: int = 50,
+        by_contents: bool = False,
+    ) -> Outputs:
         """What a caller means by ``palette,overlay`` or a list of names.
 
         Raises:
@@ -58,7 +67,7 @@ class Outputs:
             known = list(dict.fromkeys(["palette", *known]))
         if not isinstance(state_every, int) or state_every < 1:
             raise InputError(f"a state every {state_every} frames is not possible; give at least 1.")
-        return cls(Path(folder), tuple(known), state_every)
+        return cls(Path(folder), tuple(known), state_every, by_contents)
 
     @property
     def places(self) -> dict[str, Path]:
@@ -150,6 +159,7 @@ class Job:
 
         Two jobs of one identity write the same masks, so that one may go on where the other was interrupted.
         """
+        by_contents = self.outputs is not None and self.outputs.by_contents
         facts = {
             "version": VERSION,
             "video": {
@@ -157,6 +167,7 @@ class Job:
                 "size": self.video.size,
                 "length": self.video.length,
                 "range": [self.video.start, self.video.end],
+                "files, by contents" if by_contents else "files, by time": self.video.fingerprint(by_contents),
                 "first frame": _code_of_first_frame(self.video),
             },
             "masks": _code_of_masks(self.prompts),

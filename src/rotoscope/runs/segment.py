@@ -89,6 +89,7 @@ def segment_to_folder(
     resume: bool = False,
     overwrite: bool = False,
     state_every: int = 50,
+    by_contents: bool = False,
     on_frame: OnFrame | None = None,
     **options: Any,
 ) -> Report:
@@ -110,16 +111,19 @@ def segment_to_folder(
             that had finished is left as it is.
         overwrite: start again; what an earlier run left is replaced.
         state_every: frames between saved states.
+        by_contents: know the video of the run to resume by the contents of its files, which are all read for it, rather
+            than by their names, sizes and times of change. Give it from the first call on.
         on_frame: called with each prediction; in direction ``both`` also with those of the backward pass, which are
             not answers yet.
         options: of the method's session.
 
     Raises:
         InputError: something given does not fit, or the folder holds another run or is being written to by one.
-        RotoscopeError: masks cannot be written, as when the disk is full.
+        RotoscopeError: masks cannot be written, as when the disk is full; or the video is gone, or altered, before its
+            end. What was finished stays, and the run can be resumed when that is mended.
     """
     begun = time.perf_counter()
-    outputs = Outputs.of(folder, output_formats, state_every)
+    outputs = Outputs.of(folder, output_formats, state_every, by_contents)
     job = Job.of(video, masks, model, direction=direction, resize_masks=resize_masks, options=options, outputs=outputs)
     with OutputFolder.claim(job, resume=resume, overwrite=overwrite) as claimed:
         if claimed.finished is not None:
@@ -157,6 +161,7 @@ class _Work:
             with measured.part("overlay video"):
                 path = inside(self.outputs.folder, "overlay.mp4")
                 write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
+        self.job.video.check_unchanged()
         self._sum_up(passes)
         measured.peak = peak_memory()
         measured.wall = time.perf_counter() - begun

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,13 @@ from rotoscope.datasets.stills import Still, StillDataset
 from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig
 from rotoscope.errors import InputError
 from rotoscope.methods.recipe import FILMED, Recipe, Source
+from rotoscope.video.source import stamp_of
 
 PARTLY_LABELLED = "cocop"
 """Kind of photographs in which further objects are not labelled."""
+
+Part = float | str | Path
+"""What a fingerprint is made of: weights, names, and files."""
 
 COMPLETE: dict[str, Any] = {"extra": 0.0, "complete": True}
 PRIMARY: dict[str, Any] = {
@@ -147,12 +152,53 @@ class TrainingData:
         lines += [f"{100 * w / total:.0f} % of clips of videos: {found.explain()[0]}" for w, found in self.videos]
         return lines
 
+    def fingerprint(self) -> dict[str, str]:
+        """What tells this data from other data, by kind: codes of weights, names and sizes of all files.
+
+        Where the folders lie does not count, so that a run goes on after they were moved.
+        """
+        found = {}
+        if self.photographs is not None:
+            files = [file for photo in self.photographs.masked for file in (photo.image, photo.mask)]
+            found["photographs"] = _code([*files, *self.photographs.textures])
+        if self.stills:
+            found["photographs with masks"] = _code(part for entry in self.stills for part in _parts_of_stills(*entry))
+        if self.videos:
+            found["videos"] = _code(part for entry in self.videos for part in _parts_of_videos(*entry))
+        return found
+
     def split(self) -> tuple[TrainingData, Photographs | None]:
         """The part that is trained on, and photographs kept apart for validation."""
         if self.photographs is None:
             return self, None
         training, validation = self.photographs.split()
         return TrainingData(training, self.stills, self.videos), validation
+
+
+def _parts_of_stills(weight: float, given: StillDataset) -> Iterator[Part]:
+    yield from (weight, given.kind)
+    for still in given.stills:
+        yield from (still.image, still.mask)
+
+
+def _parts_of_videos(weight: float, given: VideoDataset) -> Iterator[Part]:
+    yield from (weight, given.kind)
+    for sequence in given:
+        yield sequence.name
+        yield from sequence.images.values()
+        for files in sequence.annotations.values():
+            yield from files
+
+
+def _code(parts: Iterable[Part]) -> str:
+    """A code of values and of files, these by their folders' and their own names and their sizes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, Path):
+            stamp = stamp_of(part)
+            part = f"{part.parent.name}/{part.name} {stamp[0] if stamp is not None else 'gone'}"
+        digest.update(f"{part}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def needed(recipe: Recipe) -> list[Source]:

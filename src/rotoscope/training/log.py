@@ -120,11 +120,11 @@ def _header(path: Path) -> list[str]:
 
 
 def _truncate(path: Path, step: int) -> None:
-    """Drop lines after ``step``, which the resumed run writes again."""
+    """Drop lines after ``step``, which the resumed run writes again, and one that a kill cut in two."""
     if not path.exists():
         return
     with path.open(newline="") as handle:
-        rows = list(csv.reader(handle))
+        rows = list(csv.reader(line for line in handle if line.endswith("\n")))
     kept = [row for row in rows if row and (row[0] == "step" or int(row[0]) <= step)]
-    with path.open("w", newline="") as handle:
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as handle:
         csv.writer(handle, lineterminator="\n").writerows(kept)

@@ -85,6 +85,7 @@ class Trainer:
         self.measure = measure
         self.clip_loss = clip_loss
         self.fabric = fabric or Fabric(accelerator="cpu", devices=1)
+        self.trained_on = data.fingerprint()
         self.data, self.validation_part = data.split()
         self.network = network
         freeze(network, recipe.frozen)
@@ -110,7 +111,7 @@ class Trainer:
         """Go on from the folder's checkpoint, if there is one; return whether there was.
 
         Raises:
-            InputError: the checkpoint belongs to another recipe.
+            InputError: the checkpoint belongs to another recipe, to other data, or to another number of processes.
         """
         if not self.checkpoint.exists():
             return False
@@ -122,6 +123,13 @@ class Trainer:
             raise InputError(
                 f"{self.checkpoint}: was made with other settings ({', '.join(differing)}). "
                 "Use the same, or another output folder."
+            )
+        data = facts.get("data", self.trained_on)  # older checkpoints do not say
+        if data != self.trained_on:
+            kinds = sorted(kind for kind in data | self.trained_on if data.get(kind) != self.trained_on.get(kind))
+            raise InputError(
+                f"{self.checkpoint}: was trained on other data ({', '.join(kinds)}). Give the same --data, "
+                "or begin a run in another output folder with the weights of this one (--initial)."
             )
         if facts.get("processes", 1) != self.fabric.world_size:
             raise InputError(
@@ -138,6 +146,7 @@ class Trainer:
             facts = {
                 "step": self.step,
                 "recipe": as_saved(self.recipe),
+                "data": self.trained_on,
                 "processes": self.fabric.world_size,
                 "best": self.best if self.best > float("-inf") else None,
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -31,6 +32,13 @@ class ArrayVideo(Video):
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.array.shape[2], self.array.shape[1]
+
+    def fingerprint(self, contents: bool = False) -> str | None:
+        """Of all that the array holds."""
+        digest = hashlib.blake2b(f"{self.array.shape} {self.array.dtype}".encode(), digest_size=16)
+        for image in self.array:
+            digest.update(np.ascontiguousarray(image).data)
+        return digest.hexdigest()
 
     def decode(self, start: int, stop: int | None, reverse: bool) -> Iterator[Frame]:
         """Yield frames as views."""

@@ -58,6 +58,21 @@ class Video(ABC):
     def at(self, index: int) -> Frame:
         """One frame of an indexable source; ``index`` is in range."""
 
+    def fingerprint(self, contents: bool = False) -> str | None:
+        """What tells this source from any other of its name and size; None of a stream, which cannot be known.
+
+        Args:
+            contents: of files, go by what they hold, which reads them all; else by their names, sizes and times.
+        """
+        return None
+
+    def check_unchanged(self) -> None:  # noqa: B027 (of most sources each frame is looked at when it is read)
+        """See that the frames that were read are those of one source.
+
+        Raises:
+            SourceChangedError: a file was altered meanwhile.
+        """
+
     def number_of(self, name: str) -> int | None:
         """The number of the frame of a name, as masks are named after it; None if no frame is called so."""
         return int(name) if name.isdecimal() and name == f"{int(name):05d}" else None

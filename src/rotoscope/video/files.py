@@ -18,6 +18,7 @@ from rotoscope.video.decoding import Decoding, Numbered, Pass
 from rotoscope.video.frame import Frame
 from rotoscope.video.limits import check_pixels
 from rotoscope.video.orientation import is_turned, upright
+from rotoscope.video.source import SourceFiles
 
 CHUNK_BYTES = 256 << 20
 """Most memory that reading backwards buffers."""
@@ -38,6 +39,7 @@ class VideoFile(Video):
         super().__init__(prefetch_depth, start, end)
         self.path = path
         self.name = path.stem
+        self._file = SourceFiles([path])
         self._cursor: tuple[Numbered, int] | None = None
         self._lock, self._process = threading.RLock(), os.getpid()
         with open_container(str(path)) as container:
@@ -75,6 +77,14 @@ class VideoFile(Video):
         with self._alone():
             self.length, self.length_is_exact = len(self._decoding.table()), True
         return self.length
+
+    def fingerprint(self, contents: bool = False) -> str | None:
+        """Of the file: its name with size and time, or with contents."""
+        return self._file.code(contents)
+
+    def check_unchanged(self) -> None:
+        """See that the file was not altered meanwhile, as one that is still being recorded is."""
+        self._file.check(0, gone=False)
 
     def decode(self, start: int, stop: int | None, reverse: bool) -> Iterator[Frame]:
         """Yield frames; damage goes to ``problems``."""

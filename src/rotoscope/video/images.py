@@ -17,6 +17,7 @@ from rotoscope.video.base import Video
 from rotoscope.video.depth import LOOKED_AT, Scale, deep_values, is_deep, scale_of
 from rotoscope.video.frame import Frame
 from rotoscope.video.limits import UNREADABLE, open_picture, page_count
+from rotoscope.video.source import SourceFiles
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 SUFFIXES |= {".avif"} if features.check("avif") else set()
@@ -92,6 +93,7 @@ class ImageSequence(Video):
         self.paths = sorted(paths, key=natural_key)
         self.name = name
         self.length = len(self.paths)
+        self._files = SourceFiles(self.paths)
         self._size: tuple[int, int] | None = None
         self._scale: Scale | None = None
         stems = [path.stem for path in self.paths]
@@ -118,8 +120,16 @@ class ImageSequence(Video):
         """The number of the image of a name (without suffix); None if there is none."""
         return self._numbers.get(name)
 
+    def fingerprint(self, contents: bool = False) -> str | None:
+        """Of all images: their names with sizes and times, or with contents."""
+        return self._files.code(contents)
+
     def decode(self, start: int, stop: int | None, reverse: bool) -> Iterator[Frame]:
-        """Yield the images that can be read; the others go to ``problems``."""
+        """Yield the images that can be read; those that are damaged go to ``problems``.
+
+        Raises:
+            SourceChangedError: an image is gone, or altered, since the video was opened.
+        """
         indices = range(start, min(len(self.paths), stop if stop is not None else len(self.paths)))
         for index in reversed(indices) if reverse else indices:
             try:
@@ -134,9 +144,13 @@ class ImageSequence(Video):
         Raises:
             OSError: it cannot be read.
             InputError: it has another size than the first.
+            SourceChangedError: it is gone, or altered, since the video was opened.
         """
         path = self.paths[index]
-        image = self._read(path)
+        try:
+            image = self._read(path)
+        finally:
+            self._files.check(index)
         size = image.shape[1], image.shape[0]
         if size != self.size:
             raise InputError(
@@ -173,6 +187,7 @@ class PagesVideo(Video):
         super().__init__(prefetch_depth, start, end)
         self.path = path
         self.name = path.stem
+        self._file = SourceFiles([path])
         self.fps = None
         self._pages: list[int] = []
         self._times = [0.0]
@@ -202,6 +217,14 @@ class PagesVideo(Video):
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self._size
+
+    def fingerprint(self, contents: bool = False) -> str | None:
+        """Of the file: its name with size and time, or with contents."""
+        return self._file.code(contents)
+
+    def check_unchanged(self) -> None:
+        """See that the file was not altered meanwhile."""
+        self._file.check(0, gone=False)
 
     def decode(self, start: int, stop: int | None, reverse: bool) -> Iterator[Frame]:
         """Yield the pictures; one that cannot be read goes to ``problems``."""

@@ -11,6 +11,10 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
+PATIENCE = 2.0
+"""Seconds that a source which is being read may take to come to an end, when nothing more is wanted of it."""
+
+
 @dataclass(frozen=True)
 class _End:
     """Last thing in the queue: the error that ended the source, if any."""
@@ -22,7 +26,8 @@ def prefetch(source: Iterator[Item], depth: int) -> Iterator[Item]:
     """Yield what ``source`` yields, made ahead by a thread.
 
     Args:
-        source: run in the thread; it is closed when the consumer stops.
+        source: run in the thread; it is closed when the consumer stops. If it gives no sign for :data:`PATIENCE`
+            seconds then, as a camera without a picture does, it is left behind, and closed when it wakes up.
         depth: at most this many items wait; 0 runs without a thread.
 
     Errors of the source are raised where the consumer would have got the item.
@@ -68,4 +73,4 @@ def prefetch(source: Iterator[Item], depth: int) -> Iterator[Item]:
             yield item
     finally:
         stopped.set()
-        thread.join()
+        thread.join(PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 from av.error import FFmpegError
@@ -30,6 +31,8 @@ class StreamVideo(Video):
         self.notes += [choice] if choice else []
         self.fps = float(stream.average_rate) if stream.average_rate else None
         self._source = self._container.decode(stream)
+        self._reading = threading.Lock()
+        self._closed = threading.Event()
         self._first: VideoFrame | None = next(self._source, None)
         if self._first is None:
             raise InputError(f"{address}: gives no frame.")
@@ -53,15 +56,32 @@ class StreamVideo(Video):
                 yield Frame(index, upright(frame), time=frame.time)
             index += 1
             try:
-                frame = next(self._source, None)
+                frame = self._next()
             except FFmpegError as error:
                 self.problems.append(f"{self.name}: broke off after frame {index - 1} ({error.strerror})")
                 return
+
+    def _next(self) -> VideoFrame | None:
+        """The next frame, whenever it comes; None at the end, or when the stream was closed meanwhile."""
+        with self._reading:
+            if self._closed.is_set():
+                return None
+            try:
+                frame = next(self._source, None)
+            finally:
+                if self._closed.is_set():
+                    self._container.close()
+        return frame
 
     def at(self, index: int) -> Frame:
         """Never: not indexable."""
         raise InputError(f"{self.name}: frames come in order only.")
 
     def close(self) -> None:
-        """Close the stream."""
-        self._container.close()
+        """Close the stream; one that is waited for in another thread is closed by that, as soon as it gives a sign."""
+        self._closed.set()
+        if self._reading.acquire(blocking=False):
+            try:
+                self._container.close()
+            finally:
+                self._reading.release()
