@@ -9,11 +9,12 @@ from rotoscope.errors import CheckpointError, InputError, RotoscopeError, Sessio
 if TYPE_CHECKING:
     from rotoscope.evaluation import Evaluation, evaluate
     from rotoscope.masks import read_masks
+    from rotoscope.masks.points import Points
     from rotoscope.methods.base import Method, Session
     from rotoscope.methods.prediction import Prediction
     from rotoscope.runs.segment import segment
     from rotoscope.video import Frame, open_video
-    from rotoscope.weights import load
+    from rotoscope.weights import load, load_prompter
 
 __version__ = "0.1.0"
 
@@ -23,12 +24,14 @@ __all__ = [
     "Frame",
     "InputError",
     "Method",
+    "Points",
     "Prediction",
     "RotoscopeError",
     "Session",
     "SessionError",
     "evaluate",
     "load",
+    "load_prompter",
     "open_video",
     "read_masks",
     "segment",
@@ -39,9 +42,11 @@ _HOMES = {
     "evaluate": "rotoscope.evaluation",
     "Frame": "rotoscope.video",
     "Method": "rotoscope.methods.base",
+    "Points": "rotoscope.masks.points",
     "Prediction": "rotoscope.methods.base",
     "Session": "rotoscope.methods.base",
     "load": "rotoscope.weights",
+    "load_prompter": "rotoscope.weights",
     "open_video": "rotoscope.video",
     "read_masks": "rotoscope.masks",
     "segment": "rotoscope.runs.segment",

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from rotoscope.cli import ablate, bench, benchmark, check, convert, demo, evaluate, fetch, methods, segment, train
+from rotoscope.cli import (
+    ablate,
+    bench,
+    benchmark,
+    check,
+    convert,
+    demo,
+    evaluate,
+    fetch,
+    methods,
+    prompt,
+    segment,
+    train,
+)
 from rotoscope.cli.output import error_line
 from rotoscope.errors import RotoscopeError
 
@@ -18,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("segment")(segment.command)
+app.command("prompt")(prompt.command)
 app.command("demo")(demo.command)
 app.command("check")(check.command)
 app.command("convert")(convert.command)

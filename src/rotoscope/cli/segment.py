@@ -24,11 +24,13 @@ from rotoscope.cli.options import (
     load_method,
     session_options,
 )
-from rotoscope.cli.output import InterruptedRunError, error_line, meter, show_report, warning_line
+from rotoscope.cli.output import InterruptedRunError, err, error_line, meter, show_report, warning_line
+from rotoscope.cli.pointing import DEFAULT, Box, NotPoint, Point, Prompter, merged, read_points, set_prompter
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
     from rotoscope.methods.base import Method
+    from rotoscope.methods.clicking import Clicked
     from rotoscope.runs.find import Found
     from rotoscope.runs.job import Outputs
     from rotoscope.runs.report import Report
@@ -42,6 +44,10 @@ def command(
         list[str] | None,
         typer.Option(help="Mask of a frame, MASK or MASK@FRAME, of any format; several times. None for zero-shot."),
     ] = None,
+    point: Point = None,
+    not_point: NotPoint = None,
+    box: Box = None,
+    prompter: Prompter = DEFAULT,
     method: Annotated[str, typer.Option(help="Name from 'rotoscope methods'.")] = "stcn-small",
     then: Annotated[
         str | None,
@@ -87,8 +93,8 @@ def command(
 
     outputs = Outputs.of(output, format or ["palette"], state_every, by_contents)
     check_direction(direction)
-    if then is not None and mask:
-        raise InputError("--then follows what is found without a mask. Leave --mask out, or --then.")
+    if then is not None and (mask or point or not_point or box):
+        raise InputError("--then follows what is found without a mask. Leave --mask and points out, or --then.")
     options = session_options(
         memory=memory,
         memory_budget=memory_budget,
@@ -103,9 +109,11 @@ def command(
         decided = list(opened.notes)
         if mask:
             prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks, decided)
+        prompts = merged(prompts, read_points(point, not_point, box, opened.start))
         for line in decided:
             warning_line(line)
         model = load_method(method, weights, device, precision, threads)
+        set_prompter(model, prompter, device)
         found = None
         if then is not None:
             finder, model = model, load_method(then, None, device, precision, threads)
@@ -169,6 +177,7 @@ def run(
                 state_every=outputs.state_every,
                 by_contents=outputs.by_contents,
                 on_frame=progress.step,
+                on_points=tell_points,
                 **how,
                 **options,
             )
@@ -177,6 +186,15 @@ def run(
                 f"interrupted after {progress.count} frame(s). The masks finished are in {outputs.folder}; "
                 "the same command with --resume goes on from there."
             ) from None
+
+
+def tell_points(clicked: Clicked, picture: Path) -> None:
+    """Say what points gave as soon as it is known, so that a wrong beginning is seen at once."""
+    line = f"{clicked.note} ({picture})"
+    if clicked.unsure:
+        warning_line(line)
+    else:
+        err.print(line, markup=False)
 
 
 def tell(report: Report, as_json: bool) -> int:

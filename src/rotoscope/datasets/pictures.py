@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, to_grey, warp
 from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
-from rotoscope.datasets.sprites import recoloured
 from rotoscope.datasets.compositing import colour_change
 from rotoscope.datasets.photographs import VOID, Photographs, read_rgb
-from rotoscope.datasets.sprites import cut_out, lay, placements
+from rotoscope.datasets.sprites import cut_out, lay, placements, recoloured
 from rotoscope.datasets.synthetic import Clip
 from rotoscope.errors import InputError
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.masks.palette import colour
+from rotoscope.masks.points import Placed
 
 
 def overlay(
@@ -36,6 +37,19 @@ def overlay(
             lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             bright = tuple(int(v) for v in np.minimum(paint * 0.5 + 127, 255))
             cv2.drawContours(result, lines, -1, bright, width, cv2.LINE_AA)
+    return result
+
+
+def points_over(image: NDArray[np.uint8], placed: Placed) -> NDArray[np.uint8]:
+    """Draw clicks and a box over a picture, RGB uint8 ``[H, W, 3]``: wanted ones green, others red, the box white."""
+    result = image.copy()
+    unit = max(1, round(min(image.shape[:2]) / 160))
+    if placed.box is not None:
+        left, top, right, bottom = placed.box
+        cv2.rectangle(result, (left, top), (right - 1, bottom - 1), (255, 255, 255), unit)
+    for (x, y), wanted in zip(placed.places.tolist(), placed.wanted, strict=True):
+        cv2.circle(result, (x, y), 3 * unit, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.circle(result, (x, y), 2 * unit, (30, 190, 60) if wanted else (220, 40, 40), -1, cv2.LINE_AA)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,17 +57,10 @@ class PaletteWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_folder(folder)
-        self._palette = davis_palette().ravel().tolist()
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
-        with atomic_write(inside(self.folder, f"{item.name}.png"), durable=False) as path:
-            if item.labels.dtype == np.uint8 and 255 not in item.object_ids:  # in 8 bits 255 reads as unknown
-                picture = Image.fromarray(item.labels)
-                picture.putpalette(self._palette)
-                picture.save(path, format="PNG", compress_level=1)
-            else:
-                Image.fromarray(item.labels.astype(np.uint16)).save(path, format="PNG", compress_level=1)
+        save_labels(inside(self.folder, f"{item.name}.png"), item.labels, item.object_ids)
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -243,6 +236,17 @@ def _folder_of(object_id: int, parent: Path, made: dict[int, Path]) -> Path:
     if object_id not in made:
         made[object_id] = make_folder(inside(parent, str(object_id)))
     return made[object_id]
+
+
+def save_labels(path: Path, labels: NDArray[Any], object_ids: Collection[int]) -> None:
+    """Write labels ``[H, W]`` as a palette PNG; as 16-bit grey if they need it or one of the ids is 255."""
+    with atomic_write(path, durable=False) as temporary:
+        if labels.dtype == np.uint8 and 255 not in object_ids:  # in 8 bits 255 reads as unknown
+            picture = Image.fromarray(labels)
+            picture.putpalette(davis_palette().ravel().tolist())
+            picture.save(temporary, format="PNG", compress_level=1)
+        else:
+            Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG", compress_level=1)
 
 
 def save_png(path: Path, image: NDArray[Any]) -> None:

@@ -121,8 +121,9 @@ class Session(ABC):
         """
         self._require_open()
         given = {check_object_id(number): mask for number, mask in masks.items() if not isinstance(mask, Points)}
-        self.objects.wait({number: check_mask(mask, number) for number, mask in given.items()})
+        checked = {number: check_mask(mask, number) for number, mask in given.items()}
         self.add_points({number: points for number, points in masks.items() if isinstance(points, Points)})
+        self.objects.wait(checked)
 
     def add_points(self, points: Mapping[int, Points]) -> None:
         """Point at objects on the next frame pushed, to give or to correct them.
@@ -220,11 +221,12 @@ class Session(ABC):
         """Everything between frames as a flat dict of tensors and JSON-able values; see :meth:`restore`."""
         counters = {"size": list(self.size) if self.size else None, "position": self.position}
         memory = {f"memory.{name}": value for name, value in self.memory_state().items()}
-        return memory | self.objects.state() | counters | {"next_index": self._next_index}
+        return memory | self.objects.state() | self.clicks.state() | counters | {"next_index": self._next_index}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where :meth:`state` was taken, on a session made with the same options."""
         self.objects.restore(state)
+        self.clicks.restore(state)
         self.position, self._next_index = int(state["position"]), int(state["next_index"])
         self.size = None
         if state["size"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.errors import InputError, SessionError
-from rotoscope.masks.points import Answer, Points, Prompter, check_apart
+from rotoscope.masks.points import Answer, Placed, Points, Prompter, check_apart
 from rotoscope.methods.objects import Objects
 from rotoscope.methods.prediction import Prediction
 from rotoscope.video.arrays import as_bytes
 from rotoscope.video.frame import Frame
 
+KEPT = 16
+"""Answers that wait to be shown; whoever shows them takes them after each frame."""
 UNSURE = 0.7
 """Confidence below which a mask made of points is said to be unsure."""
 
@@ -43,15 +46,15 @@ class Clicked:
     """What became of the points of one object on one frame.
 
     Attributes:
-        index: of the frame.
+        frame: where they are.
         object_id: whose.
-        points: as they were given.
+        placed: the points in pixels.
         answer: the mask, and how sure it is.
     """
 
-    index: int
+    frame: Frame
     object_id: int
-    points: Points
+    placed: Placed
     answer: Answer
 
     @property
@@ -65,9 +68,8 @@ class Clicked:
         """One line for a person."""
         share = 100 * float(self.answer.chosen.mean())
         sure = "" if self.answer.confidence is None else f", confidence {self.answer.confidence:.2f}"
-        line = (
-            f"object {self.object_id} on frame {self.index}: points give a mask of {share:.1f} % of the picture{sure}"
-        )
+        whose = f"object {self.object_id} on frame {self.frame.index}"
+        line = f"{whose}: points give a mask of {share:.1f} % of the picture{sure}"
         return f"{line}; unsure, look at it, and add points or a box" if self.unsure else line
 
 
@@ -76,12 +78,14 @@ class Clicks:
 
     Attributes:
         prompter: gives what makes masks of them.
-        done: what became of those that were given, in order.
+        fresh: what became of those given last, for who takes them to show them; at most :data:`KEPT`.
+        notes: the same in words, of all that were given, a line each.
     """
 
     def __init__(self) -> None:
         self.prompter: Callable[[], Prompter] | None = None
-        self.done: list[Clicked] = []
+        self.fresh: deque[Clicked] = deque(maxlen=KEPT)
+        self.notes: list[str] = []
         self._waiting: dict[int, Points] = {}
 
     def __bool__(self) -> bool:
@@ -113,33 +117,60 @@ class Clicks:
         Raises:
             InputError: points that do not fit the frame, or that only say where an object is not, which has no mask.
         """
-        placed = {
-            i: given.placed(frame.size, f"object {i} on frame {frame.index}") for i, given in self._waiting.items()
-        }
-        check_apart(placed, f"frame {frame.index}")
-        known = [i for i in placed if i in session.objects and i not in session.objects.pending]
+        known = [i for i in self._waiting if i in session.objects and i not in session.objects.pending]
         before = _masks_so_far(session, frame) if known and not session.latency else {}
         before |= {i: mask.cpu().numpy() for i, mask in session.objects.pending.items()}
-        for object_id, given in self._waiting.items():
-            if not given.starts and object_id not in before:
-                raise InputError(f"object {object_id} on frame {frame.index} {ONLY_UNWANTED}")
         assert self.prompter is not None
-        picture = self.prompter().open(as_bytes(frame.image))
-        found = {}
-        for object_id, places in placed.items():
-            answer = picture.answer(places, before.get(object_id))
-            self.done.append(Clicked(frame.index, object_id, self._waiting[object_id], answer))
-            found[object_id] = torch.from_numpy(answer.chosen.astype(np.float32))
+        found = answered(self.prompter, frame, self._waiting, before)
+        self.fresh.extend(found)
+        self.notes += [clicked.note for clicked in found]
         self._waiting = {}
-        return found
+        labels = labels_of({clicked.object_id: clicked.answer.mask for clicked in found})
+        return {clicked.object_id: torch.from_numpy(labels == clicked.object_id).float() for clicked in found}
 
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What became of all points, a line each."""
-        return tuple(clicked.note for clicked in self.done)
+    def state(self) -> dict[str, Any]:
+        """The points that wait, and the notes, as plain values."""
+        waiting = [[i, list(p.wanted), list(p.unwanted), p.box] for i, p in self._waiting.items()]
+        return {"points": waiting, "point_notes": list(self.notes)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where :meth:`state` was taken; states of before there were points hold none."""
+        waiting = state.get("points", [])
+        self._waiting = {int(i): Points(wanted, unwanted, box) for i, wanted, unwanted, box in waiting}
+        self.notes = [str(note) for note in state.get("point_notes", [])]
 
 
 ONLY_UNWANTED = "only says where it is not, and it has no mask yet to take that from. Add a point on it, or a box."
+
+
+def answered(
+    prompter: Callable[[], Prompter], frame: Frame, points: Mapping[int, Points], before: Mapping[int, NDArray[Any]]
+) -> list[Clicked]:
+    """What points of objects on a frame mean.
+
+    Args:
+        prompter: gives what answers; it is asked for once the points are known to fit.
+        frame: that they are on.
+        points: by object.
+        before: masks to correct, ``[H, W]`` in [0, 1], by object.
+
+    Raises:
+        InputError: points that do not fit the frame, or that only say where an object is not, which has no mask.
+    """
+    placed = {i: given.placed(frame.size, f"object {i} on frame {frame.index}") for i, given in points.items()}
+    check_apart(placed, f"frame {frame.index}")
+    for object_id, given in points.items():
+        if not given.starts and object_id not in before:
+            raise InputError(f"object {object_id} on frame {frame.index} {ONLY_UNWANTED}")
+    picture = prompter().open(as_bytes(frame.image))
+    return [Clicked(frame, i, places, picture.answer(places, before.get(i))) for i, places in placed.items()]
+
+
+def labels_of(masks: Mapping[int, NDArray[np.float32]]) -> NDArray[Any]:
+    """Ids ``[H, W]``, 0 the background, of masks in [0, 1] by object; where they overlap, that of the most probable."""
+    shape = next(iter(masks.values())).shape
+    stack = np.stack([np.full(shape, 0.5, np.float32), *masks.values()])
+    return np.array([0, *masks], np.uint16 if max(masks) > 255 else np.uint8)[stack.argmax(axis=0)]
 
 
 def _masks_so_far(session: Following, frame: Frame) -> dict[int, NDArray[Any]]:

@@ -50,6 +50,11 @@ class Earlier:
         run = (self.finished or {}).get("run")
         return run if isinstance(run, dict) else {}
 
+    @property
+    def names(self) -> set[str]:
+        """Names of all frames that both runs wrote."""
+        return {*self.written, *self._listed}
+
     def masks(self) -> tuple[list[Path], set[str]]:
         """Files of all masks of both runs but the palette masks, and the names of these.
 

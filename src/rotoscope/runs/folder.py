@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rotoscope.masks.writing import FORMATS, Segmented
 from rotoscope.runs.earlier import BY_OBJECT, REPORT, WORK, Earlier, object_folders
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.lock import FolderLock
+from rotoscope.runs.points import FOLDER as POINTS
 from rotoscope.runs.state import RunState, check_version
 
 
@@ -90,6 +92,10 @@ class OutputFolder:
         """Keep a state; the masks of all frames before it are on disk already."""
         state.write(self._in_work("state.safetensors"))
 
+    def picture(self, name: str) -> Path:
+        """Where a picture of what points gave is put."""
+        return make_folder(inside(self.path, POINTS)) / inside(self.path, POINTS, f"{name}.png").name
+
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Note the name of a frame whose masks are about to be written."""
         with self._in_work("written.txt").open("a", encoding="utf-8") as file:
@@ -149,8 +155,11 @@ class OutputFolder:
                 path.unlink()
 
     def _start_again(self) -> None:
-        files, palette = Earlier(self.path).masks()
+        earlier = Earlier(self.path)
+        files, palette = earlier.masks()
         files += [inside(self.path, "coco", "annotations.json"), inside(self.path, "overlay.mp4")]
+        shown = inside(self.path, POINTS)
+        files += (path for name in earlier.names for path in shown.glob(f"{escape(name)}-*.png"))
         for path in files:
             path.unlink(missing_ok=True)
         if self._work.exists():

@@ -15,9 +15,11 @@ import torch
 
 from rotoscope.errors import InputError
 from rotoscope.files import check_folder, inside
+from rotoscope.masks.points import Points
 from rotoscope.masks.writing import formats
 from rotoscope.methods.base import Method, Session
 from rotoscope.runs.options import check_options
+from rotoscope.runs.points import check_beginnings
 from rotoscope.runs.prompts import MaskSource, Prompts, check_prompts, read_prompts
 from rotoscope.runs.state import VERSION
 from rotoscope.video import Video
@@ -130,6 +132,7 @@ class Job:
         if self.outputs is not None:
             self.outputs.check(self.video)
         check_prompts(self.prompts, self.video)
+        self._check_points()
         check_options(self.model, self.options)
         self.session()
 
@@ -182,6 +185,13 @@ class Job:
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=_plain))
         return plain
 
+    def _check_points(self) -> None:
+        if any(isinstance(given, Points) for found in self.prompts.values() for given in found.values()):
+            check_beginnings(self.prompts, self.direction)
+            if self.model.prompter is None:
+                raise InputError("nothing here makes masks of points: open the model with rotoscope.load.")
+            self.model.prompter()  # what is wrong with its weights is said before anything is touched
+
     def _check_task(self) -> None:
         if self.prompts and self.model.task != "semi":
             raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
@@ -213,6 +223,9 @@ def _code_of_masks(prompts: Prompts) -> str:
     digest = hashlib.sha256()
     for index, given in sorted(prompts.items()):
         for object_id, mask in sorted(given.items()):
+            if isinstance(mask, Points):
+                digest.update(f"{index} {object_id} {mask}".encode())
+                continue
             array = np.ascontiguousarray(mask.cpu().numpy() if isinstance(mask, torch.Tensor) else mask)
             digest.update(f"{index} {object_id} {array.shape} {array.dtype}".encode())
             digest.update(array.tobytes())

@@ -89,7 +89,8 @@ class Passes:
     @property
     def notes(self) -> list[str]:
         """What a user should know about how the sessions came to their answers, one line each."""
-        return list(dict.fromkeys(note for session in self.sessions for note in session.notes))
+        notes = (note for session in self.sessions for note in (*session.clicks.notes, *session.notes))
+        return list(dict.fromkeys(notes))
 
     def _forward(self, first: int | None = None) -> Iterator[Step]:
         """From ``first`` (the video's start) to the end."""

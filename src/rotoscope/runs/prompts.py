@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from rotoscope.errors import InputError
+from rotoscope.masks.points import Points
 from rotoscope.masks.prompts import masks_for
 from rotoscope.methods.base import MaskLike, check_mask, check_object_id
+from rotoscope.runs.points import check_points, without_points
 from rotoscope.video import Video
 from rotoscope.video.files import VideoFile
 
 MaskSource = Any
 """A mask file or folder, a label map, stack or picture, or ``{object id: mask [H, W]}``; see ``masks.prompts``."""
-Prompts = dict[int, dict[int, MaskLike]]
-"""``{frame index: {object id: mask [H, W]}}``."""
+Prompts = dict[int, dict[int, MaskLike | Points]]
+"""``{frame index: {object id: mask [H, W], or points}}``."""
+FRAMES = (str, Path, Mapping, Points)
+"""What a frame may be given, where a mapping is one of frames."""
 
 
 def read_prompts(
@@ -30,7 +34,8 @@ def read_prompts(
 
     Args:
         masks: what :func:`~rotoscope.masks.prompts.masks_for` takes, for the video's first frame; or ``{frame index:
-            that}``. A file or folder that says itself which frames its masks are of gives those.
+            that}``. A file or folder that says itself which frames its masks are of gives those. Points stand for
+            object 1 of a frame, or for a mask in ``{object id: mask}``.
         video: whose frames they are.
         resize: bring masks of another size to the video's.
         notes: is told what was decided in reading, a line each.
@@ -40,18 +45,21 @@ def read_prompts(
     """
     if masks is None:
         return {}
-    if not isinstance(masks, Mapping) or all(not isinstance(v, (str, Path, Mapping)) for v in masks.values()):
+    if not isinstance(masks, Mapping) or all(not isinstance(v, FRAMES) for v in masks.values()):
         by_frame: Mapping[int, Any] = {video.start: masks}
     else:
         by_frame = masks
     for index, given in by_frame.items():
         check_index(index, video)
-        if not isinstance(given, (str, Path, Mapping)) and len(by_frame) > 1:
+        if not isinstance(given, FRAMES) and len(by_frame) > 1:
             raise InputError("masks by object and masks by frame are mixed. Give {frame: {object: mask}}.")
     said: list[str] = [] if notes is None else notes
     prompts: Prompts = {}
     for index, given in sorted(by_frame.items()):
-        for frame, found in masks_for(given, index, video, resize, said).items():
+        others, pointed = without_points(given)
+        if pointed:
+            prompts.setdefault(index, {}).update(pointed)
+        for frame, found in (masks_for(others, index, video, resize, said) if others is not None else {}).items():
             check_index(frame, video)
             if found:
                 prompts.setdefault(frame, {}).update(found)
@@ -68,7 +76,10 @@ def check_prompts(prompts: Prompts, video: Video) -> None:
     """
     for index, given in prompts.items():
         check_index(index, video)
+        check_points(index, {i: value for i, value in given.items() if isinstance(value, Points)}, video.size)
         for object_id, mask in given.items():
+            if isinstance(mask, Points):
+                continue
             height, width = check_mask(mask, check_object_id(object_id)).shape
             if (width, height) != video.size:
                 raise InputError(

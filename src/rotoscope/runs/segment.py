@@ -14,13 +14,15 @@ from PIL import Image
 
 from rotoscope.files import inside
 from rotoscope.masks.drawing import overlay
-from rotoscope.masks.writing import MaskWriter, open_writer
-from rotoscope.methods.base import Method
+from rotoscope.masks.writing import MaskWriter, open_writer, save_png
+from rotoscope.methods.base import Method, Session
+from rotoscope.methods.clicking import Clicked
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import OutputFolder
 from rotoscope.runs.job import Direction, Job, Outputs
 from rotoscope.runs.measure import peak_memory
 from rotoscope.runs.passes import Passes, Step
+from rotoscope.runs.points import picture_of
 from rotoscope.runs.prompts import MaskSource
 from rotoscope.runs.report import Report
 from rotoscope.runs.sink import Sink
@@ -29,6 +31,7 @@ from rotoscope.video import Video, VideoWriter, open_video
 from rotoscope.weights import load
 
 OnFrame = Callable[[Prediction], None]
+OnPoints = Callable[[Clicked, Path], None]
 
 
 def segment(
@@ -48,8 +51,9 @@ def segment(
 
     Args:
         video: whatever :func:`~rotoscope.open_video` takes.
-        masks: a mask file or ``{object_id: mask}`` for the first frame; or ``{frame index: either}``. None for methods
-            that find objects by themselves.
+        masks: a mask file or ``{object_id: mask}`` for the first frame; or ``{frame index: either}``. Points say
+            where object 1 is, or stand for a mask in ``{object_id: mask}``: on a frame where the object is followed
+            already, they correct it. None for methods that find objects by themselves.
         model: a name that ``rotoscope methods`` lists, a weights file, or a loaded method.
         direction: ``forward`` answers every frame in order, those before the first prompt with no object;
             ``backward`` goes from the last prompt to the first frame; ``both`` answers every frame, and blends the
@@ -69,7 +73,13 @@ def segment(
     with open_video(video, start=start, end=end) as opened:
         method = model if isinstance(model, Method) else load(model, device=device, precision=precision)
         job = Job.of(opened, masks, method, direction=direction, resize_masks=resize_masks, options=options)
-        for step in Passes(job):
+        passes = Passes(job)
+        for step in passes:
+            clicks = passes.sessions[-1].clicks
+            while clicks.fresh:
+                clicked = clicks.fresh.popleft()
+                if clicked.unsure:
+                    warnings.warn(clicked.note, RuntimeWarning, stacklevel=2)
             if not step.hidden:
                 yield step.prediction
         if not isinstance(video, Video):
@@ -91,6 +101,7 @@ def segment_to_folder(
     state_every: int = 50,
     by_contents: bool = False,
     on_frame: OnFrame | None = None,
+    on_points: OnPoints | None = None,
     **options: Any,
 ) -> Report:
     """Segment a video and write its masks.
@@ -115,6 +126,8 @@ def segment_to_folder(
             than by their names, sizes and times of change. Give it from the first call on.
         on_frame: called with each prediction; in direction ``both`` also with those of the backward pass, which are
             not answers yet.
+        on_points: called with what became of points as soon as they are answered, and with the picture in
+            ``folder/points`` that shows it.
         options: of the method's session.
 
     Raises:
@@ -128,17 +141,20 @@ def segment_to_folder(
     with OutputFolder.claim(job, resume=resume, overwrite=overwrite) as claimed:
         if claimed.finished is not None:
             return Report.of_finished(claimed.finished)
-        return _Work(job, outputs, claimed, on_frame).run(begun)
+        return _Work(job, outputs, claimed, on_frame, on_points).run(begun)
 
 
 class _Work:
     """A job, from the moment its folder is claimed."""
 
-    def __init__(self, job: Job, outputs: Outputs, folder: OutputFolder, on_frame: OnFrame | None) -> None:
+    def __init__(
+        self, job: Job, outputs: Outputs, folder: OutputFolder, on_frame: OnFrame | None, on_points: OnPoints | None
+    ) -> None:
         self.job = job
         self.outputs = outputs
         self.folder = folder
         self.on_frame = on_frame
+        self.on_points = on_points
         self.state = folder.state()
         self.tally = self.state.tally if self.state is not None else Tally()
         self.report = Report(size=job.video.size, folder=str(outputs.folder))
@@ -181,6 +197,7 @@ class _Work:
             self.sink = sink
             for step in chain([first] if first is not None else [], steps):
                 self._take(step, sink)
+                self._show(passes.sessions[-1])
                 measured.saw(passes.sessions[-1])
             sink.drain()
             elapsed = time.perf_counter() - reading
@@ -198,6 +215,15 @@ class _Work:
             self.tally.count(step.prediction)
         if self.on_frame is not None:
             self.on_frame(step.prediction)
+
+    def _show(self, session: Session) -> None:
+        """Make pictures of what points gave, at once, so that a wrong beginning is seen."""
+        while session.clicks.fresh:
+            clicked = session.clicks.fresh.popleft()
+            path = self.folder.picture(f"{clicked.frame.name}-{clicked.object_id}")
+            save_png(path, picture_of(clicked)[..., ::-1])
+            if self.on_points is not None:
+                self.on_points(clicked, path)
 
     def _save(self, state: RunState) -> None:
         """Keep a state, once the masks before it are written."""
