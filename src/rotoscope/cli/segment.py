@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rotoscope.methods.base import Method
     from rotoscope.runs.find import Found
     from rotoscope.runs.job import Outputs
+    from rotoscope.runs.prompts import GivenMask
     from rotoscope.runs.report import Report
     from rotoscope.video import Video
 
@@ -40,7 +42,10 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
     mask: Annotated[
         list[str] | None,
-        typer.Option(help="Mask of a frame, MASK or MASK@FRAME, of any format; several times. None for zero-shot."),
+        typer.Option(
+            help="Masks of a frame, of any format: [ID:]MASK[@FRAME] or MASK[@FRAME][=ID]; several times. "
+            "ID is for files of one object. None for zero-shot."
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help="Name from 'rotoscope methods'.")] = "stcn-small",
     then: Annotated[
@@ -82,7 +87,7 @@ def command(
 ) -> int:
     """Segment a video, given the masks of one or more of its frames, or none for methods that find objects."""
     from rotoscope.runs.job import Outputs, check_direction
-    from rotoscope.runs.prompts import read_prompts
+    from rotoscope.runs.prompts import read_prompts, unanswered
     from rotoscope.video import open_video
 
     outputs = Outputs.of(output, format or ["palette"], state_every, by_contents)
@@ -102,8 +107,9 @@ def command(
         prompts: dict[int, Any] = {}
         decided = list(opened.notes)
         if mask:
-            prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks, decided)
-        for line in decided:
+            prompts = read_prompts([mask_argument(text) for text in mask], opened, resize_masks, decided)
+        told = unanswered(prompts, opened, direction)
+        for line in (*decided, *told):
             warning_line(line)
         model = load_method(method, weights, device, precision, threads)
         found = None
@@ -116,7 +122,8 @@ def command(
         report = run(opened, prompts, model, outputs, options, how)
     if found is not None:
         report.notes.append(found.note)
-    return tell(report, as_json)
+    report.notes = [*decided, *report.notes]
+    return tell(report, as_json, told)
 
 
 def check_follower(name: str, model: Method, video: Video, options: dict[str, Any], outputs: Outputs) -> None:
@@ -179,8 +186,11 @@ def run(
             ) from None
 
 
-def tell(report: Report, as_json: bool) -> int:
-    """Print a report; return the exit code."""
+def tell(report: Report, as_json: bool, told: Sequence[str] = ()) -> int:
+    """Print a report, and its warnings but for those told before; return the exit code."""
+    for line in report.warnings:
+        if line not in told:
+            warning_line(line)
     if as_json:
         print(json.dumps(report.as_record()))
     else:
@@ -199,17 +209,19 @@ def frames_to_come(video: Video, direction: str, last_prompt: int) -> int | None
     return {"forward": forward, "backward": backward, "both": forward + backward}[direction]
 
 
-def mask_arguments(given: list[str], start: int) -> dict[int, Any]:
-    """Turn ``MASK`` and ``MASK@FRAME`` into ``{frame: path}``.
+def mask_argument(text: str) -> GivenMask:
+    """What ``[ID:]MASK[@FRAME]`` or ``MASK[@FRAME][=ID]`` means; a file that has all of the text as its name is one.
 
     Raises:
-        InputError: two masks for one frame.
+        InputError: the id is given twice.
     """
-    masks: dict[int, Any] = {}
-    for text in given:
-        match = re.fullmatch(r"(.+)@(\d+)", text)
-        path, frame = (match[1], int(match[2])) if match and not Path(text).exists() else (text, start)
-        if frame in masks:
-            raise InputError(f"{path}: frame {frame} has a mask already ({masks[frame]}). Write MASK@FRAME.")
-        masks[frame] = path
-    return masks
+    from rotoscope.runs.prompts import GivenMask
+
+    match = re.fullmatch(r"(?:(\d+):)?(.+?)(?:@(\d+))?(?:=(\d+))?", text)
+    if match is None or Path(text).exists():
+        return GivenMask(text)
+    before, path, frame, after = match.groups()
+    if before is not None and after is not None:
+        raise InputError(f"--mask {text}: has two ids. Write ID:MASK@FRAME.")
+    number = before if before is not None else after
+    return GivenMask(path, None if frame is None else int(frame), None if number is None else int(number))
