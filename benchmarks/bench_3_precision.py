@@ -28,7 +28,7 @@ def agreement(method: str, data: Path) -> tuple[float, str]:
         built_in = demo_clip(30)
         jobs.append((built_in.frames, {i: built_in.labels[0] == i for i in (1, 2)}))
     for video, masks in jobs:
-        pairs = zip(segment(video, masks, exact, end=30), segment(video, masks, fast, end=30), strict=True)
+        pairs = zip(segment(video, {0: masks}, exact, end=30), segment(video, {0: masks}, fast, end=30), strict=True)
         scores += [region_similarity(b.labels == i, a.labels == i) for a, b in pairs for i in masks]
     return float(np.mean(scores)), f"{len(jobs)} real clips" if clips else "the built-in clip"
 

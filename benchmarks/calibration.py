@@ -56,7 +56,7 @@ def answers(model: Method, clips: Iterator[Clip]) -> tuple[list[float], list[flo
     for images, labels in clips:
         first = labels[0]
         assert first is not None
-        given = {i: first == i for i in object_ids(first)}
+        given = {0: {i: first == i for i in object_ids(first)}}
         for prediction, truth in zip(rotoscope.segment(np.stack(images), given, model), labels, strict=True):
             if prediction.index == 0 or truth is None:
                 continue

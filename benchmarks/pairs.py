@@ -98,7 +98,7 @@ def score(clip: ComposedClip, found: NDArray[Any]) -> dict[str, float]:
 
 def follow(model: Method, clip: ComposedClip) -> NDArray[Any]:
     """Labels ``[T, H, W]`` that a method finds from the first frame's masks."""
-    given = {i: clip.labels[0] == i for i in clip.objects}
+    given = {0: {i: clip.labels[0] == i for i in clip.objects}}
     return np.stack([np.asarray(p.labels) for p in rotoscope.segment(clip.frames, given, model)])
 
 

@@ -60,10 +60,10 @@ def test_heads_in_one_batch_equal_heads_one_by_one(
 ) -> None:
     model = make()
     many = {i: np.roll(masks[7], (3 * i, 5 * i), (0, 1)) for i in range(1, 12)}
-    together = list(segment(clip, many, model))
+    together = list(segment(clip, {0: many}, model))
     for at_once in (1, 4):
         monkeypatch.setattr(session, "OBJECTS_AT_ONCE", at_once)
-        for ours, theirs in zip(segment(clip, many, model), together, strict=True):
+        for ours, theirs in zip(segment(clip, {0: many}, model), together, strict=True):
             torch.testing.assert_close(ours.probabilities, theirs.probabilities, atol=1e-4, rtol=0)
     assert together[-1].object_ids == tuple(range(1, 12))
 
@@ -160,12 +160,12 @@ def test_variants_without_a_branch_resume_from_disk(
 
     model = make(**config)
     with open_video(clip) as video, pytest.raises(StopError):
-        segment_to_folder(video, masks, model, tmp_path / "a", state_every=1, on_frame=stop)
+        segment_to_folder(video, {0: masks}, model, tmp_path / "a", state_every=1, on_frame=stop)
     with open_video(clip) as video:
-        report = segment_to_folder(video, masks, model, tmp_path / "a", state_every=1, resume=True)
+        report = segment_to_folder(video, {0: masks}, model, tmp_path / "a", state_every=1, resume=True)
     assert 0 < report.resumed_at <= 2
     with open_video(clip) as video:
-        segment_to_folder(video, masks, model, tmp_path / "b")
+        segment_to_folder(video, {0: masks}, model, tmp_path / "b")
     for path in (tmp_path / "b").glob("*.png"):
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 
@@ -176,7 +176,7 @@ def test_an_object_given_later(clip: np.ndarray, masks: dict[int, np.ndarray]) -
     assert [p.object_ids for p in found] == [(7,)] * 3 + [(7, 300)] * 3
     assert found[3].given
     assert np.array_equal(found[3].labels == 300, masks[300])
-    alone = list(segment(clip, {7: masks[7]}, model))
+    alone = list(segment(clip, {0: {7: masks[7]}}, model))
     assert torch.equal(alone[2].probabilities, found[2].probabilities)
     predicted = list(segment(clip, {0: {7: masks[7]}, 3: {300: masks[300]}}, model, predict_given=True))
     assert not np.array_equal(predicted[3].labels == 300, masks[300])
@@ -221,7 +221,7 @@ def test_any_size_and_mask(size: tuple[int, int], mask: str) -> None:
     frames = np.random.default_rng(1).integers(0, 255, (3, height, width, 3), dtype=np.uint8)
     shown = np.zeros((height, width), bool)
     shown[{"half": np.s_[: height // 2], "pixel": np.s_[:1, :1], "empty": np.s_[:0], "full": np.s_[:]}[mask]] = True
-    found = list(segment(frames, {5: shown}, make()))
+    found = list(segment(frames, {0: {5: shown}}, make()))
     assert np.array_equal(found[0].labels == 5, shown)
     for prediction in found:
         assert prediction.probabilities.shape == (2, height, width)
@@ -241,7 +241,7 @@ def test_large_frames_are_shrunk() -> None:
 
 def test_recurrences_differ_only_in_the_mask_that_is_carried_on(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     model = make()
-    found = {name: list(segment(clip, masks, model, recurrence=name)) for name in ("aggregated", "own", "coarse")}
+    found = {name: list(segment(clip, {0: masks}, model, recurrence=name)) for name in ("aggregated", "own", "coarse")}
     for name in ("own", "coarse"):
         assert torch.equal(found[name][1].probabilities, found["aggregated"][1].probabilities)
         assert not torch.equal(found[name][2].probabilities, found["aggregated"][2].probabilities)
@@ -320,7 +320,7 @@ def test_every_row_of_the_table_trains_and_segments(
         assert torch.isfinite(lesson.loss)
     assert lesson.probabilities.shape == (1, 3, 3, 64, 64)
     model.requires_grad_(False).eval()
-    found = list(segment(clip[:3], masks, model))
+    found = list(segment(clip[:3], {0: masks}, model))
     assert found[-1].object_ids == (7, 300)
     assert torch.isfinite(found[-1].probabilities).all()
 
@@ -425,7 +425,7 @@ def test_the_fast_form_finds_the_same(clip: np.ndarray, masks: dict[int, np.ndar
     config = {"appearance_dim": 128, "mean_scores": False}
     exact, fast = make(**config), make(**config)
     apply_precision(fast, "fast", bfloat16=True)
-    for ours, theirs in zip(segment(clip, masks, fast), segment(clip, masks, exact), strict=True):
+    for ours, theirs in zip(segment(clip, {0: masks}, fast), segment(clip, {0: masks}, exact), strict=True):
         assert ours.probabilities.dtype == torch.float32
         assert (ours.labels == theirs.labels).mean() > 0.97
 

@@ -73,7 +73,7 @@ def test_when_frames_are_answered(clip: np.ndarray, masks: dict[int, np.ndarray]
 def test_clips_follow_one_another_as_released(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     """Two objects by hand: frames 0 to 7, then 5 to 12 from what each says of frame 5 where the other does not win."""
     model = make()
-    found = list(segment(clip[:13], masks, model))
+    found = list(segment(clip[:13], {0: masks}, model))
     frames = torch.from_numpy(clip).permute(0, 3, 1, 2)[None].float() / 255
     seeds = [torch.from_numpy(mask).float() for mask in masks.values()]
     states: list[Any] = [None, None]
@@ -105,7 +105,7 @@ def test_a_late_object_begins_a_clip_and_changes_nothing_before_it(
     clip: np.ndarray, masks: dict[int, np.ndarray], given: int
 ) -> None:
     model = make()
-    alone = list(segment(clip, {7: masks[7]}, model))
+    alone = list(segment(clip, {0: {7: masks[7]}}, model))
     found = list(segment(clip, {0: {7: masks[7]}, given: {300: masks[300]}}, model))
     assert [p.object_ids for p in found] == [(7,)] * given + [(7, 300)] * (19 - given)
     assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(alone[:given], found, strict=False))
@@ -134,16 +134,16 @@ def test_corrections_and_removals_of_held_frames(clip: np.ndarray, masks: dict[i
     assert [p.index for p in found] == list(range(19))
     assert np.array_equal(found[4].labels == 7, masks[300])
     assert np.array_equal(found[12].labels == 7, masks[7])
-    plain = list(segment(clip, masks, make()))
+    plain = list(segment(clip, {0: masks}, make()))
     assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(found[:4], plain, strict=False))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 13, 14])
 def test_the_last_clip_is_filled_and_cut(clip: np.ndarray, masks: dict[int, np.ndarray], count: int) -> None:
-    found = list(segment(clip[:count], masks, make()))
+    found = list(segment(clip[:count], {0: masks}, make()))
     assert [p.index for p in found] == list(range(count))
     repeated = np.concatenate([clip[:count], np.repeat(clip[count - 1 : count], 8, axis=0)])
-    longer = list(segment(repeated, masks, make()))
+    longer = list(segment(repeated, {0: masks}, make()))
     assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(found, longer, strict=False))
 
 
@@ -195,19 +195,19 @@ def test_video_features_are_shared_where_they_can_be(
         calls: list[int] = []
         see = model.network.see
         monkeypatch.setattr(model.network, "see", lambda x, see=see, calls=calls: calls.append(len(x)) or see(x))
-        assert len(list(segment(clip[:13], masks, model))) == 13
+        assert len(list(segment(clip[:13], {0: masks}, model))) == 13
         assert len(calls) == expected
 
 
 @pytest.mark.parametrize("merging", ["soft", "published"])
 def test_answers_are_probabilities(clip: np.ndarray, masks: dict[int, np.ndarray], merging: str) -> None:
-    for prediction in segment(clip[:10], masks, make(), merging=merging):
+    for prediction in segment(clip[:10], {0: masks}, make(), merging=merging):
         torch.testing.assert_close(prediction.probabilities.sum(0), torch.ones(64, 96), atol=1e-4, rtol=0)
         assert set(np.unique(prediction.labels)) <= {0, 7, 300}
 
 
 def test_memory_carries_over_clips(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
-    with_memory, without = (list(segment(clip, masks, make(), carry_states=memory)) for memory in (True, False))
+    with_memory, without = (list(segment(clip, {0: masks}, make(), carry_states=memory)) for memory in (True, False))
     assert torch.equal(with_memory[7].probabilities, without[7].probabilities)
     assert not torch.equal(with_memory[8].probabilities, without[8].probabilities)
 
@@ -275,7 +275,7 @@ def test_every_ablation_trains_and_segments(row: Any, clip: np.ndarray, masks: d
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
     model.requires_grad_(False).eval()
-    found = list(segment(clip[:10], masks, model))
+    found = list(segment(clip[:10], {0: masks}, model))
     assert len(found) == 10
     assert all(torch.isfinite(p.probabilities).all() for p in found)
 
@@ -302,13 +302,13 @@ def test_losses_under_bfloat16_autocast_and_without_an_object() -> None:
 def test_fast_agrees_with_exact(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     from rotoscope.layers.precision import apply_precision
 
-    exact = list(segment(clip[:8], masks, make()))
+    exact = list(segment(clip[:8], {0: masks}, make()))
     model = make()
     apply_precision(model, "fast", bfloat16=False)
-    for ours, theirs in zip(segment(clip[:8], masks, model), exact, strict=True):
+    for ours, theirs in zip(segment(clip[:8], {0: masks}, model), exact, strict=True):
         torch.testing.assert_close(ours.probabilities, theirs.probabilities, atol=1e-3, rtol=0)
     apply_precision(model, "fast", bfloat16=True)
-    half = list(segment(clip[:8], masks, model))
+    half = list(segment(clip[:8], {0: masks}, model))
     assert all(p.probabilities.dtype == torch.float32 and torch.isfinite(p.probabilities).all() for p in half)
 
 
@@ -355,7 +355,7 @@ def test_a_trunk_sees_frames_one_by_one(clip: np.ndarray, masks: dict[int, np.nd
     torch.testing.assert_close(seen.features[:, 0], first.features[:, 0])
     assert seen.capsules.pose.shape == make().network.see(frames).capsules.pose.shape
     assert not torch.allclose(seen.capsules.pose, first.capsules.pose)
-    assert len(list(segment(clip[:10], masks, model))) == 10
+    assert len(list(segment(clip[:10], {0: masks}, model))) == 10
 
 
 def test_fine_skips_see_each_frame_beside_the_first(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
@@ -372,7 +372,7 @@ def test_fine_skips_see_each_frame_beside_the_first(clip: np.ndarray, masks: dic
     )
     expected = torch.relu(skip.merge(torch.relu(whole)))
     torch.testing.assert_close(skip(features, given)[:, 5], expected, atol=1e-5, rtol=1e-4)
-    assert len(list(segment(clip[:10], masks, model))) == 10
+    assert len(list(segment(clip[:10], {0: masks}, model))) == 10
     with pytest.raises(InputError, match="give trunk=resnet18 as well"):
         make(skips="fine")
 

@@ -7,6 +7,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rotoscope.errors import InputError, SessionError
 from rotoscope.methods.base import Method, Session
@@ -50,15 +51,15 @@ def test_the_same_inputs_give_the_same_bits(any_method: Method, clip: np.ndarray
 
 def test_interleaved_videos_do_not_mix(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     other = clip[::-1].copy()
-    alone = list(segment(clip, {1: mask}, any_method))
-    pairs = zip(segment(clip, {1: mask}, any_method), segment(other, {2: ~mask}, any_method), strict=True)
+    alone = list(segment(clip, {0: {1: mask}}, any_method))
+    pairs = zip(segment(clip, {0: {1: mask}}, any_method), segment(other, {0: {2: ~mask}}, any_method), strict=True)
     assert same([ours for ours, _ in pairs], alone)
 
 
 def test_the_model_is_unchanged_afterwards(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     before = copy.deepcopy(any_method.state_dict())
     config = any_method.config
-    list(segment(clip, {1: mask}, any_method))
+    list(segment(clip, {0: {1: mask}}, any_method))
     after = any_method.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert any_method.config == config
@@ -98,6 +99,15 @@ def test_a_finished_session_says_so(any_method: Method, clip: np.ndarray, mask: 
 def test_bad_ids(any_method: Method, mask: np.ndarray, bad: object) -> None:
     with pytest.raises(InputError, match="object id"):
         any_method.session().add({bad: mask})  # type: ignore[dict-item]
+
+
+def test_the_mask_of_one_object_can_be_given_alone(any_method: Method, mask: np.ndarray) -> None:
+    picture = Image.fromarray(mask.astype(np.uint8) * 255)
+    for given in (mask, torch.from_numpy(mask), picture, {1: picture}):
+        session = any_method.session()
+        session.add(given)
+        assert list(session.objects.pending) == [1]
+        assert torch.equal(session.objects.pending[1], torch.from_numpy(mask).float())
 
 
 def test_bad_masks_and_frames(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:

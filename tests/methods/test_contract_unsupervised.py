@@ -86,7 +86,7 @@ def test_masks_and_what_is_wrong_are_refused(finder: Method, clip: np.ndarray, m
     with pytest.raises(InputError, match="finds objects by itself"):
         session.push(clip[0])
     with pytest.raises(InputError, match="finds objects by itself"):
-        list(segment(clip, {1: mask}, finder))
+        list(segment(clip, {0: {1: mask}}, finder))
     with pytest.raises(InputError, match="no option 'colour'"):
         finder.session(colour=3)
     session = finder.session()

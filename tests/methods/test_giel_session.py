@@ -137,12 +137,12 @@ def test_resuming_from_disk(tmp_path: Path, clip: np.ndarray, masks: dict[int, n
 
     model = make()
     with open_video(clip) as video, pytest.raises(StopError):
-        segment_to_folder(video, masks, model, tmp_path / "a", state_every=1, on_frame=stop)
+        segment_to_folder(video, {0: masks}, model, tmp_path / "a", state_every=1, on_frame=stop)
     with open_video(clip) as video:
-        report = segment_to_folder(video, masks, model, tmp_path / "a", state_every=1, resume=True)
+        report = segment_to_folder(video, {0: masks}, model, tmp_path / "a", state_every=1, resume=True)
     assert 0 < report.resumed_at <= 4
     with open_video(clip) as video:
-        segment_to_folder(video, masks, model, tmp_path / "b")
+        segment_to_folder(video, {0: masks}, model, tmp_path / "b")
     for path in (tmp_path / "b").glob("*.png"):
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
 
@@ -176,7 +176,7 @@ def test_objects_come_are_corrected_and_go(clip: np.ndarray, masks: dict[int, np
 
 def test_an_object_given_later_leaves_what_was_before_as_it_is(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     model = make()
-    alone = list(segment(clip, {7: masks[7]}, model))
+    alone = list(segment(clip, {0: {7: masks[7]}}, model))
     found = list(segment(clip, {0: {7: masks[7]}, 4: {300: masks[300]}}, model))
     assert all(torch.equal(found[t].probabilities, alone[t].probabilities) for t in range(4))
     assert found[4].given
@@ -267,7 +267,7 @@ def test_any_size_and_mask(size: tuple[int, int], mask: str) -> None:
     frames = np.random.default_rng(1).integers(0, 255, (3, height, width, 3), dtype=np.uint8)
     shown = np.zeros((height, width), bool)
     shown[{"pixel": np.s_[:1, :1], "empty": np.s_[:0], "full": np.s_[:]}[mask]] = True
-    found = list(segment(frames, {5: shown}, make()))
+    found = list(segment(frames, {0: {5: shown}}, make()))
     assert np.array_equal(found[0].labels == 5, shown)
     for prediction in found:
         assert prediction.probabilities.shape == (2, height, width)

@@ -157,7 +157,7 @@ def test_every_row_of_the_table_trains_and_segments(row: Row) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (3, 32, 48, 3), dtype=np.uint8)
     mask = np.zeros((32, 48), bool)
     mask[4:20, 4:20] = True
-    found = list(segment(frames, {7: mask, 300: ~mask}, model))
+    found = list(segment(frames, {0: {7: mask, 300: ~mask}}, model))
     assert found[-1].object_ids == (7, 300)
     assert torch.isfinite(found[-1].probabilities).all()
 

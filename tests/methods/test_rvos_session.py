@@ -73,7 +73,7 @@ def test_the_encoder_runs_once_a_frame_whatever_the_objects(
     encode = model.network.encode
     monkeypatch.setattr(model.network, "encode", lambda image: calls.append(1) or encode(image))
     many = dict.fromkeys(range(1, 14), masks[7])
-    found = list(segment(clip, many, model))
+    found = list(segment(clip, {0: many}, model))
     assert len(calls) == len(clip)
     assert found[-1].object_ids == tuple(range(1, 14))
 
@@ -83,7 +83,7 @@ def test_an_object_that_starts_late_takes_a_slot_of_its_own(clip: np.ndarray, ma
     found = list(segment(clip, {0: {7: masks[7]}, 3: {300: masks[300]}}, model))
     assert [p.object_ids for p in found] == [(7,)] * 3 + [(7, 300)] * 3
     assert np.array_equal(found[3].labels == 300, masks[300])
-    alone = list(segment(clip, {7: masks[7]}, model))
+    alone = list(segment(clip, {0: {7: masks[7]}}, model))
     assert torch.equal(alone[2].probabilities, found[2].probabilities)
 
 
@@ -97,7 +97,7 @@ def test_a_removed_object_leaves_the_others_where_they_are(clip: np.ndarray, mas
 
 @pytest.mark.parametrize("merging", ["soft", "published"])
 def test_answers_are_probabilities(clip: np.ndarray, masks: dict[int, np.ndarray], merging: str) -> None:
-    for prediction in segment(clip, masks, make(merging=merging)):
+    for prediction in segment(clip, {0: masks}, make(merging=merging)):
         torch.testing.assert_close(prediction.probabilities.sum(0), torch.ones(32, 48), atol=1e-4, rtol=0)
         assert set(np.unique(prediction.labels)) <= {0, 7, 300}
 
@@ -130,7 +130,7 @@ def test_zero_shot_resumes_with_the_same_bits(clip: np.ndarray) -> None:
 
 def test_masks_and_tasks_must_fit(clip: np.ndarray, masks: dict[int, np.ndarray]) -> None:
     with pytest.raises(InputError, match="finds objects by itself"):
-        next(segment(clip, masks, make(one_shot=False)))
+        next(segment(clip, {0: masks}, make(one_shot=False)))
     with pytest.raises(InputError, match="needs the masks of at least one frame"):
         next(segment(clip, None, make()))
     with pytest.raises(InputError, match="no frame to go back from"):

@@ -16,6 +16,6 @@ def earlier(tmp_path: Path, clip: np.ndarray, mask: np.ndarray, tiny_stcn: Metho
     """A folder with the results of a finished run."""
     out = tmp_path / "out"
     with open_video(clip) as video:
-        segment_to_folder(video, {1: mask}, tiny_stcn, out, output_formats="palette,npz")
+        segment_to_folder(video, {0: {1: mask}}, tiny_stcn, out, output_formats="palette,npz")
     assert len(contents(out)) == 19  # a palette and an NPZ mask for each frame, and the report
     return out

@@ -98,7 +98,7 @@ def test_a_run_that_lost_its_folder_writes_no_more(tmp_path: Path, monkeypatch: 
 
 def segmented(out: Path, model: Method, **more: Any) -> Any:
     with open_video(moving(9)) as video:
-        return segment_to_folder(video, {1: MASK}, model, out, state_every=2, **more)
+        return segment_to_folder(video, {0: {1: MASK}}, model, out, state_every=2, **more)
 
 
 def test_a_folder_that_a_run_is_writing_to_is_refused(tiny_stcn: Method, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_cutouts_of_frames_held_back_over_an_interruption(tmp_path: Path) -> Non
 
     def go(out: Path, **more: Any) -> dict[str, bytes]:
         with open_video(moving(14)) as video:
-            segment_to_folder(video, {1: MASK}, model, out, output_formats="cutout", state_every=1, **more)
+            segment_to_folder(video, {0: {1: MASK}}, model, out, output_formats="cutout", state_every=1, **more)
         return {path.name: path.read_bytes() for path in (out / "cutout").glob("*.png")}
 
     whole = go(tmp_path / "whole")

@@ -20,6 +20,7 @@ from rotoscope.methods import METHODS
 from rotoscope.methods.base import Method, Session
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.options import check_options
+from rotoscope.runs.prompts import GivenMask
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
@@ -44,10 +45,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a mask beyond the end": ({"masks": {9: {1: MASK}}}, "mask for frame 9, but array has frames 0 to 8"),
     "a mask before the start": ({"masks": {-1: {1: MASK}}}, "mask for frame -1"),
     "a frame that is no number": ({"masks": {"a": {1: MASK}}}, "mask for frame 'a'"),
-    "frames and objects mixed": ({"masks": {0: {1: MASK}, 1: MASK}}, "are mixed"),
+    "a frame that is true": ({"masks": {True: MASK}}, "mask for frame True"),
+    "two masks of one object": ({"masks": [GivenMask(MASK), GivenMask({1: MASK}, 0)]}, "two masks on frame 0"),
+    "one id for two objects": ({"masks": [GivenMask({1: MASK, 2: MASK}, object_id=4)]}, "holds 2 objects"),
+    "an id out of range for one object": ({"masks": [GivenMask(MASK, object_id=0)]}, "object id 0 is not allowed"),
     "a mask of another size": ({"masks": {1: MASK[:-1]}}, "mask is 64x47 but the video is 64x48"),
     "a mask of other values": ({"masks": {1: MASK - 1.5}}, "must lie in"),
-    "a mask of another shape": ({"masks": {1: MASK[None]}}, "has shape"),
+    "an object's mask of another shape": ({"masks": {1: {1: MASK[None]}}}, "has shape"),
     "an id that is not allowed": ({"masks": {0: {0: MASK}}}, "object id 0"),
     "a mask file that is not there": ({"masks": "nothing.png"}, "no such mask file"),
     "an unknown format": ({"output_formats": "gif"}, "format 'gif' is not known"),
@@ -66,7 +70,7 @@ def test_a_wrong_request_loses_nothing(case: str, earlier: Path, tiny_stcn: Meth
     source = iter(clip) if more.pop("stream", False) else clip
     method = more.pop("method", None)
     model = tiny(method) if method else tiny_stcn
-    masks = more.pop("masks", {1: MASK})
+    masks = more.pop("masks", {0: {1: MASK}})
     before = contents(earlier)
     with open_video(source) as video, pytest.raises(InputError, match=message) as raised:
         segment_to_folder(video, masks, model, earlier, overwrite=True, **more)
@@ -79,7 +83,7 @@ def test_places_that_cannot_be_written_to_lose_nothing(earlier: Path, tiny_stcn:
     before = contents(earlier)
     for place, formats in ((earlier, "palette,soft"), (earlier / "run.json", "palette")):
         with open_video(moving(9)) as video, pytest.raises(InputError, match="cannot be written to"):
-            segment_to_folder(video, {1: MASK}, tiny_stcn, place, output_formats=formats, overwrite=True)
+            segment_to_folder(video, {0: {1: MASK}}, tiny_stcn, place, output_formats=formats, overwrite=True)
         assert contents(earlier) == before
 
 
@@ -129,7 +133,7 @@ def test_a_method_that_fails_on_its_first_frame_loses_nothing(
     monkeypatch.setattr("rotoscope.methods.stcn.session.STCNSession.advance", breaks)
     before = contents(earlier)
     with open_video(moving(9)) as video, pytest.raises(BreaksError):
-        segment_to_folder(video, {1: MASK}, tiny_stcn, earlier, overwrite=True, direction=direction, state_every=1)
+        segment_to_folder(video, {0: {1: MASK}}, tiny_stcn, earlier, overwrite=True, direction=direction, state_every=1)
     assert contents(earlier) == before
 
 
@@ -194,7 +198,7 @@ def identity(tiny_stcn: Method, tmp_path: Path) -> Callable[..., dict[str, Any]]
         options = more.pop("options", {})
         outputs = Outputs.of(tmp_path / "out", formats)
         with open_video(moving(length, seed=seed)) as video:
-            return Job.of(video, {1: mask}, tiny_stcn, options=options, outputs=outputs, **more).identity()
+            return Job.of(video, {0: {1: mask}}, tiny_stcn, options=options, outputs=outputs, **more).identity()
 
     return of
 
@@ -222,11 +226,11 @@ def test_numbers_of_numpy_are_numbers(identity: Callable[..., dict[str, Any]]) -
 def test_nothing_is_touched_by_a_job(tiny_stcn: Method, tmp_path: Path) -> None:
     outputs = Outputs.of(tmp_path / "a" / "out", ["palette", "overlay"])
     with open_video(moving(3)) as video:
-        Job.of(video, {1: MASK}, tiny_stcn, outputs=outputs).identity()
+        Job.of(video, {0: {1: MASK}}, tiny_stcn, outputs=outputs).identity()
     assert not list(tmp_path.iterdir())
 
 
 def test_the_generator_checks_the_same(tiny_stcn: Method) -> None:
     for changes, message in (({"top_k": "many"}, "top_k 'many'"), ({"direction": "up"}, "direction 'up'")):
         with pytest.raises(InputError, match=message):
-            next(segment(moving(3), {1: MASK}, tiny_stcn, **changes))  # type: ignore[arg-type]
+            next(segment(moving(3), {0: {1: MASK}}, tiny_stcn, **changes))  # type: ignore[arg-type]

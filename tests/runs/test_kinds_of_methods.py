@@ -99,7 +99,7 @@ class Fake(Method):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 9])
 def test_clip_by_clip_answers_every_frame_in_order(clip: np.ndarray, mask: np.ndarray, count: int) -> None:
-    found = list(segment(clip[:count], {5: mask}, Fake(whole=False)))
+    found = list(segment(clip[:count], {0: {5: mask}}, Fake(whole=False)))
     assert [p.index for p in found] == list(range(count))
     assert all(np.array_equal(p.labels == 5, mask) for p in found)
 
@@ -110,9 +110,9 @@ def test_clip_by_clip_in_both_directions(clip: np.ndarray, mask: np.ndarray) -> 
 
 
 def test_the_whole_video_is_there_for_who_asks(clip: np.ndarray, mask: np.ndarray) -> None:
-    assert len(list(segment(clip, {1: mask}, Fake(whole=True)))) == 9
+    assert len(list(segment(clip, {0: {1: mask}}, Fake(whole=True)))) == 9
     with pytest.raises(InputError, match="Save it as a file first"):
-        list(segment(iter(clip), {1: mask}, Fake(whole=True)))
+        list(segment(iter(clip), {0: {1: mask}}, Fake(whole=True)))
 
 
 def test_held_frames_survive_an_interruption(clip: np.ndarray, mask: np.ndarray, tmp_path: Path) -> None:
@@ -130,9 +130,9 @@ def test_held_frames_survive_an_interruption(clip: np.ndarray, mask: np.ndarray,
             raise StopError
 
     with open_video(clip) as video, pytest.raises(StopError):
-        segment_to_folder(video, {5: mask}, model, tmp_path, state_every=1, on_frame=stop)
+        segment_to_folder(video, {0: {5: mask}}, model, tmp_path, state_every=1, on_frame=stop)
     with open_video(clip) as video:
-        report = segment_to_folder(video, {5: mask}, model, tmp_path, state_every=1, resume=True)
+        report = segment_to_folder(video, {0: {5: mask}}, model, tmp_path, state_every=1, resume=True)
     assert answered == [0, 1, 2, 3, 4, 5]
     assert report.resumed_at == 5
     assert report.frames == 6

@@ -26,7 +26,7 @@ def test_forward_answers_every_frame(tiny_stcn: Method, clip: np.ndarray, mask: 
 
 
 def test_a_plain_mask_belongs_to_the_first_frame(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    found = list(segment(clip, {1: mask}, tiny_stcn, start=2, end=6))
+    found = list(segment(clip, mask, tiny_stcn, start=2, end=6))
     assert indices(found) == [2, 3, 4, 5]
     assert found[0].given
 
@@ -34,7 +34,7 @@ def test_a_plain_mask_belongs_to_the_first_frame(tiny_stcn: Method, clip: np.nda
 def test_backward_goes_from_the_last_prompt_to_the_start(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     found = list(segment(clip, {5: {1: mask}}, tiny_stcn, direction="backward"))
     assert indices(found) == [5, 4, 3, 2, 1, 0]
-    mirrored = list(segment(clip[:6][::-1].copy(), {1: mask}, tiny_stcn))
+    mirrored = list(segment(clip[:6][::-1].copy(), {0: {1: mask}}, tiny_stcn))
     assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(found, mirrored, strict=True))
 
 
@@ -68,15 +68,15 @@ def test_bad_prompts(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> N
     with pytest.raises(InputError, match="no mask is given"):
         next(segment(clip, {}, tiny_stcn))
     with pytest.raises(InputError, match="direction 'sideways'"):
-        next(segment(clip, {1: mask}, tiny_stcn, direction="sideways"))  # type: ignore[arg-type]
+        next(segment(clip, {0: {1: mask}}, tiny_stcn, direction="sideways"))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="backwards"):
-        list(segment(iter(clip), {1: mask}, tiny_stcn, direction="backward"))
+        list(segment(iter(clip), {0: {1: mask}}, tiny_stcn, direction="backward"))
     with pytest.raises(InputError, match="no such frame"):
         list(segment(iter(clip), {30: {1: mask}}, tiny_stcn))
 
 
 def test_inference_mode_does_not_leak_into_the_caller(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    for _ in segment(clip, {1: mask}, tiny_stcn):
+    for _ in segment(clip, {0: {1: mask}}, tiny_stcn):
         assert not torch.is_inference_mode_enabled()
 
 
@@ -87,13 +87,13 @@ def test_damage_is_told_as_a_warning(tiny_stcn: Method, clip: np.ndarray, mask: 
         Image.fromarray(frame).save(tmp_path / f"{number}.png")
     (tmp_path / "4.png").write_bytes(b"broken")
     with pytest.warns(RuntimeWarning, match="frame 4 cannot be read"):
-        found = list(segment(tmp_path, {1: mask}, tiny_stcn))
+        found = list(segment(tmp_path, {0: {1: mask}}, tiny_stcn))
     assert indices(found) == [0, 1, 2, 3, 5, 6, 7, 8]
 
 
 def test_the_public_names(tiny_weights: Path, clip: np.ndarray, mask: np.ndarray) -> None:
     model = rotoscope.load(tiny_weights, precision="exact", device="cpu")
-    found = list(rotoscope.segment(rotoscope.open_video(clip), {1: mask}, model))
+    found = list(rotoscope.segment(rotoscope.open_video(clip), {0: {1: mask}}, model))
     assert isinstance(found[0], rotoscope.Prediction)
     assert all(hasattr(rotoscope, name) for name in rotoscope.__all__)
     with pytest.raises(AttributeError):

@@ -12,6 +12,7 @@ import torch
 
 import rotoscope
 from rotoscope.cli import main
+from rotoscope.layers.resnet import ResNet
 from rotoscope.methods.agame import AGAME
 from rotoscope.methods.schedule import Schedule
 from rotoscope.training.run import find_recipe, prepare, save_weights
@@ -58,8 +59,10 @@ def test_the_published_recipe_trains_the_last_stage_and_the_heads(tmp_path: Path
     stages = tuple(
         dataclasses.replace(stage, steps=1, size=64, frames=3, batch=1, source="synthetic") for stage in recipe.stages
     )
-    recipe = dataclasses.replace(recipe, config=tiny, stages=stages, validation_clips=2)
-    trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
+    torch.save(ResNet(18).state_dict(), tmp_path / "resnet18.pth")
+    trunk = str(tmp_path / "resnet18.pth")
+    recipe = dataclasses.replace(recipe, config=tiny, stages=stages, validation_clips=2, trunk=trunk)
+    trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0)
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
     list(trainer.run(log_every=1))
     after = trainer.network.state_dict()

@@ -108,10 +108,16 @@ def agreed(request: Request, yes: bool) -> bool:
 
 def tell(name: str, found: Kept, how: str) -> None:
     """Say what is here, and how to use it."""
+    from rotoscope.weights.released import BEGINNINGS
+
     print(f"{name} {how} {found.folder}")
     print(f"  source   {found.source}, {found.bytes:,} bytes")
-    print(f"  sha256   {found.sha256} (as recorded here: its authors state none)")
-    print(f"  use      --method {name}, or rotoscope.load({name!r})")
+    stated = "" if name in BEGINNINGS else ": its authors state none"
+    print(f"  sha256   {found.sha256} (as recorded here{stated})")
+    if name in BEGINNINGS:
+        print(f"  use      rotoscope train RECIPE --set trunk={name}")
+    else:
+        print(f"  use      --method {name}, or rotoscope.load({name!r})")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from rotoscope.errors import InputError, shown
 
 if TYPE_CHECKING:
-    from rotoscope.masks.points import Points
+    from rotoscope.runs.prompts import GivenMask
 
 Point = Annotated[
     list[str] | None,
@@ -34,34 +33,32 @@ FORMS = {"point": "X,Y", "not-point": "X,Y", "box": "X1,Y1,X2,Y2"}
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 
 
-def read_points(
-    point: list[str] | None, not_point: list[str] | None, box: list[str] | None, start: int = 0
-) -> dict[int, dict[int, Points]]:
-    """Points by frame and object.
+def read_points(point: list[str] | None, not_point: list[str] | None, box: list[str] | None) -> list[GivenMask]:
+    """What is pointed at, by frame and object; no frame where none is said.
 
     Args:
         point, not_point, box: texts of the options.
-        start: the frame that is meant where none is said.
 
     Raises:
         InputError: a text that is no place, or a second box of one object on one frame.
     """
     from rotoscope.masks.points import Points
+    from rotoscope.runs.prompts import GivenMask
 
-    found: dict[int, dict[int, Points]] = {}
+    found: dict[tuple[int | None, int], Points] = {}
     for name, texts in (("point", point), ("not-point", not_point), ("box", box)):
         for text in texts or []:
-            numbers, frame, object_id = _parsed(name, text, start)
+            numbers, frame, object_id = _parsed(name, text)
             given: dict[str, Any] = {FIELDS[name]: numbers}
             points = Points(**given)
-            before = found.setdefault(frame, {}).get(object_id)
+            before = found.get((frame, object_id))
             if before is not None and before.box is not None and points.box is not None:
-                raise InputError(f"--box {text}: object {object_id} on frame {frame} has a box already. Give one.")
-            found[frame][object_id] = points if before is None else before.joined(points)
-    return found
+                raise InputError(f"--box {text}: object {object_id} has a box on that frame already. Give one.")
+            found[frame, object_id] = points if before is None else before.joined(points)
+    return [GivenMask(points, frame, object_id) for (frame, object_id), points in found.items()]
 
 
-def _parsed(name: str, text: str, start: int) -> tuple[tuple[float, ...], int, int]:
+def _parsed(name: str, text: str) -> tuple[tuple[float, ...], int | None, int]:
     """Numbers, frame and object of one option."""
     form = FORMS[name]
     places = rf"{NUMBER}(?:\s*,\s*{NUMBER}){{{form.count(',')}}}"
@@ -69,25 +66,7 @@ def _parsed(name: str, text: str, start: int) -> tuple[tuple[float, ...], int, i
     if match is None:
         raise InputError(f"--{name} {shown(text, 60)}: write {form}, {form}@FRAME, {form}=ID or {form}@FRAME=ID.")
     numbers = tuple(float(part) if "." in part else int(part) for part in match[1].split(","))
-    return numbers, start if match[2] is None else int(match[2]), 1 if match[3] is None else int(match[3])
-
-
-def merged(masks: Mapping[int, Mapping[int, Any]], points: Mapping[int, Mapping[int, Points]]) -> dict[int, Any]:
-    """Masks and points together, by frame and object.
-
-    Raises:
-        InputError: an object has both on one frame.
-    """
-    found = {frame: dict(given) for frame, given in masks.items()}
-    for frame, pointed in points.items():
-        for object_id, given in pointed.items():
-            if object_id in found.setdefault(frame, {}):
-                raise InputError(
-                    f"object {object_id} on frame {frame} has a mask and points. Give one of them there, or say which "
-                    "object the points are of: X,Y=ID."
-                )
-            found[frame][object_id] = given
-    return dict(sorted(found.items()))
+    return numbers, None if match[2] is None else int(match[2]), 1 if match[3] is None else int(match[3])
 
 
 def set_prompter(model: Any, name: str, device: str) -> None:

@@ -16,6 +16,7 @@ from rotoscope.errors import InputError
 if TYPE_CHECKING:
     from rotoscope.masks.points import Points
     from rotoscope.methods.clicking import Clicked
+    from rotoscope.runs.prompts import GivenMask
 
 
 def command(
@@ -74,14 +75,18 @@ def _check_outputs(picture: Path, output: Path, show: Path | None) -> None:
         raise InputError(f"{show}: is the file of the mask. Choose another name.")
 
 
-def _of_one_picture(picture: Path, points: dict[int, dict[int, Points]]) -> dict[int, Points]:
+def _of_one_picture(picture: Path, given: list[GivenMask]) -> dict[int, Points]:
     from rotoscope.methods.base import check_object_id
 
-    if not points:
+    if not given:
         raise InputError("nothing is pointed at. Give --point X,Y or --box X1,Y1,X2,Y2.")
-    if set(points) != {0}:
-        raise InputError(f"a point is on frame {max(points)}, but {picture} is one picture. Leave @FRAME out.")
-    return {check_object_id(i): given for i, given in points[0].items()}
+    if any(found.frame for found in given):
+        raise InputError(f"{picture}: a point is on a frame, but this is one picture. Leave @FRAME out.")
+    found: dict[int, Points] = {}
+    for one in given:  # those of frame 0 and those of no frame are of one picture
+        number = check_object_id(one.object_id or 0)
+        found[number] = one.source if number not in found else found[number].joined(one.source)
+    return found
 
 
 def _tell(found: list[Clicked], output: Path, as_json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +26,7 @@ from rotoscope.cli.options import (
     session_options,
 )
 from rotoscope.cli.output import InterruptedRunError, err, error_line, meter, show_report, warning_line
-from rotoscope.cli.pointing import DEFAULT, Box, NotPoint, Point, Prompter, merged, read_points, set_prompter
+from rotoscope.cli.pointing import DEFAULT, Box, NotPoint, Point, Prompter, read_points, set_prompter
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from rotoscope.methods.clicking import Clicked
     from rotoscope.runs.find import Found
     from rotoscope.runs.job import Outputs
+    from rotoscope.runs.prompts import GivenMask
     from rotoscope.runs.report import Report
     from rotoscope.video import Video
 
@@ -42,7 +44,10 @@ def command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the masks.")],
     mask: Annotated[
         list[str] | None,
-        typer.Option(help="Mask of a frame, MASK or MASK@FRAME, of any format; several times. None for zero-shot."),
+        typer.Option(
+            help="Masks of a frame, of any format: [ID:]MASK[@FRAME] or MASK[@FRAME][=ID]; several times. "
+            "ID is for files of one object. None for zero-shot."
+        ),
     ] = None,
     point: Point = None,
     not_point: NotPoint = None,
@@ -88,12 +93,13 @@ def command(
 ) -> int:
     """Segment a video, given the masks of one or more of its frames, or none for methods that find objects."""
     from rotoscope.runs.job import Outputs, check_direction
-    from rotoscope.runs.prompts import read_prompts
+    from rotoscope.runs.prompts import read_prompts, unanswered
     from rotoscope.video import open_video
 
     outputs = Outputs.of(output, format or ["palette"], state_every, by_contents)
     check_direction(direction)
-    if then is not None and (mask or point or not_point or box):
+    pointed = read_points(point, not_point, box)
+    if then is not None and (mask or pointed):
         raise InputError("--then follows what is found without a mask. Leave --mask and points out, or --then.")
     options = session_options(
         memory=memory,
@@ -107,10 +113,11 @@ def command(
     with open_video(video, start=start, end=end) as opened:
         prompts: dict[int, Any] = {}
         decided = list(opened.notes)
-        if mask:
-            prompts = read_prompts(mask_arguments(mask, opened.start), opened, resize_masks, decided)
-        prompts = merged(prompts, read_points(point, not_point, box, opened.start))
-        for line in decided:
+        if mask or pointed:
+            given = [*map(mask_argument, mask or []), *pointed]
+            prompts = read_prompts(given, opened, resize_masks, decided)
+        told = unanswered(prompts, opened, direction)
+        for line in (*decided, *told):
             warning_line(line)
         model = load_method(method, weights, device, precision, threads)
         set_prompter(model, prompter, device)
@@ -121,10 +128,11 @@ def command(
             found = find_first(opened, finder, method, session_options(others=option))
             prompts, direction = found.prompts, "both"
         how = {"direction": direction, "resume": resume, "overwrite": overwrite}
-        report = run(opened, prompts, model, outputs, options, how)
+        report = run(opened, prompts, model, outputs, options, how, told)
     if found is not None:
         report.notes.append(found.note)
-    return tell(report, as_json)
+    report.notes = [*decided, *report.notes]
+    return tell(report, as_json, told)
 
 
 def check_follower(name: str, model: Method, video: Video, options: dict[str, Any], outputs: Outputs) -> None:
@@ -157,8 +165,9 @@ def run(
     outputs: Outputs,
     options: dict[str, Any],
     how: dict[str, Any],
+    told: list[str],
 ) -> Report:
-    """Segment into the folder, and show how far it has come.
+    """Segment into the folder, and show how far it has come; ``told`` gets what is told on the way.
 
     Raises:
         InterruptedRunError: Ctrl-C.
@@ -177,7 +186,7 @@ def run(
                 state_every=outputs.state_every,
                 by_contents=outputs.by_contents,
                 on_frame=progress.step,
-                on_points=tell_points,
+                on_points=lambda clicked, picture: tell_points(clicked, picture, told),
                 **how,
                 **options,
             )
@@ -188,17 +197,21 @@ def run(
             ) from None
 
 
-def tell_points(clicked: Clicked, picture: Path) -> None:
+def tell_points(clicked: Clicked, picture: Path, told: list[str]) -> None:
     """Say what points gave as soon as it is known, so that a wrong beginning is seen at once."""
     line = f"{clicked.note} ({picture})"
     if clicked.unsure:
         warning_line(line)
+        told.append(clicked.note)
     else:
         err.print(line, markup=False)
 
 
-def tell(report: Report, as_json: bool) -> int:
-    """Print a report; return the exit code."""
+def tell(report: Report, as_json: bool, told: Sequence[str] = ()) -> int:
+    """Print a report, and its warnings but for those told before; return the exit code."""
+    for line in report.warnings:
+        if line not in told:
+            warning_line(line)
     if as_json:
         print(json.dumps(report.as_record()))
     else:
@@ -217,17 +230,19 @@ def frames_to_come(video: Video, direction: str, last_prompt: int) -> int | None
     return {"forward": forward, "backward": backward, "both": forward + backward}[direction]
 
 
-def mask_arguments(given: list[str], start: int) -> dict[int, Any]:
-    """Turn ``MASK`` and ``MASK@FRAME`` into ``{frame: path}``.
+def mask_argument(text: str) -> GivenMask:
+    """What ``[ID:]MASK[@FRAME]`` or ``MASK[@FRAME][=ID]`` means; a file that has all of the text as its name is one.
 
     Raises:
-        InputError: two masks for one frame.
+        InputError: the id is given twice.
     """
-    masks: dict[int, Any] = {}
-    for text in given:
-        match = re.fullmatch(r"(.+)@(\d+)", text)
-        path, frame = (match[1], int(match[2])) if match and not Path(text).exists() else (text, start)
-        if frame in masks:
-            raise InputError(f"{path}: frame {frame} has a mask already ({masks[frame]}). Write MASK@FRAME.")
-        masks[frame] = path
-    return masks
+    from rotoscope.runs.prompts import GivenMask
+
+    match = re.fullmatch(r"(?:(\d+):)?(.+?)(?:@(\d+))?(?:=(\d+))?", text)
+    if match is None or Path(text).exists():
+        return GivenMask(text)
+    before, path, frame, after = match.groups()
+    if before is not None and after is not None:
+        raise InputError(f"--mask {text}: has two ids. Write ID:MASK@FRAME.")
+    number = before if before is not None else after
+    return GivenMask(path, None if frame is None else int(frame), None if number is None else int(number))

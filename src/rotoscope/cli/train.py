@@ -42,7 +42,7 @@ def command(
 
     chosen = find_recipe(recipe).changed(set_ or [])
     if plan:
-        _plan(chosen, data or [], device, devices, threads)
+        _plan(chosen, data or [], initial, device, devices, threads)
         return 0
     fabric = launch(device, devices, nodes, precision)
     trainer = prepare(
@@ -74,16 +74,19 @@ def command(
     return 0
 
 
-def _plan(recipe: Recipe, data: list[str], device: str, devices: int | None, threads: int | None) -> None:
+def _plan(
+    recipe: Recipe, data: list[str], initial: Path | None, device: str, devices: int | None, threads: int | None
+) -> None:
     import torch
 
     from rotoscope.methods.schedule import Schedule
     from rotoscope.training.data import TrainingData, needed
-    from rotoscope.training.plan import STEPS, stage_costs
+    from rotoscope.training.plan import STEPS, beginning_lines, stage_costs
     from rotoscope.weights.load import find_device
 
     use_threads(threads)
     out.print("\n".join(Schedule(recipe).describe()))
+    out.print("\n".join([f"begins as: {initial}"] if initial else beginning_lines(recipe)))
     try:
         found = TrainingData.open(data)
     except InputError as missing:

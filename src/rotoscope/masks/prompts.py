@@ -93,23 +93,27 @@ def masks_of_argument(given: Any) -> tuple[Masks, list[str]]:
         InputError: anything else, or masks with values that are no mask's.
     """
     if isinstance(given, Mapping):
-        return {_id(key): _single(mask, key) for key, mask in given.items()}, []
+        account: list[str] = []
+        return {_id(key): _single(mask, key, account) for key, mask in given.items()}, account
     if isinstance(given, Image.Image):
-        masks, account, _ = masks_of_picture(ImageOps.exif_transpose(given), "the mask image")
-        return masks, account
+        masks, said, _ = masks_of_picture(ImageOps.exif_transpose(given), "the mask image")
+        return masks, said
     try:
         return masks_of_array(_array(given))
     except InputError as error:
         raise InputError(f"the masks given: {error}") from None
 
 
-def _single(mask: Any, key: Any) -> NDArray[Any]:
-    """One object's mask of a mapping."""
+def _single(mask: Any, key: Any, account: list[str]) -> NDArray[Any]:
+    """One object's mask of a mapping; ``account`` is told what was decided."""
     try:
         if isinstance(mask, (str, Path)):
-            masks: Masks = read_masks(mask).masks
+            reading = read_masks(mask)
+            masks: Masks = reading.masks
+            account += [f"{mask}: {line}" for line in reading.account if line not in PLAIN]
         elif isinstance(mask, Image.Image):
-            masks = masks_of_argument(mask)[0]
+            masks, said = masks_of_argument(mask)
+            account += [f"object {key}: {line}" for line in said if line not in PLAIN]
         else:
             array = _array(mask)
             if array.ndim != 2:

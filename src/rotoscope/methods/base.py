@@ -12,10 +12,12 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, SessionError
 from rotoscope.masks.points import Points, Prompter
+from rotoscope.masks.prompts import masks_of_argument
 from rotoscope.methods.clicking import Clicks
 from rotoscope.methods.model import Model
 from rotoscope.methods.objects import Objects
@@ -108,21 +110,27 @@ class Session(ABC):
         """What a user should know about how this session came to its answers, one line each."""
         return ()
 
-    def add(self, masks: Mapping[int, MaskLike | Points]) -> None:
+    def add(self, masks: Mapping[int, MaskLike | Image.Image | Points] | MaskLike | Image.Image) -> None:
         """Give or correct objects on the next frame pushed.
 
         Args:
-            masks: ``{object_id: mask [H, W]}``, bool, 0/1 or soft float in [0, 1], or points, see :meth:`add_points`;
-                ids are positive integers.
+            masks: ``{object_id: mask [H, W]}``, bool, 0/1 or soft float in [0, 1]; ids are positive integers. For one
+                object its mask alone will do, and it gets id 1. A label map ``[H, W]``, a stack ``[N, H, W]`` or a
+                Pillow image is read as :func:`rotoscope.segment` reads it. For points see :meth:`add_points`.
 
         Raises:
             InputError: an id that is not a positive integer, a mask that is not two-dimensional or not in [0, 1].
             SessionError: the session has finished.
         """
         self._require_open()
-        given = {check_object_id(number): mask for number, mask in masks.items() if not isinstance(mask, Points)}
-        checked = {number: check_mask(mask, number) for number, mask in given.items()}
-        self.add_points({number: points for number, points in masks.items() if isinstance(points, Points)})
+        given = masks if isinstance(masks, Mapping) else masks_of_argument(masks)[0]
+        pointed = {number: points for number, points in given.items() if isinstance(points, Points)}
+        checked = {
+            check_object_id(number): check_mask(mask, number)
+            for number, mask in given.items()
+            if not isinstance(mask, Points)
+        }
+        self.add_points(pointed)
         self.objects.wait(checked)
 
     def add_points(self, points: Mapping[int, Points]) -> None:
@@ -283,8 +291,10 @@ def check_object_id(object_id: int) -> int:
     return int(object_id)
 
 
-def check_mask(mask: MaskLike, object_id: int) -> Tensor:
+def check_mask(mask: MaskLike | Image.Image, object_id: int) -> Tensor:
     """Return the mask as float32 ``[H, W]`` in [0, 1], or raise InputError."""
+    if not isinstance(mask, (np.ndarray, Tensor)):
+        mask = masks_of_argument({object_id: mask})[0][object_id]
     tensor = torch.as_tensor(np.ascontiguousarray(mask) if isinstance(mask, np.ndarray) else mask)
     if tensor.ndim != 2:
         raise InputError(f"mask of object {object_id} has shape {tuple(tensor.shape)}; give [H, W].")

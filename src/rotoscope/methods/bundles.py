@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -47,6 +48,8 @@ class Released:
             there is.
         files: where the checkpoint is a folder, the files in it by the prefix that their names get here; empty for a
             checkpoint that is one file.
+        part: where a released file holds only a part of the network, which training begins with: what its names lack
+            of the whole network's, and entries that tell such a file; None if there is no such file.
     """
 
     names: Mapping[str, str]
@@ -56,6 +59,21 @@ class Released:
     adapt: Callable[[dict[str, Tensor]], dict[str, Tensor]] = as_it_is
     config_of: Callable[[Mapping[str, Tensor]], Any] | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    part: tuple[str, tuple[str, ...]] | None = None
+
+    def renamed(self, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+        """A state dict under our names, and the names in it that are not known."""
+        known: dict[str, Tensor] = {}
+        unknown: list[str] = []
+        for name, tensor in state.items():
+            for pattern, prefix in self.names.items():
+                match = re.match(pattern, name)
+                if match:
+                    known[prefix + name[match.end() :]] = tensor
+                    break
+            else:
+                unknown.append(name)
+        return known, unknown
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,7 @@ class Training:
             network's layout.
         validation: gives a score in [0, 1] of a network on photographs kept apart, ``(network, recipe, photographs,
             device)``; J on synthetic clips where it is None.
+        fitted_in_words: what ``fit`` adds to what the weights hold, for a person; empty if nothing.
     """
 
     recipes: Mapping[str, Recipe]
@@ -83,6 +102,7 @@ class Training:
     own: tuple[str, ...] = ()
     fit: Callable[[dict[str, Tensor], Mapping[str, Tensor]], dict[str, Tensor]] | None = None
     validation: Callable[..., float] | None = None
+    fitted_in_words: str = ""
 
     @property
     def loss_options(self) -> tuple[str, ...]:

@@ -122,7 +122,8 @@ class Recipe:
         stages: in order.
         inference: config fields stored with the weights that only concern inference.
         trunk: weights, by name or file, whose image encoder the network's begins with; random without. What the
-            networks do not share begins at random.
+            networks do not share begins at random. ``imagenet`` is that of the encoder's own architecture.
+        mask_trunk: likewise for the encoder of masks, where ``trunk`` is not of both.
         trunk_rate: the image encoder's learning rate, as a share of the rest's.
         objects: chance of a step with 1, 2, 3 … objects.
         pace: multiplies the stages' pace.
@@ -154,6 +155,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     inference: Mapping[str, Any] = field(default_factory=dict)
     trunk: str = ""
+    mask_trunk: str = ""
     trunk_rate: float = 1.0
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
     pace: float = 1.0

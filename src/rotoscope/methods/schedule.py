@@ -65,7 +65,9 @@ class Schedule:
         if recipe.frozen:
             lines.append(f"  not trained: {', '.join(recipe.frozen)}")
         if recipe.trunk or recipe.trunk_rate != 1:
-            lines.append(f"  trunk begins as {recipe.trunk or 'random'}, rate {recipe.trunk_rate:g} of the rest's")
+            masks = f", mask encoder as {recipe.mask_trunk}" if recipe.mask_trunk else ""
+            rate = f"rate {recipe.trunk_rate:g} of the rest's"
+            lines.append(f"  trunk begins as {recipe.trunk or 'random'}{masks}, {rate}")
         if recipe.loss:
             lines.append("  loss: " + ", ".join(f"{name} {value:g}" for name, value in recipe.loss.items()))
         return lines

@@ -20,7 +20,7 @@ from rotoscope.masks.writing import formats
 from rotoscope.methods.base import Method, Session
 from rotoscope.runs.options import check_options
 from rotoscope.runs.points import check_beginnings
-from rotoscope.runs.prompts import MaskSource, Prompts, check_prompts, read_prompts
+from rotoscope.runs.prompts import MaskSource, Prompts, check_prompts, read_prompts, unanswered
 from rotoscope.runs.state import VERSION
 from rotoscope.video import Video
 from rotoscope.video.files import VideoFile
@@ -114,6 +114,7 @@ class Job:
         direction: see :func:`rotoscope.segment`.
         options: of the method's session.
         outputs: where to write; None if nothing is written.
+        notes: what was decided in reading the masks, one line each.
 
     Raises:
         InputError: anything that can be wrong with the request and be known before its first frame is answered.
@@ -125,6 +126,7 @@ class Job:
     direction: Direction = "forward"
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: Outputs | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_direction(self.direction)
@@ -150,8 +152,14 @@ class Job:
     ) -> Job:
         """A job with masks of any kind; see :func:`~rotoscope.runs.prompts.read_prompts`."""
         check_direction(direction)
-        prompts = read_prompts(masks, video, resize_masks)
-        return cls(video, prompts, model, direction, dict(options or {}), outputs)
+        notes: list[str] = []
+        prompts = read_prompts(masks, video, resize_masks, notes)
+        return cls(video, prompts, model, direction, dict(options or {}), outputs, tuple(notes))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the request is likely not to mean, known before its first frame is answered; one line each."""
+        return unanswered(self.prompts, self.video, self.direction)
 
     def session(self) -> Session:
         """A new session of the method for this video, with the job's options."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
 from rotoscope.methods.base import Session
+from rotoscope.methods.clicking import KEPT, Clicked
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Job
+from rotoscope.runs.prompts import hardly_overlapping
 from rotoscope.runs.state import Phase, RunState
 from rotoscope.video import Frame
 
@@ -53,6 +56,8 @@ class Passes:
 
     Attributes:
         sessions: one for each pass begun, in order.
+        clicked: what became of points, for who takes it to show it.
+        warnings: what was met on the way that may not be meant, one line each.
     """
 
     def __init__(
@@ -67,6 +72,8 @@ class Passes:
     ) -> None:
         self.job = job
         self.sessions: list[Session] = []
+        self.clicked: deque[Clicked] = deque()
+        self.warnings: list[str] = []
         self._start = start
         self._save = save
         self._every = every
@@ -131,20 +138,38 @@ class Passes:
         waiting = {i for i in job.prompts if (i <= position if backward else i >= position)}
         span = {"stop": position + 1} if backward else {"start": position}
         held: dict[int, NDArray[np.uint8]] = {}
+        shown: Prediction | None = None
         for since, frame in enumerate(job.video.frames(reverse=backward, **span), 1):
             if frame.index in waiting:
                 session.add(job.prompts[frame.index])
                 waiting.discard(frame.index)
+                if not backward or job.direction == "backward":
+                    self._compare(frame.index, shown)
             if self._images:
                 held[frame.index] = frame.image
-            for prediction in session.push(frame):
-                yield self._step(prediction, held)
+            answers = session.push(frame)
+            self._look(session)
+            for shown in answers:
+                yield self._step(shown, held)
             if self._save is not None and since % self._every == 0:
                 self._save(RunState(phase, frame.index + (-1 if backward else 1), session.state()))
         for prediction in session.finish():
             yield self._step(prediction, held)
         if waiting:
             raise InputError(f"mask for frame {min(waiting)}, but {job.video.name} has no such frame that can be read.")
+
+    def _look(self, session: Session) -> None:
+        """Take what became of points, and warn of masks that are unsure."""
+        found = list(session.clicks.fresh)
+        session.clicks.fresh.clear()
+        self.clicked = deque([*self.clicked, *found], maxlen=KEPT)
+        notes = [clicked.note for clicked in found if clicked.unsure]
+        self.warnings += [note for note in notes if note not in self.warnings]
+
+    def _compare(self, index: int, shown: Prediction | None) -> None:
+        """Warn if masks given on a frame may be of other objects than their ids say."""
+        if shown is not None:
+            self.warnings += hardly_overlapping(self.job.prompts[index], shown.labels, index)
 
     def _step(self, prediction: Prediction, held: dict[int, NDArray[np.uint8]]) -> Step:
         if not self._images:

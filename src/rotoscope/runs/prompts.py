@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
 from rotoscope.masks.points import Points
@@ -17,55 +20,149 @@ from rotoscope.video import Video
 from rotoscope.video.files import VideoFile
 
 MaskSource = Any
-"""A mask file or folder, a label map, stack or picture, or ``{object id: mask [H, W]}``; see ``masks.prompts``."""
+"""Masks of one frame: a file or folder, an array or Pillow image, points, or ``{object id: any of these}``."""
 Prompts = dict[int, dict[int, MaskLike | Points]]
 """``{frame index: {object id: mask [H, W], or points}}``."""
-FRAMES = (str, Path, Mapping, Points)
-"""What a frame may be given, where a mapping is one of frames."""
+HARDLY = 0.1
+"""Share of the smaller of two masks below which they are said to hardly overlap."""
+
+BOTH = "Direction both answers all frames."
+
+
+@dataclass(frozen=True)
+class GivenMask:
+    """Masks of one frame, with the id that the one object among them gets.
+
+    Attributes:
+        source: what :func:`~rotoscope.masks.prompts.masks_for` takes.
+        frame: the index of the frame; None for the video's first.
+        object_id: the id of the object, 1 to 65535, if the source holds one; None leaves the source's own ids.
+    """
+
+    source: MaskSource
+    frame: int | None = None
+    object_id: int | None = None
+
+    def described(self, frame: int) -> str:
+        """What the source is called in messages about a frame."""
+        if isinstance(self.source, Points):
+            return "points"
+        return str(self.source) if isinstance(self.source, (str, Path)) else f"the masks for frame {frame}"
 
 
 def read_prompts(
-    masks: MaskSource | Mapping[int, MaskSource] | None,
+    masks: MaskSource | Mapping[int, MaskSource] | Sequence[GivenMask] | None,
     video: Video,
     resize: bool = False,
     notes: list[str] | None = None,
 ) -> Prompts:
     """Bring masks of any kind to one form; None gives none.
 
+    A mapping is always by frame: ``{12: mask}`` is a mask of frame 12, and object 7 on frame 0 is ``{0: {7: mask}}``.
+
     Args:
-        masks: what :func:`~rotoscope.masks.prompts.masks_for` takes, for the video's first frame; or ``{frame index:
-            that}``. A file or folder that says itself which frames its masks are of gives those. Points stand for
-            object 1 of a frame, or for a mask in ``{object id: mask}``.
+        masks: ``{frame index: masks of that frame}``; or the masks of the video's first frame, as a file, folder,
+            array or Pillow image; or a list of :class:`GivenMask`. A file or folder that says itself which frames its
+            masks are of gives those. Points alone are of object 1.
         video: whose frames they are.
         resize: bring masks of another size to the video's.
         notes: is told what was decided in reading, a line each.
 
     Raises:
-        InputError: no mask is given, or one is no mask, has another size, or is of a frame that the video lacks.
+        InputError: no mask is given, or one is no mask, has another size, is of a frame that the video lacks, or is
+            the second of its object on its frame.
     """
     if masks is None:
         return {}
-    if not isinstance(masks, Mapping) or all(not isinstance(v, FRAMES) for v in masks.values()):
-        by_frame: Mapping[int, Any] = {video.start: masks}
-    else:
-        by_frame = masks
-    for index, given in by_frame.items():
-        check_index(index, video)
-        if not isinstance(given, FRAMES) and len(by_frame) > 1:
-            raise InputError("masks by object and masks by frame are mixed. Give {frame: {object: mask}}.")
     said: list[str] = [] if notes is None else notes
     prompts: Prompts = {}
-    for index, given in sorted(by_frame.items()):
-        others, pointed = without_points(given)
-        if pointed:
-            prompts.setdefault(index, {}).update(pointed)
-        for frame, found in (masks_for(others, index, video, resize, said) if others is not None else {}).items():
+    origins: dict[tuple[int, int], str] = {}
+    for given in _each(masks):
+        index = video.start if given.frame is None else given.frame
+        check_index(index, video)
+        others, pointed = without_points(given.source)
+        read: dict[int, dict[int, Any]] = {} if others is None else masks_for(others, index, video, resize, said)
+        for frame, found in [*([(index, dict(pointed))] if pointed else []), *read.items()]:
             check_index(frame, video)
-            if found:
-                prompts.setdefault(frame, {}).update(found)
+            origin = given.described(frame)
+            for object_id, mask in _with_id(found, given.object_id, origin).items():
+                if (frame, object_id) in origins:
+                    raise InputError(
+                        f"object {object_id} has two masks on frame {frame}: {origins[frame, object_id]} and {origin}. "
+                        "Give each object an id of its own, as in 2:ball.png."
+                    )
+                origins[frame, object_id] = origin
+                prompts.setdefault(frame, {})[object_id] = mask
     if not prompts:
         raise InputError("no mask is given. Give the masks of at least one frame.")
     return dict(sorted(prompts.items()))
+
+
+def _each(masks: Any) -> list[GivenMask]:
+    """What was given, frame by frame."""
+    if isinstance(masks, Mapping):
+        return [GivenMask(source, frame) for frame, source in masks.items()]
+    if isinstance(masks, list) and masks and all(isinstance(given, GivenMask) for given in masks):
+        return masks
+    return [GivenMask(masks)]
+
+
+def _with_id(found: dict[int, Any], object_id: int | None, origin: str) -> dict[int, Any]:
+    """Masks of one source under the id that was asked for, if one was."""
+    if object_id is None:
+        return found
+    if len(found) != 1:
+        raise InputError(f"{origin}: holds {len(found)} objects; an id can only be given to one.")
+    return {check_object_id(object_id): next(iter(found.values()))}
+
+
+def unanswered(prompts: Prompts, video: Video, direction: str) -> list[str]:
+    """What a direction leaves without masks, as a warning; nothing if it leaves nothing.
+
+    Args:
+        prompts: the masks given.
+        video: whose frames they are.
+        direction: see :func:`rotoscope.segment`.
+    """
+    if not prompts:
+        return []
+    first, last = min(prompts), max(prompts)
+    if direction == "forward" and first > video.start:
+        return [f"{_span(video.start, first - 1)} before the first mask and will show no object. {BOTH}"]
+    end = min((e for e in (video.end, video.length) if e is not None), default=None)
+    if direction == "backward" and end is not None and last < end - 1:
+        return [f"{_span(last + 1, end - 1)} after the last mask and will not be answered. {BOTH}"]
+    return []
+
+
+def _span(first: int, last: int) -> str:
+    return f"frame {first} comes" if first == last else f"frames {first} to {last} come"
+
+
+def hardly_overlapping(given: Mapping[int, MaskLike | Points], shown: NDArray[Any], index: int) -> list[str]:
+    """Warn of corrections that may be of another object: they hardly overlap what was shown of theirs.
+
+    Args:
+        given: masks ``[H, W]`` in [0, 1] by object id, for frame ``index``.
+        shown: labels ``[H, W]`` of the frame answered before.
+        index: of the frame.
+
+    Returns: a line for each object that was shown, and whose mask shares less than :data:`HARDLY` of the smaller of
+        the two.
+    """
+    lines = []
+    for object_id, mask in given.items():
+        if isinstance(mask, Points):  # what they mean is decided with the mask so far in view
+            continue
+        now = np.asarray(mask.cpu() if isinstance(mask, torch.Tensor) else mask) > 0.5
+        before = shown == object_id
+        smaller = min(int(np.count_nonzero(now)), int(np.count_nonzero(before)))
+        if smaller and np.count_nonzero(now & before) < HARDLY * smaller:
+            lines.append(
+                f"the mask given for object {object_id} on frame {index} hardly overlaps what the object was just "
+                "before. If it is of another object, give it another id, as in 2:ball.png@12."
+            )
+    return lines
 
 
 def check_prompts(prompts: Prompts, video: Video) -> None:
@@ -96,8 +193,8 @@ def check_index(index: int, video: Video) -> None:
     Raises:
         InputError: it does not.
     """
-    if not isinstance(index, (int, np.integer)):
-        raise InputError(f"mask for frame {index!r}: give the frame's index, a whole number.")
+    if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
+        raise InputError(f"mask for frame {index!r}: give the frame's index, as in {{0: mask}} or {{0: {{id: mask}}}}.")
     last = video.end - 1 if video.end is not None else None
     if video.length is not None and video.length_is_exact:
         last = video.length - 1 if last is None else min(last, video.length - 1)

@@ -24,7 +24,8 @@ class Report:
         confidence: mean confidence of each object in [0, 1], over the whole run.
         unsure: indices of the frames on which an object's confidence is below
             :data:`~rotoscope.runs.state.UNSURE` (it is 0 where the object has no pixel), by object, over the whole run.
-        notes: what is worth knowing about how the method came to its answers, one line each.
+        notes: what is worth knowing about how the masks were read and the method came to its answers, one line each.
+        warnings: what the request is likely not to mean, one line each.
     """
 
     measured: Measurement = field(default_factory=Measurement)
@@ -36,6 +37,7 @@ class Report:
     confidence: dict[int, float] = field(default_factory=dict)
     unsure: dict[int, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
@@ -58,6 +60,7 @@ class Report:
             "confidence": dict(self.confidence),
             "unsure": {object_id: list(frames) for object_id, frames in self.unsure.items()},
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }
 
     @classmethod
@@ -77,6 +80,7 @@ class Report:
                 confidence={int(object_id): float(value) for object_id, value in data["confidence"].items()},
                 unsure={int(object_id): [int(i) for i in frames] for object_id, frames in data["unsure"].items()},
                 notes=[str(line) for line in data["notes"]],
+                warnings=[str(line) for line in data.get("warnings", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(

@@ -15,7 +15,7 @@ from PIL import Image
 from rotoscope.files import inside
 from rotoscope.masks.drawing import overlay
 from rotoscope.masks.writing import MaskWriter, open_writer, save_png
-from rotoscope.methods.base import Method, Session
+from rotoscope.methods.base import Method
 from rotoscope.methods.clicking import Clicked
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import OutputFolder
@@ -51,9 +51,13 @@ def segment(
 
     Args:
         video: whatever :func:`~rotoscope.open_video` takes.
-        masks: a mask file or ``{object_id: mask}`` for the first frame; or ``{frame index: either}``. Points say
-            where object 1 is, or stand for a mask in ``{object_id: mask}``: on a frame where the object is followed
-            already, they correct it. None for methods that find objects by themselves.
+        masks: ``{frame index: masks of that frame}``. The masks of a frame are a file or folder that
+            :func:`~rotoscope.read_masks` understands, an array ``[H, W]`` (one object's mask, bool or in [0, 1], or a
+            label map), a stack ``[N, H, W]``, a Pillow image, or ``{object_id: one object's mask}``. Anything but a
+            mapping is the masks of the first frame. :class:`~rotoscope.Points` stand for object 1 of a frame, or for
+            a mask in ``{object_id: mask}``; where the object is followed already, they correct it. A
+            mapping is always by frame: object 7 on frame 0 is ``{0: {7: mask}}``. None for methods that find objects
+            by themselves.
         model: a name that ``rotoscope methods`` lists, a weights file, or a loaded method.
         direction: ``forward`` answers every frame in order, those before the first prompt with no object;
             ``backward`` goes from the last prompt to the first frame; ``both`` answers every frame, and blends the
@@ -69,17 +73,21 @@ def segment(
 
     Raises:
         InputError: something given does not fit; before the first frame wherever it can be known.
+
+    Warns:
+        UserWarning: what was decided in reading the masks, and what the request is likely not to mean.
+        RuntimeWarning: damage met in the video.
     """
     with open_video(video, start=start, end=end) as opened:
         method = model if isinstance(model, Method) else load(model, device=device, precision=precision)
         job = Job.of(opened, masks, method, direction=direction, resize_masks=resize_masks, options=options)
-        passes = Passes(job)
+        passes, told = Passes(job), 0
+        for line in (*job.notes, *job.warnings):
+            warnings.warn(line, UserWarning, stacklevel=2)
         for step in passes:
-            clicks = passes.sessions[-1].clicks
-            while clicks.fresh:
-                clicked = clicks.fresh.popleft()
-                if clicked.unsure:
-                    warnings.warn(clicked.note, RuntimeWarning, stacklevel=2)
+            for line in passes.warnings[told:]:
+                warnings.warn(line, UserWarning, stacklevel=2)
+            told = len(passes.warnings)
             if not step.hidden:
                 yield step.prediction
         if not isinstance(video, Video):
@@ -160,35 +168,35 @@ class _Work:
         self.report = Report(size=job.video.size, folder=str(outputs.folder))
         self.report.resumed_at = self.state.position if self.state is not None else None
         self.sink: Sink | None = None
+        self.passes = Passes(
+            job,
+            start=self.state,
+            save=self._save,
+            every=outputs.state_every,
+            scratch=folder.scratch(),
+            images="cutout" in outputs.formats,
+        )
 
     def run(self, begun: float) -> Report:
         """Go over the video, write, and leave the report; ``begun`` is when the call began."""
         measured = self.report.measured
-        passes = Passes(
-            self.job,
-            start=self.state,
-            save=self._save,
-            every=self.outputs.state_every,
-            scratch=self.folder.scratch(),
-            images="cutout" in self.outputs.formats,
-        )
-        self._write(passes)
+        self._write()
         if "overlay" in self.outputs.formats:
             with measured.part("overlay video"):
                 path = inside(self.outputs.folder, "overlay.mp4")
                 write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
         self.job.video.check_unchanged()
-        self._sum_up(passes)
+        self._sum_up()
         measured.peak = peak_memory()
         measured.wall = time.perf_counter() - begun
         self.folder.finish(self.report.as_record())
         return self.report
 
-    def _write(self, passes: Passes) -> None:
+    def _write(self) -> None:
         """Take all steps; the first before anything of an earlier run goes, as a method may refuse what it is given."""
         measured = self.report.measured
         reading = time.perf_counter()
-        steps = iter(passes)
+        steps = iter(self.passes)
         first = next(steps, None)
         self.folder.begin()
         writers: list[MaskWriter] = [self.folder]
@@ -197,13 +205,13 @@ class _Work:
             self.sink = sink
             for step in chain([first] if first is not None else [], steps):
                 self._take(step, sink)
-                self._show(passes.sessions[-1])
-                measured.saw(passes.sessions[-1])
+                self._show()
+                measured.saw(self.passes.sessions[-1])
             sink.drain()
             elapsed = time.perf_counter() - reading
         for writer in writers:
             writer.close()
-        spent = passes.seconds
+        spent = self.passes.seconds
         waited = max(elapsed - sum(spent.values()), 0.0)
         measured.parts = {**spent, "wait for frames and rest": waited, **measured.parts}
 
@@ -216,10 +224,10 @@ class _Work:
         if self.on_frame is not None:
             self.on_frame(step.prediction)
 
-    def _show(self, session: Session) -> None:
+    def _show(self) -> None:
         """Make pictures of what points gave, at once, so that a wrong beginning is seen."""
-        while session.clicks.fresh:
-            clicked = session.clicks.fresh.popleft()
+        while self.passes.clicked:
+            clicked = self.passes.clicked.popleft()
             path = self.folder.picture(f"{clicked.frame.name}-{clicked.object_id}")
             save_png(path, picture_of(clicked)[..., ::-1])
             if self.on_points is not None:
@@ -230,17 +238,18 @@ class _Work:
         if self.sink is None:
             return  # nothing is answered yet, and an earlier run's state may still be there
         self.sink.drain()
-        self.tally.note(self.job.video.problems)
+        self.tally.note(self.job.video.problems, self.passes.warnings)
         state.tally = self.tally
         self.folder.save(state)
 
-    def _sum_up(self, passes: Passes) -> None:
-        self.tally.note(self.job.video.problems)
+    def _sum_up(self) -> None:
+        self.tally.note(self.job.video.problems, self.passes.warnings)
         self.report.confidence = self.tally.mean_confidence
         self.report.objects = tuple(self.report.confidence)
         self.report.unsure = self.tally.unsure
         self.report.problems = self.tally.problems
-        self.report.notes = passes.notes
+        self.report.notes = [*self.job.notes, *self.passes.notes]
+        self.report.warnings = [*self.job.warnings, *self.tally.warnings]
 
 
 def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[], None] | None = None) -> None:

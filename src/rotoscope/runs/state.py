@@ -16,7 +16,7 @@ from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
 from rotoscope.methods.prediction import Prediction
 
-VERSION = 3
+VERSION = 4
 """Of what is saved of a run; a state of another version is refused."""
 UNSURE = 0.7
 """Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""
@@ -31,11 +31,13 @@ class Tally:
         confidence: sum and number of each object's confidences, by object.
         unsure: indices of the frames on which an object's confidence is below :data:`UNSURE`, by object.
         problems: damage met in the video, one line each.
+        warnings: what was met on the way that may not be meant, one line each.
     """
 
     confidence: dict[int, tuple[float, int]] = field(default_factory=dict)
     unsure: dict[int, list[int]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def count(self, prediction: Prediction) -> None:
         """Take one frame into account."""
@@ -45,9 +47,10 @@ class Tally:
             if value < UNSURE:
                 self.unsure.setdefault(object_id, []).append(prediction.index)
 
-    def note(self, problems: Sequence[str]) -> None:
-        """Add damage that is not known yet."""
+    def note(self, problems: Sequence[str], warnings: Sequence[str]) -> None:
+        """Add damage and warnings that are not known yet."""
         self.problems = list(dict.fromkeys([*self.problems, *problems]))
+        self.warnings = list(dict.fromkeys([*self.warnings, *warnings]))
 
     @property
     def mean_confidence(self) -> dict[int, float]:
@@ -58,7 +61,8 @@ class Tally:
     def from_json(cls, data: Mapping[str, Any]) -> Tally:
         """Read what ``asdict`` and JSON made of a tally."""
         confidence = {int(i): (float(total), int(number)) for i, (total, number) in data["confidence"].items()}
-        return cls(confidence, {int(i): list(v) for i, v in data["unsure"].items()}, list(data["problems"]))
+        unsure = {int(i): list(v) for i, v in data["unsure"].items()}
+        return cls(confidence, unsure, list(data["problems"]), list(data["warnings"]))
 
 
 @dataclass

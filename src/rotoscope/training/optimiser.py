@@ -29,9 +29,13 @@ def freeze(network: nn.Module, frozen: tuple[str, ...]) -> None:
 def hold_norms(network: nn.Module, recipe: Recipe) -> None:
     """Put the recipe's frozen batch norms into evaluation: they neither use nor change the batch's statistics."""
     for name, module in network.named_modules():
-        held = recipe.frozen_norms or f"{name}.".startswith(recipe.frozen)
-        if held and isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if is_held(name, recipe) and isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
+
+
+def is_held(name: str, recipe: Recipe) -> bool:
+    """Whether a batch norm of that name keeps its statistics."""
+    return recipe.frozen_norms or f"{name}.".startswith(recipe.frozen)
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

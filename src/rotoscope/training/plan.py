@@ -16,6 +16,8 @@ from rotoscope.training.clips import Batch
 from rotoscope.training.loop import LossModule
 from rotoscope.training.optimiser import freeze, hold_norms
 from rotoscope.training.run import new_method
+from rotoscope.training.trunk import begin
+from rotoscope.weights.pretrained import AbsentWeightsError
 
 STEPS = 10
 """Steps that are measured of each stage."""
@@ -43,6 +45,19 @@ class StageCost:
             f"  {self.stage.source} at {self.stage.size}: {self.seconds:.2f} s a step, {hours:.1f} hours for "
             f"{self.stage.steps} steps, about {self.memory / 2**30:.1f} GiB"
         )
+
+
+def beginning_lines(recipe: Recipe) -> list[str]:
+    """What each part of the network would begin as; or, where weights are not here, how to get them.
+
+    Raises:
+        InputError: weights that do not fit, or a part that would stay as it was drawn.
+    """
+    method = new_method(recipe)
+    try:
+        return begin(method, recipe).describe(method)
+    except AbsentWeightsError as missing:
+        return ["begins as:", f"  missing: {missing}"]
 
 
 def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> list[StageCost]:

@@ -24,7 +24,7 @@ from rotoscope.methods.recipe import Recipe
 from rotoscope.runs.dataset import segment_dataset
 from rotoscope.training.data import TrainingData, needed
 from rotoscope.training.loop import CHECKPOINT, Trainer
-from rotoscope.training.trunk import begin_trunk
+from rotoscope.training.trunk import begin
 from rotoscope.weights.files import fill, save_method
 from rotoscope.weights.load import find_device, open_file
 
@@ -128,8 +128,8 @@ def prepare(
     method = new_method(recipe)
     if initial is not None:
         fill(method, open_file(initial, recipe.method).state_dict(), initial)
-    elif recipe.trunk and not resume:
-        begin_trunk(method, recipe.method, recipe.trunk)
+    elif not resume:
+        begin(method, recipe)
     network: Any = method.network
     trainer = Trainer(
         recipe,

@@ -19,7 +19,7 @@ class Entry:
 
     Attributes:
         name: what it is loaded by.
-        method: its method.
+        method: its method; empty for what only training begins with.
         task: what it does.
         file: name in the package's folder of weights; None if the package brings no weights for it.
         sha256: of the file.

@@ -20,7 +20,8 @@ from rotoscope.weights.catalogue import CATALOGUE, Entry, find
 from rotoscope.weights.download import check_address, download
 from rotoscope.weights.limits import check_archive, check_size
 from rotoscope.weights.load import SUFFIXES, open_file
-from rotoscope.weights.released import RELEASED, Released
+from rotoscope.weights.pretrained import read_tensors
+from rotoscope.weights.released import BEGINNINGS, RELEASED, Released
 from rotoscope.weights.store import PLAIN_NAME, Kept, file_hash, home_of, kept
 from rotoscope.weights.web import Order, Patience
 
@@ -57,6 +58,9 @@ class Request:
         Raises:
             InputError: no such name, or one that nothing is released for.
         """
+        if self.name in BEGINNINGS:
+            summary = f"what training may begin with; trained on {BEGINNINGS[self.name].trained}"
+            return Entry(self.name, "", "none by itself", None, None, 0.0, summary, "", None)
         entry = find(self.name)
         if entry.file is not None:
             raise InputError(f"{self.name}: comes with this package; there is nothing to fetch.")
@@ -65,7 +69,7 @@ class Request:
     @property
     def released(self) -> Released | None:
         """What its authors released."""
-        return RELEASED.get(self.name)
+        return RELEASED.get(self.name) or BEGINNINGS.get(self.name)
 
     @property
     def home(self) -> Path:
@@ -121,6 +125,11 @@ def fetch(request: Request) -> Kept:
         got = _get(request, staging)
         try:
             digest, size = file_hash(got), sum(p.stat().st_size for p in _files_of(got))
+            theirs = request.released if request.source is None else None
+            if theirs is not None and not digest.startswith(theirs.hash_begins):
+                raise CheckpointError(
+                    f"{request.name}: the hash is {digest}, not {theirs.hash_begins}… as it should be."
+                )
             if request.sha256 not in (None, digest):
                 raise CheckpointError(
                     f"{request.name}: the file has the hash {digest}, not {request.sha256}. Nothing was kept. Get it "
@@ -198,7 +207,7 @@ def _is_part(request: Request, path: Path, prefix: Path | None) -> bool:
 
 def _released_files(entry: Entry) -> tuple[str, ...]:
     """Names of the files that a method's authors released in a folder; empty if it is one file."""
-    return tuple(released(entry.method).files.values())
+    return tuple(released(entry.method).files.values()) if entry.method else ()
 
 
 def _unpack(request: Request, got: Path, ready: Path) -> str:
@@ -258,6 +267,9 @@ def check_weights(entry: Entry, path: Path) -> None:
     Raises:
         CheckpointError: they are not.
     """
+    if not entry.method:  # of no network of ours: training sees what of it fits
+        read_tensors(path)
+        return
     try:
         model = open_file(path, entry.method)
     except RotoscopeError as error:

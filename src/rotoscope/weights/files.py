@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -163,16 +162,7 @@ def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Model:
     except (InputError, IndexError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
         # sizes are read off the shapes, of tensors that may have any
         raise CheckpointError(f"{path}: its tensors have not the shapes of {method} ({one_line(error)}).") from None
-    renamed: dict[str, Tensor] = {}
-    unexpected: list[str] = []
-    for name, tensor in state.items():
-        for pattern, prefix in official.names.items():
-            match = re.match(pattern, name)
-            if match:
-                renamed[prefix + name[match.end() :]] = tensor
-                break
-        else:
-            unexpected.append(name)
+    renamed, unexpected = official.renamed(state)
     return build(method, config, renamed, path, unexpected)
 
 

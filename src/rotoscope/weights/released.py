@@ -1,4 +1,4 @@
-"""Where the authors of the methods host the weights they released, and on what terms."""
+"""Where the weights that authors released are hosted, and those that training begins with, and on what terms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RVOS = "https://imatge.upc.edu/web/sites/default/files/projects/segmentation/pub
 
 @dataclass(frozen=True)
 class Released:
-    """A file that authors released. None of them published its size or a hash.
+    """A file that authors released. No author of a method published its size or a hash.
 
     Attributes:
         page: where its authors write about it.
@@ -24,6 +24,7 @@ class Released:
         licence: of code and weights, as its authors state it.
         trained: what it learnt from.
         by_hand: why, and how, it is got by hand, if it is.
+        hash_begins: hexadecimal digits that its SHA-256 begins with, where the file's own name states them.
     """
 
     page: str
@@ -35,6 +36,7 @@ class Released:
     licence: str
     trained: str
     by_hand: str = ""
+    hash_begins: str = ""
 
 
 RELEASED: dict[str, Released] = {
@@ -112,3 +114,40 @@ RELEASED: dict[str, Released] = {
     ),
 }
 """By the name that they are loaded by."""
+
+TORCHVISION = "https://download.pytorch.org/models/"
+IMAGENET = "imagenet"
+"""What names of trunks learnt on ImageNet begin with, as in ``imagenet-resnet50``."""
+
+
+def _torchvision(stem: str, digits: str, about: int, trained: str) -> Released:
+    return Released(
+        page="https://github.com/pytorch/vision",
+        url=f"{TORCHVISION}{stem}-{digits}.pth",
+        hosts=("download.pytorch.org",),
+        file=f"{stem}-{digits}.pth",
+        about=about * MB,
+        most=2 * about * MB,
+        licence="code BSD-3; weights: terms may derive from the data set",
+        trained=trained,
+        hash_begins=digits,
+    )
+
+
+BEGINNINGS: dict[str, Released] = {
+    f"{IMAGENET}-resnet18": _torchvision("resnet18", "f37072fd", 47, "ImageNet-1k"),
+    f"{IMAGENET}-resnet50": _torchvision("resnet50", "0676ba61", 103, "ImageNet-1k"),
+    f"{IMAGENET}-resnet101": _torchvision("resnet101", "63fe2227", 179, "ImageNet-1k"),
+    "maskrcnn-resnet50": _torchvision("maskrcnn_resnet50_fpn_coco", "bf2d0c1e", 178, "COCO"),
+    "cosnet-deeplabv3": Released(
+        page="https://github.com/carrierlxk/COSNet",
+        url=f"{DRIVE}1hy0-BAEestT9H4a3Sv78xrHrzmZga9mj",
+        hosts=("drive.usercontent.google.com",),
+        file="deeplab_davis_12_0.pth",
+        about=240 * MB,
+        most=1000 * MB,
+        licence="none stated: all rights are its authors'",
+        trained="images of salient objects; its authors do not list them",
+    ),
+}
+"""What the published recipes begin with. No method loads them by name; ``train --set trunk=NAME`` does."""

@@ -86,6 +86,7 @@ RECIPES: dict[str, Recipe] = {
                 loss={"auxiliary": 0.0},
             ),
         ),
+        trunk="imagenet",
         optimiser="adam",
         weight_decay=1e-5,
         clip_norm=0.0,

@@ -57,4 +57,7 @@ def config_of(state: Mapping[str, Tensor]) -> COSNetConfig:
     return COSNetConfig(trunk=trunk, aspp_dim=merge.shape[1] // 5, dim=merge.shape[0])
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, config_of=config_of)
+DEEPLAB = ("encoder.", ("layer5.bottleneck.weight", "layer1.0.conv1.weight"))
+"""The DeepLabv3 that its authors begin with: the encoder under its own names."""
+
+RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, config_of=config_of, part=DEEPLAB)

@@ -73,6 +73,7 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config={},
         stages=(_published(6, 2.5e-4), _published(54, 1.25e-4)),
+        trunk="cosnet-deeplabv3",
         optimiser="sgd",
         learning_rate=2.5e-4,
         poly=0.9,
@@ -84,7 +85,7 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Recipes by name. ``cosnet`` is the published one: videos of DAVIS-2016 (``--data "davis16:PATH?split=train"``) and
-photographs of MSRA10K and DUT-OMRON; its authors begin with a DeepLabv3 trained on saliency: ``--set trunk=FILE``.
+photographs of MSRA10K and DUT-OMRON; from the DeepLabv3, trained on saliency, that its authors link.
 ``cosnet-small`` finds the primary object of synthetic photographs and clips."""
 
 

@@ -52,6 +52,7 @@ RECIPES: dict[str, Recipe] = {
         method="giel",
         config={},
         stages=(Stage(100_000, 528, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02)),),
+        trunk="maskrcnn-resnet50",
         optimiser="adam",
         learning_rate=1e-5,
         poly=1.0,
@@ -64,8 +65,9 @@ RECIPES: dict[str, Recipe] = {
 }
 """Recipes by name. Both train the full and the fast output at once, so one file of weights serves both
 (``output="fast"``). ``giel`` is the published one: squares of about the area of 740x384, batches of all its GPUs
-together; how many steps it took is not published, and 100,000 is our choice. Begin it with ``--set trunk=resnet50.pth``
-or ``--set trunk=STM_weights.pth``, which fills whatever fits. ``giel-small`` begins with ``stcn-small-resnet18``."""
+together; how many steps it took is not published, and 100,000 is our choice. Its ResNet-50 has learnt Mask R-CNN; the
+paper does not say whose, so it is torchvision's here. ``--set trunk=stm`` begins with STM and fills whatever fits.
+``giel-small`` begins with ``stcn-small-resnet18``."""
 
 
 class Support(NamedTuple):
@@ -310,4 +312,5 @@ TRAINING = Training(
     ),
     own=("",),
     fit=fitted,
+    fitted_in_words="in support_encoder new channels of the first layer are random",
 )

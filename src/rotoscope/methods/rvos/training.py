@@ -31,6 +31,7 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
         method="rvos",
         config={"one_shot": one_shot},
         stages=stages,
+        trunk="imagenet",
         trunk_rate=1e-3,
         optimiser="adam",
         weight_decay=1e-6,
@@ -83,8 +84,8 @@ RECIPES: dict[str, Recipe] = {
     "rvos-zeroshot": _published("rvos-zeroshot", False, (_video(215_000, {}),)),
 }
 """Recipes by name. ``rvos`` and ``rvos-zeroshot`` are the published ones for YouTube-VOS (20 + 20 and 50 epochs; an
-epoch of its training videos is about 4,300 steps of four clips), on squares of the area of 256x448; begin their trunk
-with ImageNet weights: ``--set trunk=FILE``. The small ones add a cross-entropy to the soft IoU, which alone lets an
+epoch of its training videos is about 4,300 steps of four clips), on squares of the area of 256x448, from a trunk that
+has learnt ImageNet. The small ones add a cross-entropy to the soft IoU, which alone lets an
 object that has left the picture go on for free."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,6 +41,9 @@ SMALL = {
 }
 """Sizes of ``stcn-small``: an EfficientNet-Lite0 trunk, values from its features, a thin decoder that is told of the
 frame before."""
+
+VALUES = "value_encoder."
+"""Where the network keeps its encoder of masks."""
 
 CURRICULUM = ((0.0, 5), (0.1, 10), (0.2, 15), (0.3, 20), (0.4, 25), (0.9, 5))
 """Most frames left out between two of a video, by share of the stage."""
@@ -81,6 +86,8 @@ RECIPES = {
                 skips=CURRICULUM,
             ),
         ),
+        trunk="imagenet",
+        mask_trunk="imagenet",
         optimiser="adam",
         weight_decay=1e-7,
         clip_norm=0.0,
@@ -91,7 +98,8 @@ RECIPES = {
     ),
 }
 """Recipes by name. ``stcn`` is the published one (the released stages 0 and 3; batches of all its GPUs together,
-as the thesis has them too); ``stcn-small`` trains from scratch on synthetic clips."""
+as the thesis has them too; both encoders have learnt ImageNet, and their norms stay so); ``stcn-small`` trains from
+scratch on synthetic clips."""
 
 
 def clip_loss(
@@ -223,12 +231,37 @@ def _aggregated(logits: Tensor, valid: Tensor) -> Tensor:
     return aggregate_logits(torch.sigmoid(own) * valid[:, :, None, None], dim=1)
 
 
+def fitted(taken: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """An encoder of images as an encoder of masks: it begins by seeing the image alone, as it has learnt to.
+
+    Args:
+        taken: tensors of other weights, by our names.
+        ours: the tensors of the network that begins.
+    Returns: with channels of zeros for the masks in the first convolution (as the code that the thesis builds on has
+        them), and with biases of zero where the other encoder's convolutions have none (our choice: there they stay as
+        they are drawn).
+    """
+    enter = f"{VALUES}conv1.weight"
+    if enter not in taken:
+        return taken
+    whole = dict(taken)
+    missing = ours[enter].shape[1] - taken[enter].shape[1] if enter in ours else 0
+    if missing > 0:
+        shape = (len(taken[enter]), missing, *taken[enter].shape[2:])
+        whole[enter] = torch.cat([taken[enter], taken[enter].new_zeros(shape)], dim=1)
+    for name, tensor in ours.items():
+        layer = name.removesuffix("bias")
+        if name.startswith(VALUES) and layer != name and f"{layer}weight" in taken and name not in taken:
+            whole[name] = torch.zeros_like(tensor)
+    return whole
+
+
 TRAINING = Training(
     RECIPES,
     clip_loss,
     parts={
         "image encoder": ("key_encoder.",),
-        "mask encoder": ("value_encoder.",),
+        "mask encoder": (VALUES,),
         "query key": ("key_proj.",),
         "query value": ("key_comp.",),
         "decoder entry": ("compress.downsample.",),
@@ -236,4 +269,6 @@ TRAINING = Training(
         "upsampling 8 to 4": ("up_8_4.",),
         "mask head": ("pred.",),
     },
+    fit=fitted,
+    fitted_in_words="in value_encoder new channels of the first layer, and biases, are zero",
 )
