@@ -84,7 +84,7 @@ class Placed(NamedTuple):
     """Clicks and a box in pixels of one frame.
 
     Attributes:
-        places: columns and rows of pixels, int64 ``[K, 2]``, wanted ones first.
+        places: columns and rows of pixels, int64 ``[K, 2]``, in the order in which they were clicked.
         wanted: bool ``[K]``.
         box: left, top, right and bottom; pixels from left to before right, from top to before bottom. None for none.
     """

@@ -21,7 +21,8 @@ SHORT_SIDE = 320
 SPOT = 3
 """Radius in pixels of what a click says for certain."""
 REACH = 0.3
-"""Share of the short side about a wanted click that GrabCut takes for the object until it knows better."""
+"""Share of the short side: how far a wanted click is taken for the object until colours say otherwise (GrabCut), and
+one that is not wanted casts doubt on a mask (watersheds)."""
 ROUNDS = 5
 """Rounds of GrabCut, as OpenCV's own example has them."""
 TOLERANCES = (32, 26, 21, 17, 13, 10, 8, 6, 4, 3, 2, 1)
@@ -108,12 +109,16 @@ def follow_edges(image: Rgb, placed: Placed, before: Mask | None) -> Mask:
         if before is None and not placed.wanted.any():
             markers[(top + bottom) // 2, (left + right) // 2] = 1
     else:
-        markers[0], markers[-1], markers[:, 0], markers[:, -1] = 2, 2, 2, 2
+        markers[:2], markers[-2:], markers[:, :2], markers[:, -2:] = 2, 2, 2, 2  # OpenCV takes the outermost pixels
     if before is not None and before.any():
         margin = max(int(0.1 * np.sqrt(before.sum())), 1)
         kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
         markers[cv2.dilate(before.astype(np.uint8), kernel) == 0] = 2
         markers[cv2.erode(before.astype(np.uint8), kernel) > 0] = 1
+        near = np.zeros((height, width), np.uint8)
+        for x, y in placed.places[~placed.wanted]:
+            cv2.circle(near, (int(x), int(y)), max(int(REACH * min(height, width)), 1), 1, -1)
+        markers[(near > 0) & (markers == 1)] = 0  # what is near a click that is not wanted is not sure any more
     for (x, y), wanted in zip(placed.places, placed.wanted, strict=True):
         cv2.circle(markers, (int(x), int(y)), SPOT, 1 if wanted else 2, -1)
     if not (markers == 1).any():

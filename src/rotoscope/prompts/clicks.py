@@ -64,4 +64,5 @@ def jittered_box(mask: Mask, rng: np.random.Generator, share: float = 0.1) -> tu
     left, top, right, bottom = box_of(mask)
     dx, dy = share * (right - left), share * (bottom - top)
     moves = rng.uniform(-1, 1, 4) * (dx, dy, dx, dy)
-    return left + moves[0], top + moves[1], max(right + moves[2], left + 2.0), max(bottom + moves[3], top + 2.0)
+    x, y = left + moves[0], top + moves[1]
+    return x, y, max(right + moves[2], x + 2), max(bottom + moves[3], y + 2)

@@ -1,0 +1,199 @@
+"""From clicks to masks: IoU by number of clicks and from a box, clicks needed, time of a click, and what is followed.
+
+The clicks are made up from the truth: the first in the middle of the object, each next one in the middle of the largest
+error that the click network left. All other ways get the same clicks, or, with ``--own-clicks``, those that their own
+errors ask for. Measured on photographs that were kept apart from training (each twentieth) and on the first frames of
+a data set's clips.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from common import options, report
+from rotoscope.datasets.photographs import VOID, Photographs, read_rgb
+from rotoscope.datasets.sequences import VideoDataset
+from rotoscope.datasets.spec import open_dataset
+from rotoscope.evaluation import region_similarity
+from rotoscope.masks.points import Placed, Points, Prompter
+from rotoscope.methods.base import Method
+from rotoscope.prompts.clicks import Click, box_of, next_click
+from rotoscope.runs.segment import segment
+from rotoscope.weights import load, load_prompter
+
+Rgb = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+COUNTS = (1, 2, 3, 5, 10)
+LEVELS = (0.80, 0.85, 0.90)
+MOST = 20
+"""Clicks at most; an object that needs more counts as this many."""
+LEAST = 64
+"""Pixels of the smallest object that is clicked on."""
+
+
+class Target(NamedTuple):
+    """A picture, and the object in it that is meant."""
+
+    image: Rgb
+    truth: Mask
+
+
+def photographs(root: str) -> Iterator[Target]:
+    """Objects of the photographs kept apart."""
+    for photograph in Photographs.open(root).split()[1].masked:
+        image, labels = photograph.read()
+        for i in np.unique(labels):
+            if i not in (0, VOID) and (labels == i).sum() >= LEAST:
+                yield Target(image, labels == i)
+
+
+def first_frames(dataset: VideoDataset) -> Iterator[Target]:
+    """Objects of the first annotated frame of each clip."""
+    for sequence in dataset:
+        name = next(iter(sequence.annotations))
+        labels = sequence.labels(name)
+        for i in np.unique(labels):
+            if i not in (0, VOID):
+                yield Target(read_rgb(sequence.images[name]), labels == i)
+
+
+def placed_of(clicks: Sequence[Click], box: tuple[int, int, int, int] | None = None) -> Placed:
+    """Clicks as a prompter takes them, in the order in which they were made."""
+    places = np.array([(c.x, c.y) for c in clicks], np.int64).reshape(-1, 2)
+    return Placed(places, np.array([c.wanted for c in clicks], bool), box)
+
+
+class Curve(NamedTuple):
+    """IoU after each number of clicks from 1 on, IoU from the box alone, and the clicks."""
+
+    scores: list[float]
+    box: float
+    clicks: list[Click]
+
+
+def curve(prompter: Prompter, target: Target, most: int, given: Sequence[Click] | None = None) -> Curve:
+    """Click until nothing is wrong or ``most`` is reached; with ``given``, these clicks."""
+    picture = prompter.open(target.image)
+    clicks: list[Click] = []
+    scores: list[float] = []
+    answer = np.zeros_like(target.truth)
+    for number in range(most):
+        following = next_click(answer, target.truth) if given is None else (given[number : number + 1] or [None])[0]
+        if following is None:
+            break
+        clicks.append(following)
+        answer = picture.answer(placed_of(clicks)).chosen
+        scores.append(region_similarity(answer, target.truth))
+    scores += scores[-1:] * (most - len(scores))
+    box = picture.answer(Placed(np.zeros((0, 2), np.int64), np.zeros(0, bool), box_of(target.truth))).chosen
+    return Curve(scores, region_similarity(box, target.truth), clicks)
+
+
+def row(name: str, curves: Sequence[Curve]) -> dict[str, Any]:
+    """Means over objects."""
+    scores = np.array([c.scores for c in curves])
+    found: dict[str, Any] = {"way": name, "objects": len(curves)}
+    found |= {f"IoU@{count}": float(scores[:, count - 1].mean()) for count in COUNTS}
+    found["box"] = float(np.mean([c.box for c in curves]))
+    for level in LEVELS:
+        needed = [next((n for n, score in enumerate(c.scores, 1) if score >= level), MOST) for c in curves]
+        found[f"clicks for {level:.2f}"] = float(np.mean(needed))
+    return found
+
+
+def first_points(prompter: Prompter, target: Target, count: int) -> Points:
+    """So many simulated clicks."""
+    clicks = curve(prompter, target, count).clicks
+    wanted = [(c.x, c.y) for c in clicks if c.wanted]
+    return Points(wanted, [(c.x, c.y) for c in clicks if not c.wanted])
+
+
+def followed(model: Method, prompter: Prompter, dataset: VideoDataset, count: int) -> list[dict[str, Any]]:
+    """Mean J of clips of one object, begun with simulated clicks and with the true mask."""
+    rows: list[dict[str, Any]] = []
+    model.prompter = lambda: prompter
+    for sequence, target in zip(dataset, first_frames(dataset), strict=True):
+        frames = np.stack([read_rgb(sequence.images[name]) for name in sequence.frames])
+        points = first_points(prompter, target, count)
+        scores: dict[str, Any] = {"clip": sequence.name}
+        for name, given in (("clicks", {0: {1: points}}), ("true mask", {0: {1: target.truth}})):
+            found = [prediction.labels == 1 for prediction in segment(frames, given, model)]
+            inner = sequence.frames[1:-1]
+            j = [region_similarity(found[i], sequence.labels(n) > 0) for i, n in enumerate(inner, 1)]
+            scores[f"J from {name}"] = float(np.mean(j))
+            if name == "clicks":
+                scores["IoU of first mask"] = region_similarity(first_mask(prompter, target, points), target.truth)
+        rows.append(scores)
+    means = {key: float(np.mean([r[key] for r in rows])) for key in rows[0] if key != "clip"}
+    return [*rows, {"clip": "mean", **means}]
+
+
+def first_mask(prompter: Prompter, target: Target, points: Points) -> Mask:
+    """The mask that a clip begins with."""
+    height, width = target.truth.shape
+    return prompter.open(target.image).answer(points.placed((width, height))).chosen
+
+
+def times(prompter: Prompter, target: Target, clicks: int = 10) -> dict[str, Any]:
+    """Milliseconds that a picture takes once, and each click; medians of five rounds."""
+    opening, clicking = [], []
+    for _ in range(5):
+        begun = time.perf_counter()
+        picture = prompter.open(target.image)
+        opening.append(time.perf_counter() - begun)
+        made: list[Click] = []
+        answer = np.zeros_like(target.truth)
+        for _ in range(clicks):
+            following = next_click(answer, target.truth)
+            if following is None:
+                break
+            made.append(following)
+            begun = time.perf_counter()
+            answer = picture.answer(placed_of(made)).chosen
+            clicking.append(time.perf_counter() - begun)
+    return {"picture ms": 1000 * float(np.median(opening)), "click ms": 1000 * float(np.median(clicking))}
+
+
+def main() -> None:
+    chosen = options(
+        __doc__,
+        weights="prompts-small",
+        data="../shared/data",
+        dataset="davis16:../shared/data/davis-dev?split=val",
+        ways="grabcut,flood,edges",
+        every=1,
+        own_clicks=False,
+        follow=0,
+        only_time=False,
+    )
+    prompter = load_prompter(chosen.weights, "cpu")
+    dataset = open_dataset(chosen.dataset)
+    frames = list(first_frames(dataset))
+    clock = times(prompter, frames[0])
+    height, width = frames[0].truth.shape
+    report("prompts_time", f"time at {width}x{height}", [{"way": chosen.weights, **clock}], chosen)
+    if chosen.only_time:
+        return
+    for name, targets in (("photographs", list(photographs(chosen.data))[:: chosen.every]), ("first frames", frames)):
+        torch.manual_seed(0)
+        own = [curve(prompter, target, MOST) for target in targets]
+        rows = [row(Path(chosen.weights).stem, own)]
+        for way in chosen.ways.split(",") if chosen.ways else ():
+            other = load_prompter(way)
+            given = [None if chosen.own_clicks else c.clicks for c in own]
+            rows.append(row(way, [curve(other, t, MOST, g) for t, g in zip(targets, given, strict=True)]))
+        report(f"prompts_{name.split()[0]}", f"objects of {name}", rows, chosen)
+    if chosen.follow:
+        rows = followed(load("stcn-small", device="cpu"), prompter, dataset, chosen.follow)
+        report("prompts_followed", f"stcn-small, begun with {chosen.follow} clicks", rows, chosen)
+
+
+if __name__ == "__main__":
+    main()
