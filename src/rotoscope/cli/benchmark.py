@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.evaluate import show, tell
+from rotoscope.cli.evaluate import show, show_published, tell
 from rotoscope.cli.options import (
     Compare,
     Device,
@@ -28,7 +28,6 @@ from rotoscope.cli.options import (
     session_options,
 )
 from rotoscope.cli.output import error_line, meter, out
-from rotoscope.cli.tables import comparison_table
 
 if TYPE_CHECKING:
     from rotoscope.methods.base import Method
@@ -60,7 +59,6 @@ def command(
     from rotoscope.datasets.spec import open_dataset
     from rotoscope.evaluation.evaluate import evaluate
     from rotoscope.evaluation.protocol import default_task, protocol
-    from rotoscope.evaluation.published import comparison
     from rotoscope.evaluation.report import write_csv, write_json
     from rotoscope.files import inside
     from rotoscope.runs.dataset import segment_dataset
@@ -82,7 +80,10 @@ def command(
     show(evaluation)
     _show_speed(run)
     if compare:
-        out.print(comparison_table(comparison(evaluation, method, {"fps": run.measured.rate})), soft_wrap=False)
+        rate = run.measured.rate
+        speed = {"fps": rate, "seconds per frame": 1 / rate} if rate else {}
+        kept = {} if run.measured.remembered is None else {"frames in memory": run.measured.remembered}
+        show_published(evaluation, method, speed | kept)
     out.print(f"masks: {folder / 'masks'}\nscores and how they were made: {folder / 'scores.json'}")
     for problem in run.problems:
         error_line(problem)
