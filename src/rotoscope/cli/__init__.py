@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from rotoscope.cli import ablate, bench, benchmark, check, convert, demo, evaluate, fetch, methods, segment, train
+from rotoscope.cli import (
+    ablate,
+    bench,
+    benchmark,
+    check,
+    convert,
+    demo,
+    evaluate,
+    fetch,
+    methods,
+    predict,
+    segment,
+    train,
+)
 from rotoscope.cli.output import error_line
 from rotoscope.errors import RotoscopeError
 
@@ -25,6 +38,7 @@ app.command("methods")(methods.command)
 app.command("fetch")(fetch.command)
 app.command("evaluate")(evaluate.command)
 app.command("benchmark")(benchmark.command)
+app.command("predict")(predict.command)
 app.command("train")(train.command)
 app.command("ablate")(ablate.command)
 app.command("bench")(bench.command)

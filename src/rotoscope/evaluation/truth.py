@@ -80,6 +80,14 @@ class SequenceScores:
     warnings: list[str] = field(default_factory=list)
 
 
+def hides_truth(sequence: VideoSequence) -> bool:
+    """Whether only the objects' first masks are here, as of sets that a server scores."""
+    if sequence.objects:
+        later = {frame for facts in sequence.objects.values() for frame in facts.frames[1:]}
+        return not later <= set(sequence.annotated)
+    return len(sequence.frames) > 1 and len(sequence.annotated) <= 1
+
+
 class Truth:
     """The annotated frames of a sequence, its objects, and the frames each is scored in.
 
