@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall",
          "F decay": "decay", "T": "T"}  # fmt: skip
 """Averages of an evaluation, with their headings."""
+SPANS = 6
+"""Spans of frames that a line shows."""
 
 
 def report_table(report: Report) -> Table:
@@ -35,9 +37,10 @@ def report_table(report: Report) -> Table:
     shown = ", ".join(f"{i} ({report.confidence[i]:.2f})" for i in report.objects[:12])
     more = f" and {len(report.objects) - 12} more" if len(report.objects) > 12 else ""
     table.add_row("objects", f"{shown}{more}   id (mean confidence)" if report.objects else "none")
-    for object_id, frames in report.unsure.items():
-        where = f"first {min(frames)}, last {max(frames)}"
-        table.add_row("unsure", f"object {object_id} on {len(frames)} frame(s): {where}; see run.json, or correct one")
+    for line in look_lines(report):
+        table.add_row("look at", line)
+    for object_id, frames in report.absent.items():
+        table.add_row("absent", f"object {object_id} on {len(frames)} frame(s): {_some(frames)}")
     for note in report.notes:
         table.add_row("note", note)
     for part, seconds in measured.parts_per_frame.items():
@@ -45,6 +48,32 @@ def report_table(report: Report) -> Table:
     if measured.peak:
         table.add_row("peak memory", _mebibytes(measured.peak))
     return table
+
+
+def look_lines(report: Report) -> list[str]:
+    """The frames to look at, a line for each object."""
+    lines = []
+    for object_id, by_reason in report.look.items():
+        shown = "; ".join(f"{reason} on {_some(frames)}" for reason, frames in by_reason.items())
+        lines.append(f"object {object_id}: {shown}")
+    return lines
+
+
+def spans(frames: Collection[int]) -> list[str]:
+    """Numbers of frames for a person: ``3``, ``7 to 12``."""
+    runs: list[list[int]] = []
+    for index in sorted(frames):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return [str(first) if first == last else f"{first} to {last}" for first, last in runs]
+
+
+def _some(frames: Collection[int]) -> str:
+    """Numbers of frames, the first spans of many."""
+    found = spans(frames)
+    return ", ".join(found[:SPANS]) + (f" and {len(found) - SPANS} more, see run.json" if len(found) > SPANS else "")
 
 
 def methods_table(entries: Sequence[Entry]) -> Table:

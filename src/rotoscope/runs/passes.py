@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Job
 from rotoscope.runs.prompts import hardly_overlapping
 from rotoscope.runs.state import Phase, RunState
+from rotoscope.runs.watch import agreement
 from rotoscope.video import Frame
 
 Save = Callable[[RunState], None]
@@ -33,11 +34,13 @@ class Step:
         prediction: the masks.
         image: the frame, RGB ``[H, W, 3]``, where images are asked for; else None.
         hidden: whether this is no answer yet: the backward pass of direction ``both``.
+        agreement: IoU of the masks of both passes by object, where two passes answered the frame.
     """
 
     prediction: Prediction
     image: NDArray[np.uint8] | None = None
     hidden: bool = False
+    agreement: Mapping[int, float] = field(default_factory=dict)
 
 
 class Passes:
@@ -119,7 +122,9 @@ class Passes:
             for step in self._forward(first):
                 ahead = step.prediction
                 if not ahead.given and ahead.index in behind:
-                    step = dataclasses.replace(step, prediction=self._blend(ahead, _unspill(folder, ahead)))
+                    back = _unspill(folder, ahead)
+                    shares = agreement(ahead, back)
+                    step = dataclasses.replace(step, prediction=self._blend(ahead, back), agreement=shares)
                 yield step
 
     def _pass(self, phase: Phase, first: int) -> Iterator[Step]:

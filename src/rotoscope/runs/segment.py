@@ -208,7 +208,8 @@ class _Work:
         if not step.hidden:
             sink.put(step.prediction, step.image)
             self.report.measured.frames += 1
-            self.tally.count(step.prediction)
+            given = self.job.prompts.get(step.prediction.index, {})
+            self.tally.count(step.prediction, given, step.agreement)
         if self.on_frame is not None:
             self.on_frame(step.prediction)
 
@@ -225,7 +226,8 @@ class _Work:
         self.tally.note(self.job.video.problems, self.passes.warnings)
         self.report.confidence = self.tally.mean_confidence
         self.report.objects = tuple(self.report.confidence)
-        self.report.unsure = self.tally.unsure
+        self.report.look = self.tally.watch.listed
+        self.report.absent = self.tally.watch.absent
         self.report.problems = self.tally.problems
         self.report.notes = [*self.job.notes, *self.passes.notes]
         self.report.warnings = [*self.job.warnings, *self.tally.warnings]
