@@ -61,7 +61,7 @@ def follow(model: Method, sequence: VideoSequence, merged: bool) -> tuple[dict[W
 
 
 def rows_of(quality: Mapping[Where, float], listed: Mapping[Where, set[str]], bound: float) -> list[dict[str, Any]]:
-    """A row for each reason, and one for all: how many masks are listed, and how many of these, and of all bad, are bad.
+    """A row for each reason, and one for all: how many masks are listed, and what share of them and of the bad is both.
 
     Args:
         quality: J of every mask that counts.
