@@ -178,7 +178,10 @@ class Passes:
                 yield Path(folder)
 
     def _blend(self, ahead: Prediction, behind: Prediction) -> Prediction:
-        """Mix two answers of one frame by the distance in time to the prompts on both sides."""
+        """Mix two answers of one frame by the distance in time to the prompts on both sides.
+
+        The confidence is the mean probability of the mixed mask, which tells where the two answers differ.
+        """
         before = max(i for i in self.job.prompts if i <= ahead.index)
         after = min(i for i in self.job.prompts if i >= ahead.index)
         weight = (after - ahead.index) / (after - before)
@@ -200,7 +203,8 @@ def _spill(folder: Path, prediction: Prediction) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / f"{prediction.index:08d}.npz", durable=False) as path, path.open("wb") as file:
         values = (prediction.probabilities.cpu().numpy() * 65535).round().astype(np.uint16)
-        np.savez_compressed(file, probabilities=values, ids=np.array(prediction.object_ids, np.int64))
+        ids, confidence = np.array(prediction.object_ids, np.int64), np.array(prediction.confidence, np.float64)
+        np.savez_compressed(file, probabilities=values, ids=ids, confidence=confidence)
 
 
 def _unspill(folder: Path, frame: Frame | Prediction) -> Prediction:
@@ -208,5 +212,6 @@ def _unspill(folder: Path, frame: Frame | Prediction) -> Prediction:
     with np.load(folder / f"{frame.index:08d}.npz") as data:
         probabilities = torch.from_numpy(data["probabilities"].astype(np.float32) / 65535)
         ids = tuple(int(i) for i in data["ids"])
+        confidence = tuple(float(value) for value in data["confidence"])
     target = frame if isinstance(frame, Frame) else _frame_of(frame)
-    return Prediction.from_probabilities(target, ids, probabilities)
+    return Prediction.from_probabilities(target, ids, probabilities, confidence=confidence)
