@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from rotoscope import __version__
 from rotoscope.cli import (
     ablate,
     bench,
@@ -29,7 +29,7 @@ from rotoscope.errors import RotoscopeError
 def _version(wanted: bool) -> None:
     """Print the version and stop, if that is wanted."""
     if wanted:
-        print(f"rotoscope {__version__}")
+        print(f"rotoscope {import_module('rotoscope').__version__}")  # a room does not import the root
         raise typer.Exit
 
 
