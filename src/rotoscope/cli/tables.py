@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rotoscope.weights import Entry
 
 SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall",
-         "F decay": "decay", "T": "T"}  # fmt: skip
+         "F decay": "decay", "T": "T", "J&Ḟ": "J&Ḟ", "Ḟ mean": "Ḟ", "J&Ḟ away": "J&Ḟ away",
+         "J&Ḟ back": "J&Ḟ back"}  # fmt: skip
 """Averages of an evaluation, with their headings."""
 SPANS = 6
 """Spans of frames that a line shows."""
