@@ -82,14 +82,13 @@ class LiteBlock(nn.Module):
         late = strided and not torch.is_grad_enabled() and self.expands  # padding fewer channels is cheaper
         margins = same_margins(x, kernel)
         y = F.pad(x, margins) if late else x
-        y = F.relu6(convolve(y, self.conv1, self.bn1), inplace=True) if self.expands else y
+        y = convolve(y, self.conv1, self.bn1, activation="relu6") if self.expands else y
         if late:
             clear_margins(y, margins)
         elif strided:
             y = F.pad(y, margins)
-        y = F.relu6(convolve(y, self.conv2, self.bn2), inplace=True)
-        y = convolve(y, self.conv3, self.bn3)
-        return y + x if self.residual else y
+        y = convolve(y, self.conv2, self.bn2, activation="relu6")
+        return convolve(y, self.conv3, self.bn3, plus=x if self.residual else None)
 
 
 class EfficientNetLite(nn.Module):
@@ -146,7 +145,7 @@ class EfficientNetLite(nn.Module):
             activation; ``s`` is ``2**(2 + i)``, at most ``output_stride``.
         """
         x = pad_same(published_range(x), 3)
-        x = F.relu6(convolve(x, self.conv1, self.bn1), inplace=True)
+        x = convolve(x, self.conv1, self.bn1, activation="relu6")
         features = []
         for number, block in enumerate(self.blocks):
             x = block(x)
