@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rotoscope.errors import InputError
 from rotoscope.layers.folding import convolve
 from rotoscope.layers.normalise import MEAN, STD
+from rotoscope.layers.tracing import is_traced
 
 LiteSize = Literal[0, 1, 2]
 EPSILON = 1e-3
@@ -79,7 +80,8 @@ class LiteBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, channels, H/stride, W/stride]``."""
         strided, kernel = self.conv2.stride[0] == 2, self.conv2.kernel_size[0]
-        late = strided and not torch.is_grad_enabled() and self.expands  # padding fewer channels is cheaper
+        # padding fewer channels is cheaper, but writes zeros into views, which neither gradients nor traces can follow
+        late = strided and self.expands and not torch.is_grad_enabled() and not is_traced()
         margins = same_margins(x, kernel)
         y = F.pad(x, margins) if late else x
         y = convolve(y, self.conv1, self.bn1, activation="relu6") if self.expands else y

@@ -35,5 +35,5 @@ def convolve(
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     weight = convolution.weight * scale[:, None, None, None]
     bias = norm.bias - norm.running_mean * scale
-    shape = (convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
-    return finished(F.conv2d(x, weight, bias, *shape), activation, plus)
+    y = F.conv2d(x, weight, bias, convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
+    return finished(y, activation, plus)

@@ -81,8 +81,8 @@ class PackedConv2d(nn.Conv2d):
         """The packed weights; their best order depends on the size of what they meet, the first of which decides."""
         now = (self.weight.data_ptr(), 0 if self.weight.is_inference() else self.weight._version)
         if self._packed is None or self._packed[1] != now:
-            shape = (self.padding, self.stride, self.dilation, self.groups)
-            packed = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), *shape, list(x.shape))
+            shape: tuple[Any, ...] = (self.padding, self.stride, self.dilation, self.groups, list(x.shape))
+            packed = torch.ops.aten.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), *shape)
             self._packed = (packed, now)
         return self._packed[0]
 
@@ -126,7 +126,7 @@ def finished(y: Tensor, activation: Activation, plus: Tensor | None) -> Tensor:
 @functools.cache
 def has_packed() -> bool:
     """Whether this PyTorch has the operations, which are its compiler's own: tried on a small convolution."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available():
         return False
     with torch.inference_mode():
         plain = nn.Conv2d(2, 2, 1).requires_grad_(False)
@@ -136,4 +136,3 @@ def has_packed() -> bool:
         except (AttributeError, RuntimeError, TypeError):  # another PyTorch, whose operations are others
             return False
         return torch.allclose(out, F.relu6(plain(x) + x), atol=1e-5)
-

@@ -62,7 +62,7 @@ def _searched(scores: Tensor, maxima: Tensor, block: int, k: int) -> tuple[Tenso
 
 
 def _reaching(scores: Tensor, maxima: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """:func:`largest` by what reaches the k-th largest of ``maxima``, ``[Q, blocks]``: at least k entries of each row."""
+    """:func:`largest` by what reaches the k-th largest of ``maxima``, ``[Q, blocks]``: k or more of each row."""
     table, (rows, count) = scores.numpy(), scores.shape
     place = maxima.shape[1] - k
     bound = np.nan_to_num(np.partition(maxima.numpy(), place, axis=1)[:, place], nan=-np.inf)

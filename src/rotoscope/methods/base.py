@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
@@ -20,6 +17,7 @@ from rotoscope.errors import InputError, SessionError
 from rotoscope.masks.prompts import masks_of_argument
 from rotoscope.methods.objects import Objects
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.timings import Timings
 from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
@@ -33,22 +31,6 @@ class VideoLike(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Frame: ...
-
-
-@dataclass
-class Timings:
-    """Seconds spent by named part of the work, such as ``encode``, ``read``, ``decode``."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Add the time spent inside the ``with`` block to ``name``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 class Session(ABC):
@@ -67,6 +49,8 @@ class Session(ABC):
         latency: at most how many frames are held back before they are answered.
         keeps_given: whether masks given on a frame are its answer as they are, at full size, rather than on their way
             through the working size. A session that holds frames back sees to it itself.
+        prepares: whether it can do a part of a frame's work ahead of its turn: :meth:`encode`.
+        first_part: what that part is called in ``timings``.
         timings: seconds spent by part of the work.
         objects: the objects that are followed, and the masks that wait.
         position: how many frames have been pushed; while one is processed, how many were before it.
@@ -75,6 +59,8 @@ class Session(ABC):
 
     latency: int = 0
     keeps_given: bool = False
+    prepares: ClassVar[bool] = False
+    first_part: ClassVar[str] = "encode"
 
     def __init__(self, network: nn.Module, config: Any) -> None:
         self.network: Any = network
@@ -85,6 +71,7 @@ class Session(ABC):
         self.size: tuple[int, int] | None = None
         self._next_index = 0
         self._finished = False
+        self._prepared: Any = None
 
     @property
     def device(self) -> torch.device:
@@ -136,11 +123,32 @@ class Session(ABC):
         elif not waited:
             raise InputError(f"object {object_id} is not tracked; the objects are {self.objects.ids or 'none'}.")
 
-    def push(self, frame: Frame | NDArray[Any]) -> list[Prediction]:
+    def prepare(self, frame: Frame) -> Any:
+        """What can be done on a frame before those before it are answered, to be pushed with it.
+
+        It reads and changes nothing of the session's state, so another thread may run it while a frame is pushed. Only
+        where :attr:`prepares` says that there is anything to do.
+        """
+        with torch.inference_mode(), self.timings.part(f"{self.first_part} (in a thread)"):
+            return self.encode(frame)
+
+    def encode(self, frame: Frame) -> Any:
+        """The part of a frame's work that depends on no other frame; see :attr:`prepares`."""
+        raise NotImplementedError(f"{type(self).__name__} prepares nothing")
+
+    def encoded(self, frame: Frame) -> Any:
+        """For :meth:`advance`: what :meth:`encode` gives, which may have been prepared."""
+        if self._prepared is not None:
+            return self._prepared
+        with self.timings.part(self.first_part):
+            return self.encode(frame)
+
+    def push(self, frame: Frame | NDArray[Any], prepared: Any = None) -> list[Prediction]:
         """Take the next frame; answer the frames that are ready, in order.
 
         Args:
             frame: a :class:`Frame`, or RGB ``[H, W, 3]`` as uint8 in [0, 255] or float in [0, 1].
+            prepared: what :meth:`prepare` gave for this very frame; None if it was not asked.
 
         Raises:
             InputError: a frame or a mask of another size than the first frame's.
@@ -158,8 +166,10 @@ class Session(ABC):
             )
         given = self.objects.take(frame.size, frame.index)
         self._next_index = frame.index + 1
+        self._prepared = prepared
         with torch.inference_mode():
             predictions = self.advance(frame, given)
+        self._prepared = None
         self.position += 1
         if given and self.keeps_given and not self.latency:
             predictions = [prediction.with_given(frame, given) for prediction in predictions]

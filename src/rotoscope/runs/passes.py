@@ -17,13 +17,17 @@ from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
 from rotoscope.methods.base import Session
 from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.ahead import Ahead
 from rotoscope.runs.job import Job
+from rotoscope.runs.measure import Measurement
 from rotoscope.runs.prompts import hardly_overlapping
 from rotoscope.runs.state import Phase, RunState
 from rotoscope.runs.watch import agreement
 from rotoscope.video import Frame
 
 Save = Callable[[RunState], None]
+TURN = "turn"
+"""What the time is counted under that sessions take from frame to frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,7 @@ class Passes:
     Attributes:
         sessions: one for each pass begun, in order.
         warnings: what was met on the way that may not be meant, one line each.
+        measured: how long the sessions were in turn, which leaves out what was done ahead, in a thread.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class Passes:
         self.job = job
         self.sessions: list[Session] = []
         self.warnings: list[str] = []
+        self.measured = Measurement()
         self._start = start
         self._save = save
         self._every = every
@@ -139,7 +145,8 @@ class Passes:
         span = {"stop": position + 1} if backward else {"start": position}
         held: dict[int, NDArray[np.uint8]] = {}
         shown: Prediction | None = None
-        for since, frame in enumerate(job.video.frames(reverse=backward, **span), 1):
+        ahead = Ahead(session, job.video.frames(reverse=backward, **span), self._is_looked_at(phase))
+        for since, (frame, ready) in enumerate(ahead, 1):
             if frame.index in waiting:
                 session.add(job.prompts[frame.index])
                 waiting.discard(frame.index)
@@ -147,11 +154,15 @@ class Passes:
                     self._compare(frame.index, shown)
             if self._images:
                 held[frame.index] = frame.image
-            for shown in session.push(frame):
+            with ahead.turn(), self.measured.part(TURN):
+                predictions = session.push(frame, ready)
+            for shown in predictions:
                 yield self._step(shown, held)
             if self._save is not None and since % self._every == 0:
                 self._save(RunState(phase, frame.index + (-1 if backward else 1), session.state()))
-        for prediction in session.finish():
+        with self.measured.part(TURN):
+            predictions = session.finish()
+        for prediction in predictions:
             yield self._step(prediction, held)
         if waiting:
             raise InputError(f"mask for frame {min(waiting)}, but {job.video.name} has no such frame that can be read.")
@@ -160,6 +171,15 @@ class Passes:
         """Warn if masks given on a frame may be of other objects than their ids say."""
         if shown is not None:
             self.warnings += hardly_overlapping(self.job.prompts[index], shown.labels, index)
+
+    def _is_looked_at(self, phase: Phase) -> Callable[[Frame], bool]:
+        """Whether a pass has objects on a frame: from the prompt on that it comes to first, or always without any."""
+        prompts = self.job.prompts
+        if not prompts:
+            return lambda _: True
+        if phase == "backward":
+            return lambda frame: frame.index <= max(prompts)
+        return lambda frame: frame.index >= min(prompts)
 
     def _step(self, prediction: Prediction, held: dict[int, NDArray[np.uint8]]) -> Step:
         if not self._images:

@@ -20,7 +20,7 @@ from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import OutputFolder
 from rotoscope.runs.job import Direction, Job, Outputs
 from rotoscope.runs.measure import peak_memory
-from rotoscope.runs.passes import Passes, Step
+from rotoscope.runs.passes import TURN, Passes, Step
 from rotoscope.runs.prompts import MaskSource
 from rotoscope.runs.report import Report
 from rotoscope.runs.sink import Sink
@@ -199,9 +199,8 @@ class _Work:
             elapsed = time.perf_counter() - reading
         for writer in writers:
             writer.close()
-        spent = self.passes.seconds
-        waited = max(elapsed - sum(spent.values()), 0.0)
-        measured.parts = {**spent, "wait for frames and rest": waited, **measured.parts}
+        waited = max(elapsed - self.passes.measured.parts.get(TURN, 0.0), 0.0)
+        measured.parts = {**self.passes.seconds, "wait for frames and rest": waited, **measured.parts}
 
     def _take(self, step: Step, sink: Sink) -> None:
         self.folder.renew()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rotoscope.layers.blocks import CellConv2d, ResBlock
 from rotoscope.layers.packed import fused
+from rotoscope.layers.tracing import is_traced
 from rotoscope.methods.stcn.config import STCNConfig
 
 STRIDE = 16
@@ -207,7 +208,8 @@ def nearby_affinity(before: Tensor, now: Tensor, reach: int, grid: tuple[int, in
     Returns: ``[B, h*w, h*w]``, the frame before along the last dimension, which sums to 1.
     """
     scale = float(before.shape[1]) ** -0.5
-    apart = unreachable(grid, reach, before.device, nearness).to(before.dtype)
+    find = lost_by_distance if is_traced() else unreachable  # a trace would keep one grid's
+    apart = find(grid, reach, before.device, nearness).to(before.dtype)
     bias = apart - scale * before.square().sum(dim=1)[:, None]
     return torch.softmax(torch.baddbmm(bias, now.transpose(1, 2), before, alpha=2 * scale), dim=-1)
 
@@ -220,8 +222,14 @@ def unreachable(grid: tuple[int, int], reach: int, device: torch.device, nearnes
     distance between others.
     """
     with torch.inference_mode(False):  # it is kept, and may serve training next
-        rows = torch.arange(grid[0], device=device).repeat_interleave(grid[1])
-        columns = torch.arange(grid[1], device=device).repeat(grid[0])
-        down, right = (rows[:, None] - rows).abs(), (columns[:, None] - columns).abs()
-        lost = -nearness * (down.square() + right.square()).float()
-        return lost.masked_fill((down > reach) | (right > reach), float("-inf"))
+        return lost_by_distance(grid, reach, device, nearness)
+
+
+def lost_by_distance(grid: tuple[int, int], reach: int, device: torch.device, nearness: float = 0.0) -> Tensor:
+    """:func:`unreachable`, made anew, by what any export can follow."""
+    down, right = (torch.arange(side, device=device) for side in grid)
+    rows = down[:, None].expand(*grid).reshape(-1)
+    columns = right[None].expand(*grid).reshape(-1)
+    apart, aside = (rows[:, None] - rows).abs(), (columns[:, None] - columns).abs()
+    lost = -nearness * (apart * apart + aside * aside).to(torch.float32)
+    return lost.masked_fill((apart > reach) | (aside > reach), float("-inf"))
