@@ -16,6 +16,7 @@ from rotoscope.cli import (
     convert,
     demo,
     evaluate,
+    export,
     fetch,
     methods,
     predict,
@@ -58,6 +59,7 @@ app.command("segment", short_help="Masks of one frame in, masks of every frame o
 app.command("demo", short_help="Segment the built-in clip, and measure it.")(demo.command)
 app.command("check", short_help="Say what a file or a data set is, and what is missing.")(check.command)
 app.command("convert", short_help="Turn a released checkpoint into a file of ours.")(convert.command)
+app.command("export", short_help="Write a network as ONNX or OpenVINO graphs.")(export.command)
 app.command("methods", short_help="List what can be loaded by name.")(methods.command)
 app.command("fetch", short_help="Get the weights that a method's authors released.")(fetch.command)
 app.command("evaluate", short_help="Score masks, whatever made them.")(evaluate.command)
