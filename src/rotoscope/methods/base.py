@@ -49,8 +49,7 @@ class Session(ABC):
         latency: at most how many frames are held back before they are answered.
         keeps_given: whether masks given on a frame are its answer as they are, at full size, rather than on their way
             through the working size. A session that holds frames back sees to it itself.
-        prepares: whether it can do a part of a frame's work ahead of its turn: :meth:`encode`.
-        first_part: what that part is called in ``timings``.
+        prepares: whether :meth:`encode` does a part of a frame's work; it is called ``first_part`` in ``timings``.
         timings: seconds spent by part of the work.
         objects: the objects that are followed, and the masks that wait.
         position: how many frames have been pushed; while one is processed, how many were before it.
@@ -126,8 +125,7 @@ class Session(ABC):
     def prepare(self, frame: Frame) -> Any:
         """What can be done on a frame before those before it are answered, to be pushed with it.
 
-        It reads and changes nothing of the session's state, so another thread may run it while a frame is pushed. Only
-        where :attr:`prepares` says that there is anything to do.
+        It touches nothing of the session's state, so another thread may run it. Only where :attr:`prepares` says so.
         """
         with torch.inference_mode(), self.timings.part(f"{self.first_part} (in a thread)"):
             return self.encode(frame)
@@ -138,10 +136,11 @@ class Session(ABC):
 
     def encoded(self, frame: Frame) -> Any:
         """For :meth:`advance`: what :meth:`encode` gives, which may have been prepared."""
-        if self._prepared is not None:
-            return self._prepared
-        with self.timings.part(self.first_part):
-            return self.encode(frame)
+        ready, self._prepared = self._prepared, None
+        if ready is None:
+            with self.timings.part(self.first_part):
+                ready = self.encode(frame)
+        return ready
 
     def push(self, frame: Frame | NDArray[Any], prepared: Any = None) -> list[Prediction]:
         """Take the next frame; answer the frames that are ready, in order.
@@ -169,7 +168,6 @@ class Session(ABC):
         self._prepared = prepared
         with torch.inference_mode():
             predictions = self.advance(frame, given)
-        self._prepared = None
         self.position += 1
         if given and self.keeps_given and not self.latency:
             predictions = [prediction.with_given(frame, given) for prediction in predictions]
