@@ -85,7 +85,10 @@ def curve(prompter: Prompter, target: Target, most: int, given: Sequence[Click] 
     scores: list[float] = []
     answer = np.zeros_like(target.truth)
     for number in range(most):
-        following = next_click(answer, target.truth) if given is None else (given[number : number + 1] or [None])[0]
+        if given is None:
+            following = next_click(answer, target.truth)
+        else:
+            following = given[number] if number < len(given) else None
         if following is None:
             break
         clicks.append(following)

@@ -149,6 +149,19 @@ def photographs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def every_data(photographs_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Options of ``rotoscope train`` that name data for stages of any kind: photographs, and a video."""
+    root = tmp_path_factory.mktemp("videos")
+    for number, frame in enumerate(moving(6)):
+        for name, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+            path = root / name / "480p" / "square" / f"{number:05d}.{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            labels = (frame == (230, 180, 40)).all(axis=2).astype(np.uint8)
+            Image.fromarray(frame if suffix == "jpg" else labels).save(path)
+    return ["--data", str(photographs_folder), "--data", f"davis17:{root}"]
+
+
 @pytest.fixture(autouse=True)
 def _threads_as_they_were() -> Iterator[None]:
     """Commands set the number of threads of their process, which here goes on with other tests."""

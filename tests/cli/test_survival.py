@@ -269,7 +269,7 @@ def test_what_was_found_before_an_interruption_is_reported_at_the_end(
     assert resumed.frames < whole.frames == 11
     assert resumed.problems == whole.problems
     assert len(whole.problems) == 1
-    assert (resumed.objects, resumed.confidence, resumed.unsure) == (whole.objects, whole.confidence, whole.unsure)
+    assert (resumed.objects, resumed.confidence, resumed.look) == (whole.objects, whole.confidence, whole.look)
 
 
 def test_resume_refuses_another_clip_of_the_same_name_and_size(

@@ -82,7 +82,7 @@ def test_slots_only_say_how_many_go_in_one_pass(clip: np.ndarray, variant: str) 
     many = stripes(8, (48, 32))
     six, one = run(model, clip[:3], many), run(model, clip[:3], many, slots=1)
     assert one[-1].object_ids == tuple(range(1, 9))
-    close(one, six)
+    close(one, six, 5e-3)  # values that round otherwise may lead to other features being read
     assert not torch.equal(six[-1].probabilities[1], six[-1].probabilities[2])
 
 

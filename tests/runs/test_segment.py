@@ -48,6 +48,7 @@ def test_both_answers_all_frames_in_order_and_blends_between_prompts(
     assert indices(found) == list(range(9))
     for index in (0, 1):
         torch.testing.assert_close(found[index].probabilities, behind[index].probabilities, atol=2e-5, rtol=0)
+        assert found[index].confidence == behind[index].confidence
     for index in (2, 6, 7, 8):
         assert torch.equal(found[index].probabilities, ahead[index].probabilities)
     for index, weight in ((3, 0.75), (4, 0.5), (5, 0.25)):

@@ -72,10 +72,10 @@ def test_the_published_recipe_trains_the_last_stage_and_the_heads(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["agame-small", "agame"])
-def test_the_plan_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_of_a_recipe(name: str, every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """``--plan`` runs each stage's clips, which shows that they go through; here small ones."""
     stages = "stages=4x64x3x1,4x64x3x1"
-    assert main(["train", name, "--plan", "--device", "cpu", "--set", stages]) == 0
+    assert main(["train", name, "--plan", "--device", "cpu", "--set", stages, *every_data]) == 0
     shown = capsys.readouterr().out
     assert "8 steps" in shown
     if name == "agame":

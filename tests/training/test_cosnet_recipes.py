@@ -155,11 +155,11 @@ def test_a_run_with_alternate_steps_resumes(tmp_path: Path, photographs_folder: 
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
-def test_the_plan_of_the_small_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_of_the_small_recipe(every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     settings = ["--set", "stages=4x32x2x1"]
     for setting in NARROW:
         settings += ["--set", setting]
-    assert main(["train", "cosnet-small", "--plan", "--device", "cpu", *settings]) == 0
+    assert main(["train", "cosnet-small", "--plan", "--device", "cpu", *settings, *every_data]) == 0
     shown = capsys.readouterr().out
     assert "2 steps on primary: 1 clips of 2 frames at 32x32" in shown
     assert "2 steps on primary: 1 clips of 1 frames at 32x32" in shown

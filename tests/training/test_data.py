@@ -52,19 +52,17 @@ def test_processes_share_out_a_steps_clips(photographs_folder: Path) -> None:
     assert [len(part.frames) for part in whole[0].parts(3)] == [2, 2]
 
 
-def test_plan_of_the_full_recipe_needs_no_data(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_plan_of_the_full_recipe(
+    every_data: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("ROTOSCOPE_DATA", raising=False)
     monkeypatch.setattr("rotoscope.training.plan.STEPS", 1)
     small = ["--set", "stages=300000x64x3x16,150000x64x3x8"]
-    assert main(["train", "stcn", "--plan", "--device", "cpu", *small]) == 0
+    assert main(["train", "stcn", "--plan", "--device", "cpu", *small, *every_data]) == 0
     text = capsys.readouterr().out
     assert "300000 steps on stills: 16 clips of 3 frames" in text
     assert "rate 1e-05, a tenth of it from step 150000" in text
     assert "gaps up to 5-10-15-20-25-5" in text
     assert "batch norms frozen" in text
-    assert "data: no training data" in text
     assert "hours for 150000 steps" in text
 
 

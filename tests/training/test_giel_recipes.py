@@ -66,11 +66,12 @@ def test_the_published_recipe_falls_to_nothing(tmp_path: Path, photographs_folde
 
 
 @pytest.mark.parametrize("name", ["giel-small", "giel"])
-def test_the_plan_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_of_a_recipe(name: str, every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """``--plan`` runs each stage's clips, which shows that they go through; here small ones."""
     small = ["--set", "config.trunk=resnet18", "--set", "config.value_dim=64", "--set", "config.key_dim=16"]
     stages = "stages=4x32x3x1" if name == "giel" else "stages=4x32x3x1,4x32x3x1"
-    assert main(["train", name, "--plan", "--device", "cpu", "--set", stages, *(small if name == "giel" else [])]) == 0
+    given = ["--device", "cpu", "--set", stages, *every_data, *(small if name == "giel" else [])]
+    assert main(["train", name, "--plan", *given]) == 0
     shown = capsys.readouterr().out
     assert "steps" in shown
     if name == "giel":

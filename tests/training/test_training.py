@@ -177,11 +177,9 @@ def test_absent_objects_get_no_pixels() -> None:
     assert torch.isfinite(lesson.loss)
 
 
-def test_recipes_can_be_changed_and_planned(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(["train", "stcn-small", "--plan", "--set", "stages=10x64x3x2,5x96x4x1", "--set", "learning_rate=1e-3"])
-        == 0
-    )
+def test_recipes_can_be_changed_and_planned(every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["--set", "stages=10x64x3x2,5x96x4x1", "--set", "learning_rate=1e-3"]
+    assert main(["train", "stcn-small", "--plan", *settings, *every_data]) == 0
     shown = capsys.readouterr().out
     assert "15 steps" in shown
     assert "3 steps on composed: 1 clips of 4 frames at 96x96" in shown

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from typing import Annotated
 
 import typer
 
@@ -14,14 +16,24 @@ from rotoscope.cli import (
     convert,
     demo,
     evaluate,
+    export,
     fetch,
     methods,
+    predict,
     prompt,
     segment,
     train,
 )
 from rotoscope.cli.output import error_line
 from rotoscope.errors import RotoscopeError
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and stop, if that is wanted."""
+    if wanted:
+        print(f"rotoscope {import_module('rotoscope').__version__}")  # a room does not import the root
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="rotoscope",
@@ -30,18 +42,34 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("segment")(segment.command)
-app.command("prompt")(prompt.command)
-app.command("demo")(demo.command)
-app.command("check")(check.command)
-app.command("convert")(convert.command)
-app.command("methods")(methods.command)
-app.command("fetch")(fetch.command)
-app.command("evaluate")(evaluate.command)
-app.command("benchmark")(benchmark.command)
-app.command("train")(train.command)
-app.command("ablate")(ablate.command)
-app.command("bench")(bench.command)
+
+
+@app.callback()
+def _general(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version, and stop.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere in the line.")
+    ] = False,
+) -> None:
+    """Cut objects out of video: masks of one frame in, masks of every frame out."""
+
+
+app.command("segment", short_help="Masks of one frame in, masks of every frame out.")(segment.command)
+app.command("prompt", short_help="Make a mask of one picture from clicks and boxes.")(prompt.command)
+app.command("demo", short_help="Segment the built-in clip, and measure it.")(demo.command)
+app.command("check", short_help="Say what a file or a data set is, and what is missing.")(check.command)
+app.command("convert", short_help="Turn a released checkpoint into a file of ours.")(convert.command)
+app.command("export", short_help="Write a network as ONNX or OpenVINO graphs.")(export.command)
+app.command("methods", short_help="List what can be loaded by name.")(methods.command)
+app.command("fetch", short_help="Get the weights that a method's authors released.")(fetch.command)
+app.command("evaluate", short_help="Score masks, whatever made them.")(evaluate.command)
+app.command("benchmark", short_help="Segment a data set, score it, measure speed.")(benchmark.command)
+app.command("predict", short_help="Segment a set that a server scores, and pack it.")(predict.command)
+app.command("train", short_help="Train a method, and save its weights.")(train.command)
+app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
+app.command("bench", short_help="Measure seconds per frame, on this machine.")(bench.command)
 INTERRUPTED = 130
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""

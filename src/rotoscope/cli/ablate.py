@@ -10,7 +10,7 @@ import typer
 
 from rotoscope.cli.options import Device, Jobs, Others, Precision, Settings, Size, Threads, session_options, use_threads
 from rotoscope.cli.output import err, out
-from rotoscope.cli.tables import ablation_table
+from rotoscope.cli.tables import ablation_table, published_notes, published_rows
 
 if TYPE_CHECKING:
     from rotoscope.experiments.ablate import RowResult
@@ -71,6 +71,9 @@ def command(
         results.append(result)
         shown = ", ".join(f"{name} J&F {scores['J&F']:.1f}" for name, scores in result.scores.items())
         err.print(f"{result.row.name}: {shown}, {result.measured.rate:.1f} frames/s")
-    out.print(ablation_table(run.table, results), soft_wrap=False)
+    for made in (ablation_table(run.table, results), *published_rows(run.table)):
+        out.print(made, soft_wrap=False)
+    for line in published_notes(run.table):
+        out.print(line)
     out.print(f"results: {run.folder / RESULTS}")
     return 0

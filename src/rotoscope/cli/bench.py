@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rotoscope.cli.options import Threads, use_threads
-from rotoscope.cli.output import out
+from rotoscope.cli.output import err, out
 from rotoscope.cli.tables import speed_table
 from rotoscope.errors import InputError
 
@@ -29,5 +29,6 @@ def command(
     if frames < 1:
         raise InputError(f"{frames} frames cannot be timed; give at least 1.")
     use_threads(threads)
-    out.print(speed_table(time_method(method, weights, frames), torch.get_num_threads()), soft_wrap=False)
+    times = time_method(method, weights, frames, tell=lambda line: err.print(f"  {line}"))
+    out.print(speed_table(times, torch.get_num_threads()), soft_wrap=False)
     return 0

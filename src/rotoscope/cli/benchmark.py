@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.evaluate import show, tell
+from rotoscope.cli.evaluate import show, show_published, tell
 from rotoscope.cli.options import (
     Compare,
     Device,
@@ -28,7 +28,7 @@ from rotoscope.cli.options import (
     session_options,
 )
 from rotoscope.cli.output import error_line, meter, out
-from rotoscope.cli.tables import comparison_table
+from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
     from rotoscope.methods.base import Method
@@ -60,12 +60,18 @@ def command(
     from rotoscope.datasets.spec import open_dataset
     from rotoscope.evaluation.evaluate import evaluate
     from rotoscope.evaluation.protocol import default_task, protocol
-    from rotoscope.evaluation.published import comparison
     from rotoscope.evaluation.report import write_csv, write_json
+    from rotoscope.evaluation.truth import hides_truth
     from rotoscope.files import inside
     from rotoscope.runs.dataset import segment_dataset
 
     opened = open_dataset(dataset)
+    hidden = [s.name for s in opened if hides_truth(s)]
+    if hidden:
+        raise InputError(
+            f"{dataset}: {len(hidden)} of {len(opened)} sequences, such as {hidden[0]}, have no truth here to score "
+            f'with. Segment and pack them for their server: rotoscope predict {method} --dataset "{dataset}" -o OUT.'
+        )
     model = load_method(method, weights, device, precision, threads)
     task = task or default_task(opened.kind, model.task)
     options = session_options(
@@ -75,21 +81,37 @@ def command(
     with meter(opened.kind, sum(len(s.images) for s in opened)) as progress:
         how = protocol(opened.kind, task)
         run = segment_dataset(opened, how, model, inside(folder, "masks"), progress.step, **options)
+    extra = {"method": facts_of(method, weights, model, options), "speed": run.as_record()}
+    write_record(inside(folder, "speed.json"), extra)  # what took longest is kept, whatever becomes of the scores
     evaluation = evaluate(folder / "masks", opened, task, stability=stability, jobs=jobs)
-    extra = {"method": _facts(method, weights, model, options), "speed": run.as_record()}
     write_json(evaluation, folder / "scores.json", extra)
     write_csv(evaluation, folder / "scores.csv")
     show(evaluation)
-    _show_speed(run)
+    show_speed(run)
     if compare:
-        out.print(comparison_table(comparison(evaluation, method, {"fps": run.measured.rate})), soft_wrap=False)
+        rate = run.measured.rate
+        speed = {"fps": rate, "seconds per frame": 1 / rate} if rate else {}
+        kept = {} if run.measured.remembered is None else {"frames in memory": run.measured.remembered}
+        show_published(evaluation, method, speed | kept)
     out.print(f"masks: {folder / 'masks'}\nscores and how they were made: {folder / 'scores.json'}")
     for problem in run.problems:
         error_line(problem)
     return tell(evaluation, strict=False) or (1 if run.problems else 0)
 
 
-def _show_speed(run: DatasetRun) -> None:
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write what was run and how fast, with where it comes from."""
+    import json
+
+    from rotoscope.files import atomic_write
+    from rotoscope.provenance import provenance
+
+    with atomic_write(path) as whole:
+        whole.write_text(json.dumps({**record, "made_by": provenance()}, indent=1), encoding="utf-8")
+
+
+def show_speed(run: DatasetRun) -> None:
+    """Print frames per second, time by part, memory."""
     measured = run.measured
     out.print(f"frames: {measured.frames}, {measured.rate:.2f} per second with reading and writing")
     parts = ", ".join(f"{part} {seconds:.4f}" for part, seconds in measured.parts_per_frame.items())
@@ -99,7 +121,7 @@ def _show_speed(run: DatasetRun) -> None:
         out.print(f"largest memory: {measured.remembered:.2f} frames' worth of features")
 
 
-def _facts(method: str, weights: Path | None, model: Method, options: dict[str, Any]) -> dict[str, Any]:
+def facts_of(method: str, weights: Path | None, model: Method, options: dict[str, Any]) -> dict[str, Any]:
     """What was run: the network, its weights' hash, its options."""
     from dataclasses import asdict
 

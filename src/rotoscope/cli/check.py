@@ -11,6 +11,7 @@ from rotoscope.cli.output import error_line, out
 from rotoscope.errors import InputError
 from rotoscope.masks import read_masks
 from rotoscope.masks.folders import IMAGES
+from rotoscope.masks.foreign import WAY_OUT, foreign_folder, foreign_text
 from rotoscope.video import open_video
 from rotoscope.video.images import is_image
 from rotoscope.video.limits import has_pages
@@ -34,12 +35,19 @@ def command(
         raise InputError(f"{path}: no such file or folder.")
     if path.suffix.lower() in WEIGHTS:
         return _weights(path)
+    if other := foreign_folder(path) if _is_bare(path) else foreign_text(path):
+        raise InputError(f"{path}: is {other}, which is not read. {WAY_OUT}")
     as_mask = path.is_file() and path.suffix.lower() in IMAGES | {".json", ".npz", ".npy"} and not has_pages(path)
-    if as_mask or (path.is_dir() and not any(is_image(p) for p in path.iterdir()) and any(path.glob("[0-9]*/"))):
+    if as_mask or (_is_bare(path) and any(path.glob("[0-9]*/"))):
         for line in read_masks(path).explain():
             out.print(line)
         return 0
     return _video(path, full)
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether it is a folder without images."""
+    return path.is_dir() and not any(is_image(p) for p in path.iterdir())
 
 
 def _dataset(text: str) -> int:

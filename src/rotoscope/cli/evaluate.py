@@ -12,11 +12,11 @@ from rich.progress import Progress
 
 from rotoscope.cli.options import Compare, Jobs, Stability
 from rotoscope.cli.output import err, error_line, out, warning_line
-from rotoscope.cli.tables import comparison_table, evaluation_tables
+from rotoscope.cli.tables import breakdown_table, comparison_notes, comparison_table, evaluation_tables
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
-    from rotoscope.evaluation.evaluate import Evaluation
+    from rotoscope.evaluation.evaluate import Averages, Evaluation
 
 
 def command(
@@ -79,9 +79,19 @@ def show(evaluation: Evaluation, compare: bool = False) -> None:
     for made in evaluation_tables(evaluation):
         out.print(made, soft_wrap=False)
     if compare:
-        from rotoscope.evaluation.published import comparison
+        show_published(evaluation)
 
-        out.print(comparison_table(comparison(evaluation)), soft_wrap=False)
+
+def show_published(evaluation: Evaluation, name: str = "here", measured: Averages | None = None) -> None:
+    """Print what papers print for the same data set, overall and by group; arguments as of ``comparison``."""
+    from rotoscope.evaluation.published import breakdowns, comparison
+
+    compared = comparison(evaluation, name, measured)
+    out.print(comparison_table(compared), soft_wrap=False)
+    for line in comparison_notes(compared):
+        out.print(line)
+    for found in breakdowns(evaluation):
+        out.print(breakdown_table(found), soft_wrap=False)
 
 
 def tell(evaluation: Evaluation, strict: bool) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 if TYPE_CHECKING:
     from rotoscope.evaluation.evaluate import Averages, Evaluation
-    from rotoscope.evaluation.published import Figure
+    from rotoscope.evaluation.published import Breakdown, Figure, PublishedTable
     from rotoscope.experiments.ablate import RowResult
     from rotoscope.experiments.speed import SpeedTable
     from rotoscope.methods.ablation import Ablation
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from rotoscope.weights import Entry
 
 SHOWN = {"J&F": "J&F", "J mean": "J", "J recall": "recall", "J decay": "decay", "F mean": "F", "F recall": "recall",
-         "F decay": "decay", "T": "T"}  # fmt: skip
+         "F decay": "decay", "T": "T", "J&Ḟ": "J&Ḟ", "Ḟ mean": "Ḟ", "J&Ḟ away": "J&Ḟ away",
+         "J&Ḟ back": "J&Ḟ back"}  # fmt: skip
 """Averages of an evaluation, with their headings."""
+SPANS = 6
+"""Spans of frames that a line shows."""
 
 
 def report_table(report: Report) -> Table:
@@ -35,9 +38,10 @@ def report_table(report: Report) -> Table:
     shown = ", ".join(f"{i} ({report.confidence[i]:.2f})" for i in report.objects[:12])
     more = f" and {len(report.objects) - 12} more" if len(report.objects) > 12 else ""
     table.add_row("objects", f"{shown}{more}   id (mean confidence)" if report.objects else "none")
-    for object_id, frames in report.unsure.items():
-        where = f"first {min(frames)}, last {max(frames)}"
-        table.add_row("unsure", f"object {object_id} on {len(frames)} frame(s): {where}; see run.json, or correct one")
+    for line in look_lines(report):
+        table.add_row("look at", line)
+    for object_id, frames in report.absent.items():
+        table.add_row("absent", f"object {object_id} on {len(frames)} frame(s): {_some(frames)}")
     for note in report.notes:
         table.add_row("note", note)
     for part, seconds in measured.parts_per_frame.items():
@@ -45,6 +49,32 @@ def report_table(report: Report) -> Table:
     if measured.peak:
         table.add_row("peak memory", _mebibytes(measured.peak))
     return table
+
+
+def look_lines(report: Report) -> list[str]:
+    """The frames to look at, a line for each object."""
+    lines = []
+    for object_id, by_reason in report.look.items():
+        shown = "; ".join(f"{reason} on {_some(frames)}" for reason, frames in by_reason.items())
+        lines.append(f"object {object_id}: {shown}")
+    return lines
+
+
+def spans(frames: Collection[int]) -> list[str]:
+    """Numbers of frames for a person: ``3``, ``7 to 12``."""
+    runs: list[list[int]] = []
+    for index in sorted(frames):
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return [str(first) if first == last else f"{first} to {last}" for first, last in runs]
+
+
+def _some(frames: Collection[int]) -> str:
+    """Numbers of frames, the first spans of many."""
+    found = spans(frames)
+    return ", ".join(found[:SPANS]) + (f" and {len(found) - SPANS} more, see run.json" if len(found) > SPANS else "")
 
 
 def methods_table(entries: Sequence[Entry]) -> Table:
@@ -86,14 +116,12 @@ def speed_table(times: SpeedTable, threads: int) -> Table:
 
 
 def ablation_table(ablation: Ablation, results: Sequence[RowResult]) -> Table:
-    """Results of a table's rows beside what the paper prints."""
+    """Results of a table's rows; what its sources print is in :func:`published_rows`."""
     table = Table(title=ablation.title, title_justify="left", box=None)
     table.add_column("")
     names = list(dict.fromkeys(name for result in results for name in result.scores))
-    published = sorted({key for row in ablation.rows for key in row.published})
     titles = [f"{name} {measure}" for name in names for measure in ("J&F", "J", "F")]
-    titles += ["frames/s", "read ms", "frames kept", *(f"published {key}" for key in published)]
-    for title in titles:
+    for title in (*titles, "frames/s", "read ms", "frames kept"):
         table.add_column(title, justify="right")
     for result in results:
         measured = result.measured
@@ -103,9 +131,44 @@ def ablation_table(ablation: Ablation, results: Sequence[RowResult]) -> Table:
             for key in ("J&F", "J mean", "F mean")
         ]
         kept = "-" if measured.remembered is None else f"{measured.remembered:.1f}"
-        printed = [f"{result.row.published[key]:.1f}" if key in result.row.published else "" for key in published]
-        table.add_row(result.row.name, *cells, f"{measured.rate:.1f}", f"{1e3 * result.read:.1f}", kept, *printed)
+        table.add_row(result.row.name, *cells, f"{measured.rate:.1f}", f"{1e3 * result.read:.1f}", kept)
     return table
+
+
+def published_rows(ablation: Ablation) -> list[Table]:
+    """What the sources of a table print for its rows, a table for each, as they print it."""
+    made = []
+    for source, rows in _printed(ablation):
+        table = Table(title=f"{source.short}, {source.kind} {source.split}".rstrip(), title_justify="left", box=None)
+        table.add_column("")
+        for column in source.columns:
+            table.add_column(column, justify="right")
+        for name, found in rows:
+            table.add_row(name, *(as_printed(found, column) for column in source.columns))
+        made.append(table)
+    return made
+
+
+def published_notes(ablation: Ablation) -> list[str]:
+    """What to know of the tables in :func:`published_rows`."""
+    lines: dict[str, None] = {}
+    for source, rows in _printed(ablation):
+        own = [f"{name}: {row.own}" for name, row in rows if row.own]
+        known = [source.protocol, *own, source.notes]
+        lines |= dict.fromkeys(f"{source.short}, {source.kind}: {line}" for line in known if line)
+        lines |= dict.fromkeys(suspects(row for _, row in rows))
+    return [*lines, *legend({source.source for source, _ in _printed(ablation)})]
+
+
+def _printed(ablation: Ablation) -> list[tuple[PublishedTable, list[tuple[str, Figure]]]]:
+    """Published tables of an ablation, and their rows by what ours are called."""
+    from rotoscope.evaluation.published import find_tables
+
+    found = [source for identity in ablation.published for source in find_tables(identity)]
+    return [
+        (source, [(row.name, theirs) for row in ablation.rows if (theirs := source.row(*row.published)) is not None])
+        for source in found
+    ]
 
 
 def evaluation_tables(evaluation: Evaluation) -> list[Table]:
@@ -136,11 +199,54 @@ def comparison_table(compared: Sequence[Figure]) -> Table:
     table = Table(title="published figures, percent (? cannot be right as printed)", title_justify="left", box=None)
     for title in ("method", "split", *columns, "source"):
         table.add_column(title, justify="right" if title in columns else "left")
-    for figure in compared:
-        name = f"{figure.method}, {figure.variant}" if figure.variant else figure.method
+    for number, figure in enumerate(compared):
+        name = f"{figure.method}: {figure.variant}" if figure.variant else figure.method
         source = f"{figure.source}; {figure.note}" if figure.note else figure.source
-        table.add_row(name, figure.split, *(_published(figure, column) for column in columns), source)
+        cells = [as_printed(figure, column) if number else measured(figure, column) for column in columns]
+        table.add_row(name, figure.split, *cells, source)
     return table
+
+
+def comparison_notes(compared: Sequence[Figure]) -> list[str]:
+    """Why cells of :func:`comparison_table` are marked, and what its sources are."""
+    return [*suspects(compared), *legend({figure.source.split()[0] for figure in compared[1:]})]
+
+
+def breakdown_table(found: Breakdown) -> Table:
+    """Ours beside a source's by object, category or number of objects."""
+    table = Table(title=found.title, title_justify="left", box=None)
+    table.add_column(found.first)
+    for column in found.columns:
+        table.add_column(column, justify="right")
+    for name, values in found.rows:
+        cells = [
+            ""
+            if value is None
+            else f"{value:.1f}"
+            if column.endswith(" here")
+            else f"{printed(value)}{found.mark(name, column)}"
+            for column, value in zip(found.columns, values, strict=True)
+        ]
+        table.add_row(name, *cells)
+    return table
+
+
+def suspects(rows: Iterable[Figure]) -> list[str]:
+    """Why cells are marked, a line each."""
+    whys: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        for column, why in row.suspect.items():
+            if column in row.values:
+                columns = whys.setdefault((row.source, row.variant, why), [])
+                columns.append(f"{column} {printed(row.values[column])}")
+    return [f"? {source}, {row}, {', '.join(columns)}: {why}" for (source, row, why), columns in whys.items()]
+
+
+def legend(sources: Collection[str]) -> list[str]:
+    """What short names of sources stand for."""
+    from rotoscope.evaluation.published import SOURCES
+
+    return [f"{name}: {SOURCES[name]}" for name in SOURCES if name in sources]
 
 
 def averages_table(title: str, first: str, rows: Sequence[tuple[str, Averages]]) -> Table:
@@ -160,11 +266,23 @@ def percent(value: float) -> str:
     return "-" if value != value else f"{100 * value:.1f}"
 
 
-def _published(figure: Figure, column: str) -> str:
+def as_printed(figure: Figure, column: str) -> str:
+    """A published cell, with a mark where it cannot be right; empty where nothing is printed."""
+    value = figure.values.get(column)
+    return "" if value is None else f"{printed(value)}{'?' if column in figure.suspect else ''}"
+
+
+def printed(value: float) -> str:
+    """A published value with the digits that it has, one after the point at least."""
+    return str(float(value))
+
+
+def measured(figure: Figure, column: str) -> str:
+    """A value of ours; seconds with more digits than percent."""
     value = figure.values.get(column)
     if value is None or value != value:
         return ""
-    return f"{value:.1f}{'?' if column in figure.suspect else ''}"
+    return f"{value:.3f}" if column.startswith("seconds") else f"{value:.1f}"
 
 
 def _mebibytes(count: int) -> str:

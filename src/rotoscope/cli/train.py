@@ -9,7 +9,6 @@ import typer
 
 from rotoscope.cli.options import Settings, Threads, use_threads
 from rotoscope.cli.output import err, out
-from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
     from rotoscope.methods.recipe import Recipe
@@ -87,17 +86,10 @@ def _plan(
     use_threads(threads)
     out.print("\n".join(Schedule(recipe).describe()))
     out.print("\n".join([f"begins as: {initial}"] if initial else beginning_lines(recipe)))
-    try:
-        found = TrainingData.open(data)
-    except InputError as missing:
-        out.print(f"data: {missing}")
-    else:
-        out.print("\n".join(["data:", *(f"  {line}" for line in found.describe())]))
-        for kind in needed(recipe):
-            try:
-                found.source(kind)
-            except InputError as missing:
-                out.print(f"  missing: {missing}")
+    found = TrainingData.open(data)
+    out.print("\n".join(["data:", *(f"  {line}" for line in found.describe())]))
+    for kind in needed(recipe):
+        found.source(kind)
     target = find_device(device)
     shared = (devices or 1) if target.type == "cpu" else 1
     out.print(f"from {STEPS} measured steps of one clip on {target}, {torch.get_num_threads()} threads, in float32:")

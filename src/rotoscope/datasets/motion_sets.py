@@ -105,7 +105,7 @@ def youtubeobjects(spec: Spec) -> VideoDataset:
     """
     frames = first_folder(spec.path, "JPEGImages", "images", "Videos", "frames")
     masks = first_folder(spec.path, "Annotations", "GroundTruth", "SegmentationMasks", "labels", "masks")
-    sequences, notes = _walk(frames, masks, "binary")
+    sequences, notes = walk(frames, masks, "binary")
     named = tuple(
         VideoSequence(s.name, s.frames, s.images, s.annotations, s.codec, category=s.name.split("/")[0])
         for s in sequences
@@ -155,7 +155,7 @@ def pairs(spec: Spec) -> VideoDataset:
     """
     frames = first_folder(spec.path, "JPEGImages", "images", "frames")
     masks = first_folder(spec.path, "Annotations", "masks", "GroundTruth", "labels")
-    sequences, notes = _walk(frames, masks, "index")
+    sequences, notes = walk(frames, masks, "index")
     split = spec.options.get("split", "")
     if split:
         path = spec.path / "ImageSets" / f"{split}.txt"
@@ -169,7 +169,12 @@ def pairs(spec: Spec) -> VideoDataset:
     return VideoDataset(str(spec), spec.kind, spec.path, split, tuple(sequences), {}, tuple(notes))
 
 
-def _walk(frames: Path, masks: Path, codec: Codec) -> tuple[list[VideoSequence], list[str]]:
+def walk(frames: Path, masks: Path, codec: Codec) -> tuple[list[VideoSequence], list[str]]:
+    """Sequences in folders under two roots, at any depth, named by their path, and what a person should know.
+
+    Raises:
+        InputError: there are no images.
+    """
     sequences, notes = [], []
     for folder in leaf_folders(frames):
         name = folder.relative_to(frames).as_posix()

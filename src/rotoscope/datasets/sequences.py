@@ -61,6 +61,7 @@ class VideoSequence:
         category: of the whole sequence.
         objects: what is known of each object, by id; empty where the masks alone tell.
         background: colour of the background, for ``regions``.
+        submitted: names of the frames whose masks a server takes; all if empty.
 
     Raises:
         InputError: a name that leads out of the folder of results.
@@ -74,6 +75,7 @@ class VideoSequence:
     category: str | None = None
     objects: Mapping[int, ObjectFacts] = field(default_factory=dict)
     background: tuple[int, int, int] | None = None
+    submitted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (*self.name.split("/"), *self.frames):

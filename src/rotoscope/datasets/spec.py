@@ -19,6 +19,10 @@ VIDEO_SETS: dict[str, str] = {
     "fbms": "rotoscope.datasets.motion_sets:fbms",
     "youtubeobjects": "rotoscope.datasets.motion_sets:youtubeobjects",
     "segtrack": "rotoscope.datasets.motion_sets:segtrack",
+    "mose": "rotoscope.datasets.large_sets:mose",
+    "lvos": "rotoscope.datasets.large_sets:lvos",
+    "burst": "rotoscope.datasets.large_sets:burst",
+    "vipseg": "rotoscope.datasets.large_sets:vipseg",
     "pairs": "rotoscope.datasets.motion_sets:pairs",
 }
 """Video sets: name, and the function that lists one (``(root, **options) -> VideoDataset``)."""
@@ -35,6 +39,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "fbms": ("split", "background"),
     "youtubeobjects": (),
     "segtrack": (),
+    "mose": ("split",),
+    "lvos": ("split",),
+    "burst": ("split",),
+    "vipseg": ("split",),
     "pairs": ("split",),
     **dict.fromkeys(STILL_SETS, ("split",)),
 }

@@ -19,7 +19,8 @@ def youtubevos(spec: Spec) -> VideoDataset:
     """``SPLIT/JPEGImages/VIDEO``, ``SPLIT/Annotations/VIDEO``, ``SPLIT/meta.json``; or one split's folder itself.
 
     ``meta.json`` says of each object its category and frames; objects may start late. The folders of all frames
-    (``valid_all_frames``) bring no masks of their own: masks and ``meta.json`` are those of ``valid`` beside them.
+    (``valid_all_frames``) bring no masks of their own: masks and ``meta.json`` are those of ``valid`` beside them, and
+    its frames are those that the server takes.
     A category is *seen* if it is one of the training split's (``train/meta.json`` beside it) or stands in the file
     ``seen=FILE``, a category a line; with neither it is not known. Split ``valid`` unless said.
 
@@ -48,6 +49,7 @@ def youtubevos(spec: Spec) -> VideoDataset:
             notes.append(f"{folder / 'JPEGImages' / name}: missing, the video has no images")
         if not masks:
             notes.append(f"{annotated / 'Annotations' / name}: missing, the video has no masks")
+        sparse = by_stem(files_in(annotated / "JPEGImages" / name, IMAGES)) if annotated != folder else {}
         objects = {int(i): _facts(entry, seen) for i, entry in video["objects"].items()}
         listed = sorted({frame for facts in objects.values() for frame in facts.frames})
         sequences.append(
@@ -57,6 +59,7 @@ def youtubevos(spec: Spec) -> VideoDataset:
                 images=images,
                 annotations={stem: (path,) for stem, path in masks.items()},
                 objects=objects,
+                submitted=tuple(sparse) or (tuple(listed) if annotated != folder else ()),
             )
         )
     others = {

@@ -34,6 +34,22 @@ def radius(shape: tuple[int, ...], bound: float = BOUND) -> int:
     return int(bound) if bound >= 1 else math.ceil(bound * math.hypot(shape[0], shape[1]))
 
 
+ADAPTIVE = 0.1
+"""Tolerance of MOSEv2's measure, as a share of the root of the object's area."""
+
+
+def adaptive_radius(truth: NDArray[Any]) -> int:
+    """Tolerance in pixels that is small for small objects (Ding et al., MOSEv2, 2025; ``tools/metricsv2.py``).
+
+    Args:
+        truth: bool or 0/1, ``[H, W]``.
+    Returns: a tenth of the root of the object's area, rounded up; that of F where this is less or there is no object.
+    """
+    area = int(np.count_nonzero(truth))
+    usual = radius(truth.shape)
+    return min(usual, math.ceil(ADAPTIVE * math.sqrt(area))) if area else usual
+
+
 def contour_accuracy(prediction: NDArray[Any], truth: NDArray[Any], bound: float = BOUND) -> float:
     """Harmonic mean of the precision and recall of the predicted boundary.
 

@@ -16,7 +16,7 @@ from rotoscope.datasets.folders import folders_in
 from rotoscope.datasets.sequences import VideoDataset, VideoSequence
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
-from rotoscope.evaluation.protocol import Protocol, protocol
+from rotoscope.evaluation.protocol import ADAPTIVE, Protocol, protocol
 from rotoscope.evaluation.results import sequences_root
 from rotoscope.evaluation.scores import ObjectScores, SequenceScores, score_sequence
 
@@ -101,6 +101,11 @@ def averages(objects: Sequence[ObjectScores], how: Protocol) -> Averages:
         "F decay": mean(s.decay for s in contour),
     }
     found = {"J&F": (found["J mean"] + found["F mean"]) / 2, **found}
+    if ADAPTIVE in how.measures:
+        found["Ḟ mean"] = mean(float(np.mean(o.adaptive)) if o.adaptive else float("nan") for o in objects)
+        found["J&Ḟ"] = (found["J mean"] + found["Ḟ mean"]) / 2
+        found["J&Ḟ away"] = mean(o.absences[0] for o in objects)
+        found["J&Ḟ back"] = mean(o.absences[1] for o in objects)
     if "T" in how.measures:
         found["T"] = mean(o.stability for o in objects)
     return found

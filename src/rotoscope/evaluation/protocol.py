@@ -8,6 +8,9 @@ from typing import Literal
 from rotoscope.datasets.sequences import TASKS, Task
 from rotoscope.errors import InputError
 
+ADAPTIVE = "Ḟ"
+"""F with a tolerance that grows with the object, as MOSEv2 has it."""
+
 Matching = Literal["ids", "hungarian", "first-frame"]
 Frames = Literal["inner", "all", "after-first"]
 FRAMES: tuple[Frames, ...] = ("inner", "all", "after-first")
@@ -28,7 +31,7 @@ class Protocol:
         merged: all ids are one object, on both sides.
         appearing: objects are those of all annotated frames; else those of the first, up to its highest id.
         void: pixels of unknown truth (255) are left out of both; else they are background.
-        measures: J and F always; T where it is part of the protocol.
+        measures: J and F always; T, and F with MOSEv2's tolerance, where they are part of the protocol.
         groups: further averages: by category, by seen and unseen categories, by number of objects.
         proposals: most predictions of a sequence that are looked at, for the matchings.
     """
@@ -90,6 +93,10 @@ _PROTOCOLS: dict[tuple[str, Task], Protocol] = {
     ),
     ("segtrack", "semi"): Protocol("SegTrack v2", frames="after-first", groups=("instances",)),
     ("segtrack", "unsupervised"): Protocol("SegTrack v2, foreground", frames="all", merged=True),
+    ("mose", "semi"): Protocol("MOSE", appearing=True, measures=("J", "F", ADAPTIVE), groups=("instances",)),
+    ("lvos", "semi"): Protocol("LVOS", appearing=True, measures=("J", "F", ADAPTIVE), groups=("instances",)),
+    ("burst", "semi"): Protocol("BURST, first masks given", appearing=True, groups=("instances",)),
+    ("vipseg", "semi"): Protocol("VIPSeg, first masks given", appearing=True, groups=("instances",)),
     ("pairs", "semi"): Protocol("first masks given", appearing=True, groups=("instances",)),
     ("pairs", "unsupervised"): Protocol(
         "several objects, none given",

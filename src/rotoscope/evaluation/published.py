@@ -1,225 +1,35 @@
 """Figures that the papers published, with their protocol and source, to set beside ours.
 
-Only figures that could be read are here. Not among them: the thesis's tables but for the cells below, A-GAME's tables,
-RVOS's tables but for the zero-shot row on YouTube-VOS. A figure of another split, another training set or another
-machine is not comparable; each row says what it was.
+They stand in ``published.json``, table by table, as printed, also where a cell cannot be right: such cells are marked
+with the reason. A figure of another split, another training set or another machine is not comparable; each row says
+what it was.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
 
 from rotoscope.evaluation.evaluate import Averages, Evaluation
 
-STCN = "Cheng et al., Rethinking Space-Time Networks (STCN), NeurIPS 2021"
-THESIS = "thesis on adaptive memory management for STCN"
-COSNET = "Lu et al., See More, Know More (COSNet), CVPR 2019"
-RVOS = "Ventura et al., RVOS, CVPR 2019"
-CAPSULE = "Duarte et al., CapsuleVOS, ICCV 2019"
-GIEL = "Ge et al., Global and Instance Embedding Learning (GIEL), CVPR 2021"
-
-SERVER = "version 2018, scored by the server"
-REPORT = "a user's report, issue 15 of the authors' repository"
-BOTH_STAGES = "trained on static images and video"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A row of a published table.
-
-    Attributes:
-        method: as we name it.
-        variant: the row's name; empty for the paper's main result.
-        kind, split, task: the data set and how it was used.
-        values: in percent, named as in :meth:`Evaluation.overall`; ``fps`` is frames per second.
-        source: where it stands.
-        note: what to know before comparing.
-        suspect: values that cannot be right as printed.
-    """
-
-    method: str
-    variant: str
-    kind: str
-    split: str
-    task: str
-    values: dict[str, float]
-    source: str
-    note: str = ""
-    suspect: tuple[str, ...] = field(default=())
-
-
-def _davis(j: tuple[float, float, float], f: tuple[float, float, float], **more: float) -> dict[str, float]:
-    names = ("mean", "recall", "decay")
-    return (
-        {f"J {n}": v for n, v in zip(names, j, strict=True)}
-        | {f"F {n}": v for n, v in zip(names, f, strict=True)}
-        | more
-    )
-
-
-def _youtube(g: float, js: float, fs: float, ju: float, fu: float) -> dict[str, float]:
-    return {"G": g, "J seen": js, "F seen": fs, "J unseen": ju, "F unseen": fu}
-
-
-def _ablation(method: str, source: str, kind: str, task: str, rows: dict[str, tuple[float, float]]) -> list[Figure]:
-    return [
-        Figure(method, name, kind, "val", task, {"J mean": j, "F mean": f, "J&F": round((j + f) / 2, 2)}, source)
-        for name, (j, f) in rows.items()
-    ]
-
-
-PUBLISHED: tuple[Figure, ...] = (
-    Figure("stcn", "", "davis16", "val", "semi", {"J&F": 91.7, "fps": 26.9}, STCN, BOTH_STAGES),
-    Figure("stcn", "", "davis17", "val", "semi", {"J&F": 85.3, "fps": 20.2}, STCN, BOTH_STAGES),
-    Figure("stcn", "", "youtubevos", "valid", "semi", {"G": 84.3}, STCN, SERVER),
-    Figure("stcn", "every:5", "davis17", "val", "semi", {"fps": 6.3}, THESIS, "GTX 1070"),
-    Figure("stcn", "lfu:2", "davis17", "val", "semi", {"fps": 11.4}, THESIS, "GTX 1070"),
-    Figure("stcn", "first-latest", "davis17", "val", "semi", {"fps": 8.4}, THESIS, "GTX 1070; writes every frame"),
-    Figure(
-        "stcn",
-        "dropout on the affinity",
-        "davis17",
-        "val",
-        "semi",
-        {"J&F": 81.6},
-        THESIS,
-        "as printed; the mean of its own J and F is 82.3",
-        ("J&F",),
-    ),
-    Figure(
-        "stcn",
-        "softmax storing",
-        "davis17",
-        "val",
-        "semi",
-        {"J&F": 83.0},
-        THESIS,
-        "as printed; the mean of its own J and F is 81.05",
-        ("J&F",),
-    ),
-    Figure(
-        "cosnet",
-        "",
-        "davis16",
-        "val",
-        "unsupervised",
-        _davis((80.5, 94.0, 0.0), (79.4, 90.4, 0.0), T=31.9),
-        COSNET,
-        "5 reference frames, attention summary, CRF",
-    ),
-    Figure("cosnet", "group co-attention", "davis16", "val", "unsupervised", {"J mean": 81.1}, COSNET),
-    Figure("cosnet", "prediction fusion", "davis16", "val", "unsupervised", {"J mean": 79.5}, COSNET),
-    *(
-        Figure("cosnet", f"{n} references", "davis16", "val", "unsupervised", {"J mean": j}, COSNET)
-        for n, j in ((0, 71.3), (1, 77.6), (2, 79.7), (5, 80.5), (7, 80.5))
-    ),
-    Figure("cosnet", "", "fbms", "test", "unsupervised", {"J mean": 75.6}, COSNET),
-    Figure("cosnet", "", "youtubeobjects", "", "unsupervised", {"J mean over categories": 70.5}, COSNET),
-    Figure(
-        "rvos",
-        "",
-        "youtubevos",
-        "valid",
-        "zero-shot",
-        {"J seen": 44.7, "J unseen": 21.2, "F seen": 45.0, "F unseen": 23.9},
-        RVOS,
-        SERVER,
-    ),
-    Figure(
-        "rvos",
-        "released weights",
-        "youtubevos",
-        "valid",
-        "zero-shot",
-        {"J seen": 43.4, "J unseen": 21.1, "F seen": 45.3, "F unseen": 24.3},
-        REPORT,
-    ),
-    Figure(
-        "rvos",
-        "trained again",
-        "youtubevos",
-        "valid",
-        "zero-shot",
-        {"J seen": 41.6, "J unseen": 21.5, "F seen": 45.0, "F unseen": 24.5},
-        REPORT,
-    ),
-    Figure(
-        "capsulevos",
-        "",
-        "youtubevos",
-        "valid",
-        "semi",
-        _youtube(62.3, 67.3, 68.1, 53.7, 59.9) | {"fps": 13.5},
-        CAPSULE,
-        f"{SERVER}; Titan X Pascal",
-    ),
-    Figure(
-        "capsulevos",
-        "",
-        "davis17",
-        "test-dev",
-        "semi",
-        {"J mean": 47.4, "J recall": 54.1, "F mean": 55.2, "F recall": 64.6, "J&F": 51.3},
-        CAPSULE,
-        "fine-tuned on DAVIS",
-    ),
-    *(
-        Figure("capsulevos", name, "youtubevos", "valid", "semi", {"G": g}, CAPSULE, SERVER)
-        for name, g in (
-            ("no zooming", 54.3),
-            ("hand-crafted zoom", 60.4),
-            ("concatenation routing", 59.7),
-            ("fully convolutional", 59.4),
-            ("no memory", 58.4),
-        )
-    ),
-    Figure(
-        "giel",
-        "",
-        "davis17",
-        "val",
-        "semi",
-        {
-            "J mean": 80.2,
-            "J recall": 90.0,
-            "J decay": 6.3,
-            "F mean": 85.3,
-            "F recall": 93.9,
-            "F decay": 8.6,
-            "J&F": 82.7,
-        },
-        GIEL,
-        "0.15 s a frame",
-    ),
-    Figure(
-        "giel", "fast", "davis17", "val", "semi", {"J mean": 78.7, "F mean": 83.7, "J&F": 81.2}, GIEL, "0.11 s a frame"
-    ),
-    Figure("giel", "", "davis17", "test-dev", "semi", {"J mean": 72.0, "F mean": 78.3, "J&F": 75.2}, GIEL),
-    Figure("giel", "fast", "davis17", "test-dev", "semi", {"J mean": 70.0, "F mean": 76.8, "J&F": 73.4}, GIEL),
-    Figure("giel", "", "youtubevos", "valid", "semi", _youtube(80.6, 80.7, 85.0, 75.0, 81.9), GIEL, SERVER),
-    Figure("giel", "fast", "youtubevos", "valid", "semi", _youtube(79.0, 79.4, 83.9, 72.6, 80.1), GIEL, SERVER),
-    *_ablation(
-        "giel",
-        GIEL,
-        "davis17",
-        "semi",
-        {
-            "without instance embedding": (76.4, 81.8),
-            "without global embedding": (79.0, 83.8),
-            "without temporal attention": (78.9, 84.2),
-            "without refine decoder": (78.7, 83.7),
-            "support: first frame": (69.8, 76.5),
-            "support: previous frame": (69.4, 74.6),
-            "support: 2 frames": (79.9, 85.0),
-            "support: 3 frames": (79.9, 84.9),
-            "support: 4 frames": (79.8, 85.0),
-            "support: 5 frames": (80.2, 85.3),
-            "support: 6 frames": (80.0, 85.2),
-        },
-    ),
-)
-"""All figures."""
+SOURCES = {
+    "stcn-readme": "Cheng et al., STCN (NeurIPS 2021), as its authors report for their released weights",
+    "thesis": "thesis on adaptive memory management for STCN",
+    "cosnet": "Lu et al., See More, Know More (COSNet), CVPR 2019",
+    "cosnet-later": "a later version of COSNet by its authors, not of CVPR 2019",
+    "rvos": "Ventura et al., RVOS, CVPR 2019",
+    "rvos-report": "a user's report, issue 15 of the repository of RVOS's authors",
+    "agame": "Johnander et al., A-GAME, CVPR 2019",
+    "capsulevos": "Duarte et al., CapsuleVOS, ICCV 2019",
+    "giel": "Ge et al., Global and Instance Embedding Learning (GIEL), CVPR 2021",
+}
+"""What sources are called in the data."""
+METHODS = {"thesis": "stcn", "stcn-readme": "stcn", "cosnet-later": "cosnet", "rvos-report": "rvos"}
+"""Our name of the method that a source presents, where it is another than the source's."""
 
 COLUMNS = (
     "G",
@@ -237,30 +47,246 @@ COLUMNS = (
     "T",
     "J mean over categories",
     "fps",
+    "seconds per frame",
+    "frames in memory",
 )
+"""Columns that an evaluation or a benchmark of ours has too, in the order shown; in percent but for the last three."""
+MILLISECONDS = "ms per frame"
+
+ALIASES = {"aeroplane": "airplane", "motorcycle": "motorbike"}
+"""Categories that a data set's folders call otherwise than a paper does."""
+
+Level = Literal["overall", "objects", "categories", "instances", "text"]
 
 
-def figures(kind: str, task: str | None = None) -> list[Figure]:
-    """Published figures of a data set, and of a task if it is given."""
-    return [f for f in PUBLISHED if f.kind == kind and task in (None, f.task)]
+@dataclass(frozen=True)
+class Figure:
+    """A row of a published table, or ours.
+
+    Attributes:
+        method: as we name it; of others that a paper quotes, as the paper does.
+        variant: the row's name; empty for ours.
+        kind, split, task: the data set and how it was used.
+        values: by column, in the table's unit.
+        source: where it stands: a key of :data:`SOURCES` and what the table is called there.
+        note: what to know before comparing, of the table and of the row.
+        own: the part of it that is the row's.
+        suspect: columns whose values cannot be right as printed, or contradict others, and why.
+    """
+
+    method: str
+    variant: str
+    kind: str
+    split: str
+    task: str
+    values: dict[str, float]
+    source: str
+    note: str = ""
+    own: str = ""
+    suspect: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A table as a source prints it, on one data set.
+
+    Attributes:
+        id: source and number, such as ``thesis:1``; a table on several data sets is several with one id.
+        source: a key of :data:`SOURCES`.
+        label: what the source calls it.
+        kind, split, task: as of :class:`Figure`.
+        protocol: what else it says of how it was made.
+        level: what a row is of: a method on the whole set (``overall``) or on videos with so many objects
+            (``instances``), or an object; ``categories`` are columns. ``text`` holds differences that the text names.
+        unit: of the values, but for columns that name their own: percent, share, ….
+        columns: as printed.
+        rows: by name; a name may come twice.
+        notes: what to know of the whole table.
+    """
+
+    id: str
+    source: str
+    label: str
+    kind: str
+    split: str
+    task: str
+    protocol: str
+    level: Level
+    unit: str
+    columns: tuple[str, ...]
+    rows: tuple[Figure, ...]
+    notes: str
+
+    @property
+    def short(self) -> str:
+        """Source and number, in short."""
+        return f"{self.source} {self.label}"
+
+    def row(self, *names: str) -> Figure | None:
+        """The first row of one of some names; None if there is none."""
+        return next((row for row in self.rows if row.variant in names), None)
+
+
+@cache
+def published_tables() -> tuple[PublishedTable, ...]:
+    """All tables, in the order of the data file."""
+    text = resources.files("rotoscope.evaluation").joinpath("published.json").read_text(encoding="utf-8")
+    return tuple(_table(record) for record in json.loads(text))
+
+
+def _table(record: dict[str, Any]) -> PublishedTable:
+    source, columns = record["source"], tuple(record["columns"])
+    place = (record["dataset"], record["split"], record["task"])
+    where = f"{source} {record['label']}"
+    rows = []
+    for name, own, note, *values in record["rows"]:
+        suspect = {
+            column: why + (f"; by its parts {expected[0]}" if expected else "")
+            for row, column, why, *expected in record["suspect"]
+            if row == name
+        }
+        said = "; ".join(part for part in (record["protocol"], note) if part)
+        given = {column: value for column, value in zip(columns, values, strict=True) if value is not None}
+        method = METHODS.get(source, source) if own else "quoted"
+        rows.append(Figure(method, name, *place, given, where, said, note, suspect))
+    return PublishedTable(
+        record["id"],
+        source,
+        record["label"],
+        *place,
+        record["protocol"],
+        record["level"],
+        record["unit"],
+        columns,
+        tuple(rows),
+        record["notes"],
+    )
+
+
+def tables(
+    kind: str, task: str | None = None, split: str | None = None, level: Level = "overall"
+) -> list[PublishedTable]:
+    """Published tables of a data set, and of a task and a split if they are given."""
+    return [
+        table
+        for table in published_tables()
+        if table.kind == kind and table.level == level and task in (None, table.task) and split in (None, table.split)
+    ]
+
+
+def figures(kind: str, task: str | None = None, split: str | None = None) -> list[Figure]:
+    """Rows of the tables of a data set that have a column of ours."""
+    found = tables(kind, task, split)
+    rows = [_in_our_columns(row) for table in found for row in table.rows]
+    return [row for row in rows if any(column in row.values for column in COLUMNS)]
+
+
+def _in_our_columns(row: Figure) -> Figure:
+    """A row whose milliseconds a frame are seconds, as we print them."""
+    if MILLISECONDS not in row.values:
+        return row
+    rest = {column: value for column, value in row.values.items() if column != MILLISECONDS}
+    return replace(row, values=rest | {"seconds per frame": row.values[MILLISECONDS] / 1000})
+
+
+def find_tables(identity: str) -> list[PublishedTable]:
+    """All tables of an id, one for each data set.
+
+    Raises:
+        KeyError: there is none.
+    """
+    found = [table for table in published_tables() if table.id == identity]
+    if not found:
+        raise KeyError(identity)
+    return found
 
 
 def comparison(evaluation: Evaluation, name: str = "here", measured: Averages | None = None) -> list[Figure]:
-    """Our averages as a figure, and behind it those of the papers for the same data set and task.
+    """Our averages as a figure, and behind it those of the papers for the same data set, split and task.
 
     Args:
-        evaluation: ours.
+        evaluation: ours. Where no paper has figures of its split, those of other splits are given.
         name: of our row.
         measured: further values of ours in the papers' units, such as ``fps``.
     """
     kind, task = evaluation.dataset.partition(":")[0], evaluation.protocol.task
     ours = {column: 100 * value for column, value in evaluation.overall().items()} | (measured or {})
     where = f"{evaluation.protocol.name}, {len({o.sequence for o in evaluation.objects})} sequence(s)"
-    return [Figure(name, "", kind, evaluation.split, task, ours, where), *figures(kind, task)]
+    theirs = figures(kind, task, evaluation.split) or figures(kind, task)
+    return [Figure(name, "", kind, evaluation.split, task, ours, where), *theirs]
 
 
 def columns_of(compared: Sequence[Figure]) -> list[str]:
     """What to show of figures of which the first is ours: what any paper prints, or else all that ours has."""
     ours, *theirs = compared
-    printed = [c for c in COLUMNS if any(c in figure.values for figure in theirs)]
-    return printed or [c for c in COLUMNS if c in ours.values]
+    shown = [c for c in COLUMNS if any(c in figure.values for figure in theirs)]
+    return shown or [c for c in COLUMNS if c in ours.values]
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Ours beside a source's, group by group: by object, by category, by number of objects.
+
+    Attributes:
+        title: what is compared.
+        first: heads the column of the groups' names.
+        columns: heads the others; the first are ours, in percent, the others as printed.
+        rows: names and values; None where a source, or we, have none.
+        marks: cells, as row and column, that cannot be right as printed, and why.
+    """
+
+    title: str
+    first: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    marks: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def mark(self, row: str, column: str) -> str:
+        """``?`` for a cell that cannot be right as printed, else nothing."""
+        return "?" if (row, column) in self.marks else ""
+
+
+def breakdowns(evaluation: Evaluation) -> list[Breakdown]:
+    """What papers print by object, category or number of objects, beside ours; only groups that ours has."""
+    kind, task, split = evaluation.dataset.partition(":")[0], evaluation.protocol.task, evaluation.split
+    made = []
+    objects = {f"{o.sequence} {o.object_id}": (o.region.mean, o.contour.mean) for o in evaluation.objects}
+    by_object = _by_row("by object", "object", objects, tables(kind, task, split, "objects"))
+    instances = {
+        f"{count} object{'s' * (count != '1')}": (values["J mean"], values["F mean"])
+        for count, values in evaluation.by_instances()
+    }
+    by_instances = _by_row(
+        "by number of objects in the video", "objects", instances, tables(kind, task, split, "instances")
+    )
+    made += [found for found in (by_object, by_instances) if found.rows]
+    categories = {
+        ALIASES.get(name.lower(), name.lower()): values["J mean"] for name, values in evaluation.by_category()
+    }
+    for table in tables(kind, task, level="categories"):
+        rows = tuple(
+            (column, (100 * categories[column.lower()], *(row.values.get(column) for row in table.rows)))
+            for column in table.columns
+            if column.lower() in categories
+        )
+        marks = {(c, row.variant): why for row in table.rows for c, why in row.suspect.items()}
+        names = ("J here", *(row.variant for row in table.rows))
+        made += [Breakdown(f"J by category; {table.short}", "category", names, rows, marks)] if rows else []
+    return made
+
+
+def _by_row(
+    title: str, first: str, ours: dict[str, tuple[float, float]], theirs: Sequence[PublishedTable]
+) -> Breakdown:
+    """Groups that are rows of the sources' tables."""
+    columns = [(number, column) for number, table in enumerate(theirs) for column in table.columns]
+    heads = tuple(f"{theirs[number].short}: {column}" for number, column in columns)
+    rows: list[tuple[str, tuple[float | None, ...]]] = []
+    for name, (j, f) in ours.items() if theirs else ():
+        found = [table.row(name) for table in theirs]
+        cells = [row.values.get(column) if (row := found[number]) is not None else None for number, column in columns]
+        if any(cell is not None for cell in cells):
+            rows.append((name, (100 * j, 100 * f, *cells)))
+    where = ", ".join(SOURCES[source] for source in dict.fromkeys(table.source for table in theirs))
+    unit = f"; theirs in {theirs[0].unit}s" if theirs and theirs[0].unit == "share" else ""
+    return Breakdown(f"{title}; {where}{unit}", first, ("J here", "F here", *heads), tuple(rows))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.sequences import VOID, VideoSequence, object_ids
 from rotoscope.errors import InputError
-from rotoscope.evaluation.contour import contour_accuracy
-from rotoscope.evaluation.protocol import Protocol
+from rotoscope.evaluation.contour import adaptive_radius, contour_accuracy
+from rotoscope.evaluation.protocol import ADAPTIVE, Protocol
 from rotoscope.evaluation.region import region_similarity
 from rotoscope.evaluation.results import SequenceResults
 from rotoscope.evaluation.temporal import describe, stability_between
@@ -93,6 +93,8 @@ def _score_labels(
     j: dict[int, list[float]] = {i: [] for i in truth.ids}
     f: dict[int, list[float]] = {i: [] for i in truth.ids}
     t: dict[int, list[float]] = {i: [] for i in truth.ids}
+    adaptive: dict[int, list[float]] = {i: [] for i in truth.ids}
+    present: dict[int, list[bool]] = {i: [] for i in truth.ids}
     before: dict[int, NDArray[np.float64] | None] = {}
     strange: set[int] = set()
     shown: set[int] = set()
@@ -110,15 +112,17 @@ def _score_labels(
             ours_in, theirs_in = ours == object_id, theirs == object_id
             j[object_id].append(region_similarity(ours_in, theirs_in))
             f[object_id].append(contour_accuracy(ours_in, theirs_in))
+            if ADAPTIVE in protocol.measures:
+                adaptive[object_id].append(contour_accuracy(ours_in, theirs_in, adaptive_radius(theirs_in)))
+                present[object_id].append(bool(theirs_in.any()))
             if "T" in protocol.measures:
                 described = describe(ours_in)
                 if object_id in before:
                     t[object_id].append(stability_between(before[object_id], described))
                 before[object_id] = described
     for object_id in truth.ids:
-        scores.objects.append(
-            truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
-        )
+        found = truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
+        scores.objects.append(replace(found, adaptive=tuple(adaptive[object_id]), present=tuple(present[object_id])))
     scores.identical = bool(equal) and all(equal)
     scores.warnings += _absent(truth, shown)
     if strange:

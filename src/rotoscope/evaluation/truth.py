@@ -30,6 +30,8 @@ class ObjectScores:
         proposal: the prediction's id, where proposals are matched; None for an object that none was left for.
         frames: names of the frames scored.
         j, f: values, one per frame.
+        adaptive: as ``f``, with the tolerance of MOSEv2; empty if it is not measured.
+        present: whether the truth shows the object, one per frame; empty likewise.
         t: costs of consecutive predicted masks, one fewer; NaN where a mask is empty. Empty if T is not measured.
     """
 
@@ -43,6 +45,8 @@ class ObjectScores:
     j: tuple[float, ...]
     f: tuple[float, ...]
     t: tuple[float, ...] = ()
+    adaptive: tuple[float, ...] = ()
+    present: tuple[bool, ...] = ()
 
     @property
     def region(self) -> Statistics:
@@ -53,6 +57,24 @@ class ObjectScores:
     def contour(self) -> Statistics:
         """Mean, recall and decay of F."""
         return statistics(self.f)
+
+    @property
+    def absences(self) -> tuple[float, float]:
+        """Means of J and adaptive F while the object is away, and once it is back; NaN if it never is.
+
+        Each is the mean over stretches of frames, of their means: stretches without the object after it was seen, and
+        stretches with it after one without (MOSEv2).
+        """
+        values = (np.asarray(self.j) + np.asarray(self.adaptive)) / 2
+        stretches: dict[bool, list[float]] = {False: [], True: []}
+        begun = 0
+        for end in range(1, len(self.present) + 1):
+            if end == len(self.present) or self.present[end] != self.present[begun]:
+                if begun:  # the first stretch follows nothing
+                    stretches[self.present[begun]].append(float(values[begun:end].mean()))
+                begun = end
+        away, back = (float(np.mean(found)) if found else float("nan") for found in stretches.values())
+        return away, back
 
     @property
     def stability(self) -> float:
@@ -78,6 +100,14 @@ class SequenceScores:
     identical: bool = False
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+
+def hides_truth(sequence: VideoSequence) -> bool:
+    """Whether only the objects' first masks are here, as of sets that a server scores."""
+    if sequence.objects:
+        later = {frame for facts in sequence.objects.values() for frame in facts.frames[1:]}
+        return not later <= set(sequence.annotated)
+    return len(sequence.frames) > 1 and len(sequence.annotated) <= 1
 
 
 class Truth:

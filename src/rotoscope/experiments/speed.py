@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,20 +134,30 @@ def method_to_time(method: str, weights: str | None, precision: str) -> Method:
     return model
 
 
-def time_method(method: str, weights: str | None, frames: int) -> SpeedTable:
+def time_method(
+    method: str, weights: str | None, frames: int, tell: Callable[[str], None] = lambda line: None
+) -> SpeedTable:
     """Time a method exact and fast, for 1, 2 and 5 objects, at 854x480.
 
     Args:
         method: name of the method.
         weights: file of weights; None takes those built in, or random ones.
         frames: how many are timed in each row.
+        tell: is told of each row when it begins and when it is measured, a line each. Nothing is told, or drawn, while
+            frames are timed.
     """
     table = SpeedTable(method)
     most = max(OBJECTS)
     for precision in ("exact", "fast"):
         model = method_to_time(method, weights, precision)
-        table.rows += [(precision, objects, time_session(model, SIZE, objects, frames)) for objects in OBJECTS]
+        for objects in OBJECTS:
+            tell(f"{method}, {precision}, {objects} object(s), {frames} frames at {SIZE[0]}x{SIZE[1]} ...")
+            table.rows.append((precision, objects, time_session(model, SIZE, objects, frames)))
+            tell(f"  {table.rows[-1][2].rate:.2f} frames/s")
         if model.task == "semi":  # else the number of slots is the same in all rows
-            alone = [time_session(model, SIZE, most, frames, only=number + 1).per_frame for number in range(most)]
+            alone = []
+            for number in range(most):
+                tell(f"{method}, {precision}, object {number + 1} of {most} alone ...")
+                alone.append(time_session(model, SIZE, most, frames, only=number + 1).per_frame)
             table.alone[precision] = sum(alone)
     return table

@@ -17,14 +17,18 @@ def aggregate_logits(probabilities: Tensor, dim: int = 0) -> Tensor:
         probabilities: one independent probability in [0, 1] per object along ``dim``.
     Returns: the same shape with one more entry along ``dim``, the background first.
     """
-    background = (1 - probabilities).prod(dim=dim, keepdim=True)
-    stacked = torch.cat([background, probabilities], dim=dim).clamp(EPSILON, 1 - EPSILON)
+    stacked = _with_background(probabilities, dim)
     return torch.log(stacked / (1 - stacked))
 
 
 def aggregate(probabilities: Tensor, dim: int = 0) -> Tensor:
-    """Aggregated probabilities: background and objects along ``dim``, summing to 1."""
-    return torch.softmax(aggregate_logits(probabilities, dim), dim=dim)
+    """Aggregated probabilities: background and objects along ``dim``, summing to 1.
+
+    The softmax of logits is each one's odds over the sum of all odds, which costs no logarithm and no exponential.
+    """
+    stacked = _with_background(probabilities, dim)
+    odds = stacked / (1 - stacked)
+    return odds / odds.sum(dim=dim, keepdim=True)
 
 
 def put_in(objects: Tensor, slots: Sequence[int], masks: Tensor) -> Tensor:
@@ -39,3 +43,9 @@ def put_in(objects: Tensor, slots: Sequence[int], masks: Tensor) -> Tensor:
     result = objects.masked_fill(masks.gt(0.5).any(dim=0), 0)
     result[list(slots)] = masks.to(result.dtype)
     return result
+
+
+def _with_background(probabilities: Tensor, dim: int) -> Tensor:
+    """Independent probabilities with the background's before them, none of them 0 or 1."""
+    background = 1 - probabilities if probabilities.shape[dim] == 1 else (1 - probabilities).prod(dim=dim, keepdim=True)
+    return torch.cat([background, probabilities], dim=dim).clamp_(EPSILON, 1 - EPSILON)

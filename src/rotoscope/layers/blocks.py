@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotoscope.layers.packed import fused
+
 
 class ResBlock(nn.Module):
     """Pre-activation residual block without normalisation (STM and STCN, released code)."""
@@ -18,8 +20,33 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, channels_out, H, W]``."""
-        y = self.conv2(F.relu(self.conv1(F.relu(x)), inplace=True))
-        return y + (x if self.downsample is None else self.downsample(x))
+        y = fused(F.relu(x), self.conv1, activation="relu")
+        return fused(y, self.conv2, plus=x if self.downsample is None else self.downsample(x))
+
+
+class CellConv2d(nn.Conv2d):
+    """A 1x1 convolution of square cells of pixels: of what ``F.pixel_unshuffle`` makes, without making it.
+
+    Its weights have the shape of that 1x1 convolution, ``[channels_out, channels_in * cell**2, 1, 1]``.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, cell: int) -> None:
+        super().__init__(channels_in * cell**2, channels_out, 1)
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, channels_in, H, W]`` -> ``[B, channels_out, H/cell, W/cell]``."""
+        weight = self.weight.reshape(self.out_channels, -1, self.cell, self.cell)
+        return F.conv2d(x, weight, self.bias, self.cell)
+
+    def whole(self) -> nn.Conv2d:
+        """The plain convolution that it is, with weights ``[channels_out, channels_in, cell, cell]``."""
+        channels_in = self.in_channels // self.cell**2
+        made = nn.Conv2d(channels_in, self.out_channels, self.cell, self.cell, device="meta")
+        weight = self.weight.reshape(self.out_channels, -1, self.cell, self.cell)
+        made.weight = nn.Parameter(weight.detach(), requires_grad=self.weight.requires_grad)
+        made.bias = self.bias
+        return made.train(self.training)
 
 
 class CBAM(nn.Module):

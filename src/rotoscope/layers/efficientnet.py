@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from rotoscope.errors import InputError
 from rotoscope.layers.folding import convolve
 from rotoscope.layers.normalise import MEAN, STD
+from rotoscope.layers.tracing import is_traced
 
 LiteSize = Literal[0, 1, 2]
 EPSILON = 1e-3
@@ -79,17 +80,17 @@ class LiteBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, channels, H/stride, W/stride]``."""
         strided, kernel = self.conv2.stride[0] == 2, self.conv2.kernel_size[0]
-        late = strided and not torch.is_grad_enabled() and self.expands  # padding fewer channels is cheaper
+        # padding fewer channels is cheaper, but writes zeros into views, which neither gradients nor traces can follow
+        late = strided and self.expands and not torch.is_grad_enabled() and not is_traced()
         margins = same_margins(x, kernel)
         y = F.pad(x, margins) if late else x
-        y = F.relu6(convolve(y, self.conv1, self.bn1), inplace=True) if self.expands else y
+        y = convolve(y, self.conv1, self.bn1, activation="relu6") if self.expands else y
         if late:
             clear_margins(y, margins)
         elif strided:
             y = F.pad(y, margins)
-        y = F.relu6(convolve(y, self.conv2, self.bn2), inplace=True)
-        y = convolve(y, self.conv3, self.bn3)
-        return y + x if self.residual else y
+        y = convolve(y, self.conv2, self.bn2, activation="relu6")
+        return convolve(y, self.conv3, self.bn3, plus=x if self.residual else None)
 
 
 class EfficientNetLite(nn.Module):
@@ -146,7 +147,7 @@ class EfficientNetLite(nn.Module):
             activation; ``s`` is ``2**(2 + i)``, at most ``output_stride``.
         """
         x = pad_same(published_range(x), 3)
-        x = F.relu6(convolve(x, self.conv1, self.bn1), inplace=True)
+        x = convolve(x, self.conv1, self.bn1, activation="relu6")
         features = []
         for number, block in enumerate(self.blocks):
             x = block(x)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 MEAN = (0.485, 0.456, 0.406)
@@ -15,6 +20,18 @@ def normalise(image: Tensor) -> Tensor:
     mean = torch.tensor(MEAN, device=image.device)[:, None, None]
     std = torch.tensor(STD, device=image.device)[:, None, None]
     return (scaled - mean) / std
+
+
+def normalised_bytes(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The same of RGB uint8 ``[H, W, 3]``, to float32 ``[H, W, 3]``: every value from a table, in one pass."""
+    return np.asarray(cv2.LUT(image, _table()), np.float32)
+
+
+@functools.cache
+def _table() -> NDArray[np.float32]:
+    """What :func:`normalise` makes of each value of each channel, ``[1, 256, 3]``."""
+    values = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    return np.ascontiguousarray(normalise(values).permute(1, 2, 0).numpy())
 
 
 def denormalise(image: Tensor) -> Tensor:

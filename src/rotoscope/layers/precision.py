@@ -1,4 +1,4 @@
-"""The fast form of a network: batch norms folded into convolutions, channels last, bfloat16 where it is native."""
+"""The fast form of a network: norms folded into convolutions, these packed, channels last, native bfloat16."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from rotoscope.layers.blocks import CellConv2d
+from rotoscope.layers.packed import PackedConv2d, has_packed
 
 CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 """Processor flags of native bfloat16: two of x86, one of ARM."""
@@ -44,6 +47,17 @@ def fold_batch_norms(model: nn.Module) -> None:
                 setattr(parent, second, nn.Identity())
 
 
+def pack_convolutions(model: nn.Module) -> None:
+    """Put packed convolutions in the place of plain ones, in place; nothing where PyTorch has no oneDNN."""
+    if not has_packed():
+        return
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            plain = child.whole() if isinstance(child, CellConv2d) else child
+            if type(plain) is nn.Conv2d and plain.padding_mode == "zeros" and not isinstance(plain.padding, str):
+                setattr(parent, name, PackedConv2d.of(plain))
+
+
 def apply_precision(model: nn.Module, precision: str, *, bfloat16: bool) -> None:
     """Put a network in its fast form, in place; ``exact`` leaves it as it is."""
     if precision == "exact":
@@ -55,3 +69,5 @@ def apply_precision(model: nn.Module, precision: str, *, bfloat16: bool) -> None
             parameter.data = parameter.data.contiguous(memory_format=layout)
     if bfloat16:
         model.to(torch.bfloat16)
+    if all(parameter.device.type == "cpu" for parameter in model.parameters()):
+        pack_convolutions(model)

@@ -11,6 +11,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotoscope.layers.packed import fused
+
 Depth = Literal[18, 50, 101]
 OutputStride = Literal[8, 16, 32]
 BLOCKS: dict[int, tuple[int, ...]] = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -32,9 +34,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, planes, H/stride, W/stride]``."""
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = self.bn2(self.conv2(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        y = fused(x, self.conv1, self.bn1, activation="relu")
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return fused(y, self.conv2, self.bn2, activation="relu", plus=shortcut)
 
 
 class Bottleneck(nn.Module):
@@ -55,10 +57,10 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, channels_in, H, W]`` -> ``[B, 4 * planes, H/stride, W/stride]``."""
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.bn3(self.conv3(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)), inplace=True)
+        y = fused(x, self.conv1, self.bn1, activation="relu")
+        y = fused(y, self.conv2, self.bn2, activation="relu")
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return fused(y, self.conv3, self.bn3, activation="relu", plus=shortcut)
 
 
 def make_shortcut(channels_in: int, channels_out: int, stride: int, bias: bool) -> nn.Sequential | None:
@@ -133,7 +135,7 @@ class ResNet(nn.Module):
         Returns: ``[B, channels[i], H / s, W / s]`` for each stage ``i``, after its last ReLU; ``s`` is ``2**(2 + i)``,
             at most ``output_stride``.
         """
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = fused(x, self.conv1, self.bn1, activation="relu")
         x = F.max_pool2d(x, 3, 2, 1, ceil_mode=self.caffe)
         features = []
         for stage in range(self.stages):

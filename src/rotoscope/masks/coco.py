@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from rotoscope.errors import InputError
+from rotoscope.masks.foreign import WAY_OUT, foreign_json
 from rotoscope.video.limits import check_pixels, max_pixels
 
 MOST_ANNOTATIONS = 65535
@@ -47,9 +48,9 @@ def images_of_json(data: Any, path: Path) -> list[AnnotatedImage]:
         images = data.get("images") or []
         if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
             raise InputError(f"{path}: its images are no list of objects. Give COCO annotations.")
+    elif other := foreign_json(data):
+        raise InputError(f"{path}: is {other}, which is not read. {WAY_OUT}")
     elif isinstance(data, dict):
-        if other := _foreign(data):
-            raise InputError(f"{path}: is {other}, not COCO. Convert it to masks or to COCO.")
         annotations = [data if "segmentation" in data else {"segmentation": data}]
     else:
         annotations = data
@@ -208,19 +209,6 @@ def _clipped(corners: NDArray[np.float64], width: int, height: int) -> NDArray[n
         if not len(corners):
             break
     return np.clip(corners, -1.0, (width + 1.0, height + 1.0)) if len(corners) else corners
-
-
-def _foreign(data: dict[str, Any]) -> str:
-    """What a JSON file is that other tools write; empty if nothing known."""
-    if "shapes" in data and "imagePath" in data:
-        return "a LabelMe file"
-    if "_via_img_metadata" in data or any(isinstance(v, dict) and "regions" in v for v in data.values()):
-        return "a file of the VGG Image Annotator"
-    if data.get("type") == "FeatureCollection":
-        return "GeoJSON"
-    if "frames" in data or "videos" in data:
-        return "a file of a data set or of another tool"
-    return ""
 
 
 def _key(value: Any) -> Any:

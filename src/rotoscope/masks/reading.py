@@ -16,6 +16,7 @@ from rotoscope.errors import InputError
 from rotoscope.masks.arrays import masks_of_array_file
 from rotoscope.masks.coco import masks_of_json
 from rotoscope.masks.folders import IMAGES, masks_of_folder
+from rotoscope.masks.foreign import WAY_OUT, foreign_text
 from rotoscope.masks.images import masks_of_image
 
 Masks = dict[int, NDArray[Any]]
@@ -131,6 +132,8 @@ def _read(path: Path) -> tuple[Masks, list[str], str]:
         return masks_of_array_file(path)
     if suffix in IMAGES:
         return masks_of_image(path)
+    if other := foreign_text(path):
+        raise InputError(f"{path}: is {other}, which is not read. {WAY_OUT}")
     raise InputError(f"{path}: not a mask format known here. Use PNG, COCO JSON, NPZ, NPY, or a folder of PNGs.")
 
 

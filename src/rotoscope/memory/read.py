@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 1 << 22
-"""Most similarities held at once; a larger read goes through the queries in parts."""
+CHUNK = 1 << 20
+"""Most similarities held at once, 4 MiB of them; a larger read goes through the queries in parts, each of which is
+still in the processor's cache when it is searched."""
+GPU_CHUNK = 1 << 24
+"""The same where there is no such cache."""
 LEAST_BLOCK = 8
 """Fewest entries of a block in :func:`largest`; smaller ones cost more than they save."""
 
@@ -28,26 +32,55 @@ def similarity(keys: Tensor, norms: Tensor, query: Tensor) -> Tensor:
 def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Exact top-k along the last dimension, without sorting rows.
 
-    The k largest entries lie in the k blocks with the largest maxima, so only those blocks are searched.
+    The k largest entries lie in the k blocks with the largest maxima, so only those blocks are searched. On a CPU the
+    k-th of those maxima is a bound that hardly more than k entries reach, and these are all that is looked at.
 
     Args:
-        scores: ``[Q, N]``.
+        scores: float32 ``[Q, N]``.
         k: how many, at most N.
     Returns: values and indices, ``[Q, k]`` each, in no particular order.
     """
-    rows, count = scores.shape
+    count = scores.shape[1]
     block = max(round((count / k) ** 0.5), LEAST_BLOCK)  # as many blocks as there are candidates in the k chosen ones
     blocks = count // block
     if blocks < 2 * k:
         top = scores.topk(k, dim=1, sorted=False)
         return top.values, top.indices
-    body = scores[:, : blocks * block].unflatten(1, (block, blocks))  # entry (i, b) is number i * blocks + b
-    chosen = body.amax(dim=1).topk(k, dim=1, sorted=False).indices
+    maxima = scores[:, : blocks * block].unflatten(1, (block, blocks)).amax(dim=1)  # entry (i, b): i * blocks + b
+    return _reaching(scores, maxima, k) if scores.device.type == "cpu" else _searched(scores, maxima, block, k)
+
+
+def _searched(scores: Tensor, maxima: Tensor, block: int, k: int) -> tuple[Tensor, Tensor]:
+    """:func:`largest` by looking through the best blocks, ``maxima`` ``[Q, blocks]``, and what is in no block."""
+    rows, count, blocks = *scores.shape, maxima.shape[1]
+    chosen = maxima.topk(k, dim=1, sorted=False).indices
     offsets = torch.arange(0, blocks * block, blocks, device=scores.device)
     tail = torch.arange(blocks * block, count, device=scores.device).expand(rows, -1)
     candidates = torch.cat([(chosen[:, :, None] + offsets).flatten(1), tail], dim=1)
     top = scores.gather(1, candidates).topk(k, dim=1, sorted=False)
     return top.values, candidates.gather(1, top.indices)
+
+
+def _reaching(scores: Tensor, maxima: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """:func:`largest` by what reaches the k-th largest of ``maxima``, ``[Q, blocks]``: k or more of each row."""
+    table, (rows, count) = scores.numpy(), scores.shape
+    place = maxima.shape[1] - k
+    bound = np.nan_to_num(np.partition(maxima.numpy(), place, axis=1)[:, place], nan=-np.inf)
+    found = np.flatnonzero(~(table < bound[:, None]))
+    starts = np.searchsorted(found, np.arange(rows + 1) * count)
+    found_of_row = np.diff(starts)
+    most = int(found_of_row.max())
+    values, indices = table.reshape(-1)[found], found - np.repeat(np.arange(rows) * count, found_of_row)
+    if most > k:  # in rows of one length, filled up with what is never chosen
+        slots = np.arange(len(found)) + np.repeat(np.arange(rows) * most - starts[:-1], found_of_row)
+        padded = np.full(rows * most, -np.inf, table.dtype), np.zeros(rows * most, np.int64)
+        padded[0][slots], padded[1][slots] = values, indices
+        values, indices = padded
+    own = torch.from_numpy(values).view(rows, most), torch.from_numpy(indices).view(rows, most)
+    if most == k:
+        return own
+    top = own[0].topk(k, dim=1, sorted=False)
+    return top.values, own[1].gather(1, top.indices)
 
 
 def top_features(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -99,4 +132,5 @@ def dense_read(keys: Tensor, norms: Tensor, query: Tensor, values: list[Tensor])
 
 
 def _parts(query: Tensor, stored: int) -> tuple[Tensor, ...]:
-    return query.transpose(0, 1).contiguous().split(max(CHUNK // max(stored, 1), 16))
+    held = CHUNK if query.device.type == "cpu" else GPU_CHUNK
+    return query.transpose(0, 1).contiguous().split(max(held // max(stored, 1), 16))

@@ -17,14 +17,14 @@ class Row:
         settings: the settings of the recipe, as ``--set`` takes them; a row with any, in a table that trains, is
             trained.
         objects: score only sequences with so many objects; all if 0.
-        published: what the paper prints for it, in percent or frames per second, by column.
+        published: what the table's published tables call the row; several names where they differ.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     objects: int = 0
-    published: Mapping[str, float] = field(default_factory=dict)
+    published: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Ablation:
         rows: in order.
         recipe: trained for every row; None where rows differ at inference only.
         task: that data sets are scored for; the first each has, if None.
+        published: tables of :mod:`rotoscope.evaluation.published` that print it, such as ``thesis:1``.
     """
 
     name: str
@@ -46,3 +47,4 @@ class Ablation:
     rows: tuple[Row, ...]
     recipe: str | None = None
     task: str | None = None
+    published: tuple[str, ...] = ()

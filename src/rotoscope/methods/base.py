@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +19,7 @@ from rotoscope.methods.clicking import Clicks
 from rotoscope.methods.model import Model
 from rotoscope.methods.objects import Objects
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.timings import Timings
 from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
@@ -35,22 +33,6 @@ class VideoLike(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int) -> Frame: ...
-
-
-@dataclass
-class Timings:
-    """Seconds spent by named part of the work, such as ``encode``, ``read``, ``decode``."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Add the time spent inside the ``with`` block to ``name``."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 class Session(ABC):
@@ -69,6 +51,7 @@ class Session(ABC):
         latency: at most how many frames are held back before they are answered.
         keeps_given: whether masks given on a frame are its answer as they are, at full size, rather than on their way
             through the working size. A session that holds frames back sees to it itself.
+        prepares: whether :meth:`encode` does a part of a frame's work; it is called ``first_part`` in ``timings``.
         timings: seconds spent by part of the work.
         objects: the objects that are followed, and the masks that wait.
         clicks: the points that wait, and what became of those that were given.
@@ -78,6 +61,8 @@ class Session(ABC):
 
     latency: int = 0
     keeps_given: bool = False
+    prepares: ClassVar[bool] = False
+    first_part: ClassVar[str] = "encode"
 
     def __init__(self, network: nn.Module, config: Any) -> None:
         self.network: Any = network
@@ -89,6 +74,7 @@ class Session(ABC):
         self.size: tuple[int, int] | None = None
         self._next_index = 0
         self._finished = False
+        self._prepared: Any = None
 
     @property
     def device(self) -> torch.device:
@@ -164,11 +150,32 @@ class Session(ABC):
         elif not waited:
             raise InputError(f"object {object_id} is not tracked; the objects are {self.objects.ids or 'none'}.")
 
-    def push(self, frame: Frame | NDArray[Any]) -> list[Prediction]:
+    def prepare(self, frame: Frame) -> Any:
+        """What can be done on a frame before those before it are answered, to be pushed with it.
+
+        It touches nothing of the session's state, so another thread may run it. Only where :attr:`prepares` says so.
+        """
+        with torch.inference_mode(), self.timings.part(f"{self.first_part} (in a thread)"):
+            return self.encode(frame)
+
+    def encode(self, frame: Frame) -> Any:
+        """The part of a frame's work that depends on no other frame; see :attr:`prepares`."""
+        raise NotImplementedError(f"{type(self).__name__} prepares nothing")
+
+    def encoded(self, frame: Frame) -> Any:
+        """For :meth:`advance`: what :meth:`encode` gives, which may have been prepared."""
+        ready, self._prepared = self._prepared, None
+        if ready is None:
+            with self.timings.part(self.first_part):
+                ready = self.encode(frame)
+        return ready
+
+    def push(self, frame: Frame | NDArray[Any], prepared: Any = None) -> list[Prediction]:
         """Take the next frame; answer the frames that are ready, in order.
 
         Args:
             frame: a :class:`Frame`, or RGB ``[H, W, 3]`` as uint8 in [0, 255] or float in [0, 1].
+            prepared: what :meth:`prepare` gave for this very frame; None if it was not asked.
 
         Raises:
             InputError: a frame or a mask of another size than the first frame's.
@@ -188,6 +195,7 @@ class Session(ABC):
             self.objects.wait(self.clicks.masks(self, frame))
         given = self.objects.take(frame.size, frame.index)
         self._next_index = frame.index + 1
+        self._prepared = prepared
         with torch.inference_mode():
             predictions = self.advance(frame, given)
         self.position += 1

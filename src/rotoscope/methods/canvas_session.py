@@ -33,8 +33,12 @@ class CanvasSession(Session):
 
     def begin(self, size: tuple[int, int]) -> None:
         """Choose the working size."""
+        self.canvas = self.fitted(size)
+
+    def fitted(self, size: tuple[int, int]) -> Canvas:
+        """The canvas of frames of a width and height."""
         config = self.config
-        self.canvas = Canvas.fit(
+        return Canvas.fit(
             size,
             short_side=config.short_side,
             max_short_side=config.max_short_side,

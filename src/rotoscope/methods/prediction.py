@@ -70,7 +70,7 @@ class Prediction:
     ) -> Prediction:
         """Derive labels from ``probabilities`` ``[1 + N, H, W]``, and confidence where a network does not tell it."""
         ids = tuple(object_ids)
-        best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
+        best, slots = _most_probable(probabilities)
         if confidence is None:
             flat = slots.flatten()
             count = torch.bincount(flat, minlength=len(ids) + 1)
@@ -97,3 +97,19 @@ class Prediction:
         own = put_in(self.probabilities[1:], slots, torch.stack(in_front))
         confidence = [1.0 if i in given else c for i, c in zip(self.object_ids, self.confidence, strict=True)]
         return Prediction.from_probabilities(frame, self.object_ids, aggregate(own), self.given, confidence)
+
+
+FEW = 12
+"""Objects up to which comparing them one after another is quicker than PyTorch's maximum with its places."""
+
+
+def _most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest of ``[1 + N, H, W]`` and its channel, the first of equal ones, ``[H, W]`` each."""
+    if len(probabilities) > 1 + FEW or probabilities.device.type != "cpu":
+        best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
+        return best, slots
+    best, slots = probabilities[0], torch.zeros(probabilities.shape[1:], dtype=torch.uint8)
+    for channel, plane in enumerate(probabilities[1:], 1):
+        slots = torch.maximum(slots, (plane > best).to(torch.uint8) * channel)
+        best = torch.maximum(best, plane)
+    return best, slots

@@ -209,7 +209,10 @@ class Job:
             if not self.video.indexable:
                 raise InputError(f"{self.video.name}: cannot be read backwards. Save it as a file first.")
         if not self.prompts and self.model.task == "semi":
-            raise InputError("no mask is given, and this method needs the masks of at least one frame.")
+            raise InputError(
+                "no mask is given, and this method needs the masks of at least one frame. Give one, or take a method "
+                "that finds objects by itself: --method cosnet-small."
+            )
 
 
 def check_direction(direction: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,17 @@ from rotoscope.files import atomic_write
 from rotoscope.methods.base import Session
 from rotoscope.methods.clicking import KEPT, Clicked
 from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.ahead import Ahead
 from rotoscope.runs.job import Job
+from rotoscope.runs.measure import Measurement
 from rotoscope.runs.prompts import hardly_overlapping
 from rotoscope.runs.state import Phase, RunState
+from rotoscope.runs.watch import agreement
 from rotoscope.video import Frame
 
 Save = Callable[[RunState], None]
+TURN = "turn"
+"""What the time is counted under that sessions take from frame to frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +40,13 @@ class Step:
         prediction: the masks.
         image: the frame, RGB ``[H, W, 3]``, where images are asked for; else None.
         hidden: whether this is no answer yet: the backward pass of direction ``both``.
+        agreement: IoU of the masks of both passes by object, where two passes answered the frame.
     """
 
     prediction: Prediction
     image: NDArray[np.uint8] | None = None
     hidden: bool = False
+    agreement: Mapping[int, float] = field(default_factory=dict)
 
 
 class Passes:
@@ -58,6 +65,7 @@ class Passes:
         sessions: one for each pass begun, in order.
         clicked: what became of points, for who takes it to show it.
         warnings: what was met on the way that may not be meant, one line each.
+        measured: how long the sessions were in turn, which leaves out what was done ahead, in a thread.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class Passes:
         self.sessions: list[Session] = []
         self.clicked: deque[Clicked] = deque()
         self.warnings: list[str] = []
+        self.measured = Measurement()
         self._start = start
         self._save = save
         self._every = every
@@ -124,7 +133,9 @@ class Passes:
             for step in self._forward(first):
                 ahead = step.prediction
                 if not ahead.given and ahead.index in behind:
-                    step = dataclasses.replace(step, prediction=self._blend(ahead, _unspill(folder, ahead)))
+                    back = _unspill(folder, ahead)
+                    shares = agreement(ahead, back)
+                    step = dataclasses.replace(step, prediction=self._blend(ahead, back), agreement=shares)
                 yield step
 
     def _pass(self, phase: Phase, first: int) -> Iterator[Step]:
@@ -139,7 +150,8 @@ class Passes:
         span = {"stop": position + 1} if backward else {"start": position}
         held: dict[int, NDArray[np.uint8]] = {}
         shown: Prediction | None = None
-        for since, frame in enumerate(job.video.frames(reverse=backward, **span), 1):
+        ahead = Ahead(session, job.video.frames(reverse=backward, **span), self._is_looked_at(phase))
+        for since, (frame, ready) in enumerate(ahead, 1):
             if frame.index in waiting:
                 session.add(job.prompts[frame.index])
                 waiting.discard(frame.index)
@@ -147,13 +159,16 @@ class Passes:
                     self._compare(frame.index, shown)
             if self._images:
                 held[frame.index] = frame.image
-            answers = session.push(frame)
+            with ahead.turn(), self.measured.part(TURN):
+                predictions = session.push(frame, ready)
             self._look(session)
-            for shown in answers:
+            for shown in predictions:
                 yield self._step(shown, held)
             if self._save is not None and since % self._every == 0:
                 self._save(RunState(phase, frame.index + (-1 if backward else 1), session.state()))
-        for prediction in session.finish():
+        with self.measured.part(TURN):
+            predictions = session.finish()
+        for prediction in predictions:
             yield self._step(prediction, held)
         if waiting:
             raise InputError(f"mask for frame {min(waiting)}, but {job.video.name} has no such frame that can be read.")
@@ -170,6 +185,15 @@ class Passes:
         """Warn if masks given on a frame may be of other objects than their ids say."""
         if shown is not None:
             self.warnings += hardly_overlapping(self.job.prompts[index], shown.labels, index)
+
+    def _is_looked_at(self, phase: Phase) -> Callable[[Frame], bool]:
+        """Whether a pass has objects on a frame: from the prompt on that it comes to first, or always without any."""
+        prompts = self.job.prompts
+        if not prompts:
+            return lambda _: True
+        if phase == "backward":
+            return lambda frame: frame.index <= max(prompts)
+        return lambda frame: frame.index >= min(prompts)
 
     def _step(self, prediction: Prediction, held: dict[int, NDArray[np.uint8]]) -> Step:
         if not self._images:
@@ -188,7 +212,10 @@ class Passes:
                 yield Path(folder)
 
     def _blend(self, ahead: Prediction, behind: Prediction) -> Prediction:
-        """Mix two answers of one frame by the distance in time to the prompts on both sides."""
+        """Mix two answers of one frame by the distance in time to the prompts on both sides.
+
+        The confidence is the mean probability of the mixed mask, which tells where the two answers differ.
+        """
         before = max(i for i in self.job.prompts if i <= ahead.index)
         after = min(i for i in self.job.prompts if i >= ahead.index)
         weight = (after - ahead.index) / (after - before)
@@ -210,7 +237,8 @@ def _spill(folder: Path, prediction: Prediction) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / f"{prediction.index:08d}.npz", durable=False) as path, path.open("wb") as file:
         values = (prediction.probabilities.cpu().numpy() * 65535).round().astype(np.uint16)
-        np.savez_compressed(file, probabilities=values, ids=np.array(prediction.object_ids, np.int64))
+        ids, confidence = np.array(prediction.object_ids, np.int64), np.array(prediction.confidence, np.float64)
+        np.savez_compressed(file, probabilities=values, ids=ids, confidence=confidence)
 
 
 def _unspill(folder: Path, frame: Frame | Prediction) -> Prediction:
@@ -218,5 +246,6 @@ def _unspill(folder: Path, frame: Frame | Prediction) -> Prediction:
     with np.load(folder / f"{frame.index:08d}.npz") as data:
         probabilities = torch.from_numpy(data["probabilities"].astype(np.float32) / 65535)
         ids = tuple(int(i) for i in data["ids"])
+        confidence = tuple(float(value) for value in data["confidence"])
     target = frame if isinstance(frame, Frame) else _frame_of(frame)
-    return Prediction.from_probabilities(target, ids, probabilities)
+    return Prediction.from_probabilities(target, ids, probabilities, confidence=confidence)

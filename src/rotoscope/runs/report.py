@@ -21,9 +21,10 @@ class Report:
         size: width and height of the frames in pixels.
         folder: where the masks are.
         problems: damage met in the video, also before an interruption, one line each.
-        confidence: mean confidence of each object in [0, 1], over the whole run.
-        unsure: indices of the frames on which an object's confidence is below
-            :data:`~rotoscope.runs.state.UNSURE` (it is 0 where the object has no pixel), by object, over the whole run.
+        confidence: mean confidence of each object in [0, 1], over the frames of the whole run where it has pixels.
+        look: indices of the frames to look at, by object and reason; the reasons are
+            :data:`~rotoscope.runs.watch.REASONS`.
+        absent: indices of the frames on which an object has no pixel, by object.
         notes: what is worth knowing about how the masks were read and the method came to its answers, one line each.
         warnings: what the request is likely not to mean, one line each.
     """
@@ -35,7 +36,8 @@ class Report:
     folder: str = ""
     problems: list[str] = field(default_factory=list)
     confidence: dict[int, float] = field(default_factory=dict)
-    unsure: dict[int, list[int]] = field(default_factory=dict)
+    look: dict[int, dict[str, list[int]]] = field(default_factory=dict)
+    absent: dict[int, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -58,7 +60,8 @@ class Report:
             "folder": self.folder,
             "problems": list(self.problems),
             "confidence": dict(self.confidence),
-            "unsure": {object_id: list(frames) for object_id, frames in self.unsure.items()},
+            "look": {i: {reason: list(frames) for reason, frames in by.items()} for i, by in self.look.items()},
+            "absent": {object_id: list(frames) for object_id, frames in self.absent.items()},
             "notes": list(self.notes),
             "warnings": list(self.warnings),
         }
@@ -78,7 +81,11 @@ class Report:
                 folder=str(data["folder"]),
                 problems=[str(line) for line in data["problems"]],
                 confidence={int(object_id): float(value) for object_id, value in data["confidence"].items()},
-                unsure={int(object_id): [int(i) for i in frames] for object_id, frames in data["unsure"].items()},
+                look={
+                    int(i): {str(reason): [int(t) for t in frames] for reason, frames in by.items()}
+                    for i, by in data["look"].items()
+                },
+                absent={int(object_id): [int(t) for t in frames] for object_id, frames in data["absent"].items()},
                 notes=[str(line) for line in data["notes"]],
                 warnings=[str(line) for line in data.get("warnings", [])],
             )

@@ -21,7 +21,7 @@ from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import OutputFolder
 from rotoscope.runs.job import Direction, Job, Outputs
 from rotoscope.runs.measure import peak_memory
-from rotoscope.runs.passes import Passes, Step
+from rotoscope.runs.passes import TURN, Passes, Step
 from rotoscope.runs.points import picture_of
 from rotoscope.runs.prompts import MaskSource
 from rotoscope.runs.report import Report
@@ -211,16 +211,16 @@ class _Work:
             elapsed = time.perf_counter() - reading
         for writer in writers:
             writer.close()
-        spent = self.passes.seconds
-        waited = max(elapsed - sum(spent.values()), 0.0)
-        measured.parts = {**spent, "wait for frames and rest": waited, **measured.parts}
+        waited = max(elapsed - self.passes.measured.parts.get(TURN, 0.0), 0.0)
+        measured.parts = {**self.passes.seconds, "wait for frames and rest": waited, **measured.parts}
 
     def _take(self, step: Step, sink: Sink) -> None:
         self.folder.renew()
         if not step.hidden:
             sink.put(step.prediction, step.image)
             self.report.measured.frames += 1
-            self.tally.count(step.prediction)
+            given = self.job.prompts.get(step.prediction.index, {})
+            self.tally.count(step.prediction, given, step.agreement)
         if self.on_frame is not None:
             self.on_frame(step.prediction)
 
@@ -246,7 +246,8 @@ class _Work:
         self.tally.note(self.job.video.problems, self.passes.warnings)
         self.report.confidence = self.tally.mean_confidence
         self.report.objects = tuple(self.report.confidence)
-        self.report.unsure = self.tally.unsure
+        self.report.look = self.tally.watch.listed
+        self.report.absent = self.tally.watch.absent
         self.report.problems = self.tally.problems
         self.report.notes = [*self.job.notes, *self.passes.notes]
         self.report.warnings = [*self.job.warnings, *self.tally.warnings]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,10 @@ from safetensors.torch import save_file
 from rotoscope.errors import InputError
 from rotoscope.files import atomic_write
 from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.watch import Watch
 
 VERSION = 4
 """Of what is saved of a run; a state of another version is refused."""
-UNSURE = 0.7
-"""Confidence below which a frame is worth a look; masks of an object that is really followed stay above it."""
 Phase = Literal["forward", "backward"]
 
 
@@ -28,24 +27,26 @@ class Tally:
     """What a run has found out so far; saved with the state, so that a resumed run reports on all of it.
 
     Attributes:
-        confidence: sum and number of each object's confidences, by object.
-        unsure: indices of the frames on which an object's confidence is below :data:`UNSURE`, by object.
+        confidence: sum and number of each object's confidences on frames where it has pixels, by object.
+        watch: the frames to look at.
         problems: damage met in the video, one line each.
         warnings: what was met on the way that may not be meant, one line each.
     """
 
     confidence: dict[int, tuple[float, int]] = field(default_factory=dict)
-    unsure: dict[int, list[int]] = field(default_factory=dict)
+    watch: Watch = field(default_factory=Watch)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def count(self, prediction: Prediction) -> None:
-        """Take one frame into account."""
+    def count(
+        self, prediction: Prediction, given: Collection[int] = (), agreement: Mapping[int, float] | None = None
+    ) -> None:
+        """Take one frame into account; see :meth:`~rotoscope.runs.watch.Watch.see`."""
+        self.watch.see(prediction, given, agreement)
         for object_id, value in zip(prediction.object_ids, prediction.confidence, strict=True):
             total, number = self.confidence.get(object_id, (0.0, 0))
-            self.confidence[object_id] = (total + value, number + 1)
-            if value < UNSURE:
-                self.unsure.setdefault(object_id, []).append(prediction.index)
+            there = object_id in self.watch.before
+            self.confidence[object_id] = (total + value, number + 1) if there else (total, number)
 
     def note(self, problems: Sequence[str], warnings: Sequence[str]) -> None:
         """Add damage and warnings that are not known yet."""
@@ -54,15 +55,14 @@ class Tally:
 
     @property
     def mean_confidence(self) -> dict[int, float]:
-        """The mean of each object's confidences, by object."""
-        return {object_id: total / number for object_id, (total, number) in self.confidence.items()}
+        """The mean of each object's confidences where it has pixels, by object; 0 if it has none on any frame."""
+        return {object_id: total / max(number, 1) for object_id, (total, number) in self.confidence.items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tally:
         """Read what ``asdict`` and JSON made of a tally."""
         confidence = {int(i): (float(total), int(number)) for i, (total, number) in data["confidence"].items()}
-        unsure = {int(i): list(v) for i, v in data["unsure"].items()}
-        return cls(confidence, unsure, list(data["problems"]), list(data["warnings"]))
+        return cls(confidence, Watch.from_json(data["watch"]), list(data["problems"]), list(data["warnings"]))
 
 
 @dataclass

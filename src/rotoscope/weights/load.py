@@ -160,6 +160,19 @@ def open_file(path: Path, method: str | None = None) -> Model:
     return from_official(path, name, tensors)
 
 
+MEANT = {"gpu": "cuda", "nvidia": "cuda", "rocm": "cuda", "amd": "cuda", "metal": "mps", "apple": "mps"}
+"""What people call devices, and what PyTorch calls them."""
+
+
+def _how_to_get(kind: str) -> str:
+    """How to get a PyTorch that can use a device; nothing where the one that is installed can."""
+    if kind == "cuda" and not torch.backends.cuda.is_built():
+        return " This PyTorch computes on processors only; pytorch.org says how to install one for GPUs."
+    if kind == "mps" and not torch.backends.mps.is_built():
+        return " mps is for Apple's computers, and this PyTorch is built without it."
+    return ""
+
+
 def find_device(device: str | torch.device) -> torch.device:
     """Choose the device; ``auto`` picks CUDA, then MPS, then CPU.
 
@@ -170,12 +183,18 @@ def find_device(device: str | torch.device) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, number = str(device).lower().partition(":")
+    if kind in MEANT:
+        meant = f"{MEANT[kind]}:{number}" if number else MEANT[kind]
+        raise InputError(f"device {str(device)!r} is not known; did you mean {meant}?{_how_to_get(MEANT[kind])}")
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, ImportError) as error:
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:100]
-        raise InputError(f"device {str(device)!r} cannot be used here ({reason}). Use auto or cpu.") from None
+        raise InputError(
+            f"device {str(device)!r} cannot be used here ({reason}). Use auto or cpu.{_how_to_get(kind)}"
+        ) from None
     if chosen.type not in ("cpu", "cuda", "mps"):
         raise InputError(f"device {str(device)!r} cannot compute masks. Use auto, cpu, cuda or mps.")
     return chosen

@@ -10,15 +10,20 @@ ABLATIONS: dict[str, Ablation] = {
         "what each part of A-GAME gives (paper, ablation study), small network",
         "agame-small",
         (
-            Row("A-GAME"),
-            Row("no appearance module", settings=("config.appearance=none",)),
-            Row("no mask propagation", settings=("config.propagation=false",)),
-            Row("unimodal appearance", settings=("config.appearance=unimodal",)),
-            Row("no update", settings=("config.update_rate=0.0",)),
-            Row("softmax appearance classifier", settings=("config.appearance=softmax",)),
-            Row("no end-to-end", settings=("config.end_to_end=false",)),
+            Row("A-GAME", published=("A-GAME",)),
+            Row("no appearance module", settings=("config.appearance=none",), published=("No appearance module",)),
+            Row("no mask propagation", settings=("config.propagation=false",), published=("No mask-prop module",)),
+            Row("unimodal appearance", settings=("config.appearance=unimodal",), published=("Unimodal appearance",)),
+            Row("no update", settings=("config.update_rate=0.0",), published=("No update",)),
+            Row(
+                "softmax appearance classifier",
+                settings=("config.appearance=softmax",),
+                published=("Appearance SoftMax",),
+            ),
+            Row("no end-to-end", settings=("config.end_to_end=false",), published=("No end-to-end",)),
         ),
         recipe="agame-small",
+        published=("agame:1",),
     ),
     "agame-update": Ablation(
         "agame-update",
@@ -32,6 +37,5 @@ ABLATIONS: dict[str, Ablation] = {
         ),
     ),
 }
-"""Tables by name. The last two rows are not in the released code; see :class:`Appearance
-<rotoscope.methods.agame.appearance.Appearance>` and :class:`~rotoscope.methods.agame.config.AGAMEConfig`. The paper's
-figures are not printed beside them, since we do not have them."""
+"""Tables by name. The last two rows of ``agame`` are not in the released code; see :class:`Appearance
+<rotoscope.methods.agame.appearance.Appearance>` and :class:`~rotoscope.methods.agame.config.AGAMEConfig`."""

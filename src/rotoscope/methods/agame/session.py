@@ -37,6 +37,7 @@ class AGAMESession(CanvasSession):
     """
 
     network: AGAMENetwork
+    prepares = True
     config: AGAMEConfig
     border: ClassVar[Border] = "mirror"
 
@@ -50,9 +51,7 @@ class AGAMESession(CanvasSession):
             return [Prediction.empty(frame)]
         canvas = self.canvas
         assert canvas is not None
-        weight = self.network.fusion.conv2.weight
-        with self.timings.part("encode"):
-            features = self.network.encode(canvas.image(frame.image, weight.device).to(weight.dtype))
+        features = self.encoded(frame)
         copied = list(given) if not (self.objects and self.config.predict_given) else []
         pairs = {i: with_background(mask) for i, mask in self._begin(features, given, canvas).items() if i in copied}
         with self.timings.part("heads"):
@@ -69,6 +68,11 @@ class AGAMESession(CanvasSession):
                 self._update(features, followed, answer, probabilities, stacked)
         with self.timings.part("restore"):
             return [Prediction.from_probabilities(frame, self.objects.ids, canvas.restore(probabilities), bool(given))]
+
+    def encode(self, frame: Frame) -> FrameFeatures:
+        """The frame's features."""
+        weight = self.network.fusion.conv2.weight
+        return self.network.encode(self.fitted(frame.size).image(frame.image, weight.device).to(weight.dtype))
 
     def forget(self, object_id: int) -> None:
         """Drop what is remembered of the object."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rotoscope.methods.ablation import Ablation, Row
 
-PUBLISHED_REFERENCES = {0: 71.3, 1: 77.6, 2: 79.7, 5: 80.5, 7: 80.5}
-"""J on DAVIS 2016 val by number of reference frames."""
+REFERENCES = (0, 1, 2, 5, 7)
+"""Numbers of reference frames that the paper compares."""
 
 ABLATIONS: dict[str, Ablation] = {
     table.name: table
@@ -15,45 +15,47 @@ ABLATIONS: dict[str, Ablation] = {
             "how frames look at each other (COSNet)",
             "cosnet-small",
             (
-                Row("none", settings=("config.attention=none",)),
-                Row("vanilla", settings=("config.attention=vanilla",)),
-                Row("symmetric", settings=("config.attention=symmetric",), published={"J": 80.5}),
-                Row("channel-wise", settings=("config.attention=channel",)),
+                Row("none", settings=("config.attention=none",), published=("w/o co-attention",)),
+                Row("vanilla", settings=("config.attention=vanilla",), published=("Vanilla co-attention",)),
+                Row("symmetric", settings=("config.attention=symmetric",), published=("Symmetric co-attention",)),
+                Row("channel-wise", settings=("config.attention=channel",), published=("Channel-wise co-attention",)),
             ),
             recipe="cosnet-small",
             task="unsupervised",
+            published=("cosnet:1",),
         ),
         Ablation(
             "cosnet-fusion",
             "how several references become one mask (COSNet)",
             "cosnet-small",
             (
-                Row("prediction", {"fusion": "prediction"}, published={"J": 79.5}),
-                Row("attention summary", {"fusion": "summary"}, published={"J": 80.5}),
-                Row("group", {"fusion": "group"}, published={"J": 81.1}),
+                Row("prediction", {"fusion": "prediction"}, published=("Prediction segmentation fusion",)),
+                Row("attention summary", {"fusion": "summary"}, published=("Attention summary fusion",)),
+                Row("group, not in the paper", {"fusion": "group"}, published=("group co-attention",)),
             ),
             task="unsupervised",
+            published=("cosnet:1", "cosnet:later"),
         ),
         Ablation(
             "cosnet-sampling",
             "which frames are references (COSNet)",
             "cosnet-small",
             (
-                Row("global uniform", {"sampling": "uniform"}),
-                Row("global random", {"sampling": "random"}),
-                Row("local consecutive", {"sampling": "consecutive"}),
+                Row("global uniform", {"sampling": "uniform"}, published=("Global uniform sampling",)),
+                Row("global random", {"sampling": "random"}, published=("Global random sampling",)),
+                Row("local consecutive", {"sampling": "consecutive"}, published=("Local consecutive sampling",)),
             ),
             task="unsupervised",
+            published=("cosnet:1",),
         ),
         Ablation(
             "cosnet-references",
             "number of reference frames (COSNet)",
             "cosnet-small",
-            tuple(
-                Row(str(count), {"references": count}, published={"J": j}) for count, j in PUBLISHED_REFERENCES.items()
-            ),
+            tuple(Row(str(count), {"references": count}, published=(f"{count} references",)) for count in REFERENCES),
             task="unsupervised",
+            published=("cosnet:2",),
         ),
     )
 }
-"""Tables by name. Published figures that could not be read are left out, not guessed."""
+"""Tables by name."""

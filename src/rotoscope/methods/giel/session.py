@@ -37,6 +37,7 @@ class GIELSession(CanvasSession):
         InputError: options that contradict each other, or the network's.
     """
 
+    prepares = True
     network: GIELNetwork
     config: GIELConfig
 
@@ -63,11 +64,7 @@ class GIELSession(CanvasSession):
             return [Prediction.empty(frame)]
         canvas = self.canvas
         assert canvas is not None
-        weight = self.network.query_key.weight
-        with self.timings.part("encode"):
-            image = canvas.image(frame.image, weight.device).to(weight.dtype)
-            follows = bool(self.objects)  # else nothing is decoded
-            features = self.network.encode_query(image, common=follows, fine=follows and self.config.output == "full")
+        image, features = self.encoded(frame)
         probabilities, union = self._follow(features, canvas)
         if given:
             probabilities = self.with_given(probabilities, given)
@@ -84,6 +81,12 @@ class GIELSession(CanvasSession):
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities)
             return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(given))]
+
+    def encode(self, frame: Frame) -> tuple[Tensor, FrameFeatures]:
+        """The frame as the network takes it, and its features."""
+        weight = self.network.query_key.weight
+        image = self.fitted(frame.size).image(frame.image, weight.device).to(weight.dtype)
+        return image, self.network.encode_query(image, fine=self.config.output == "full")
 
     def forget(self, object_id: int) -> None:
         """Drop the object's values; without any object left nothing is remembered."""

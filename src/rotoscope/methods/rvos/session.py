@@ -39,6 +39,7 @@ class RVOSSession(Session):
     its *objectness*, reaches the config's threshold and it fills a thousandth of the picture.
     """
 
+    prepares = True
     network: RVOSNetwork
     config: RVOSConfig
 
@@ -60,8 +61,7 @@ class RVOSSession(Session):
         self._take(given, self.config.working_size(frame.size))
         slots = len(self.objects) if self.config.one_shot else self.config.slots
         weight = self.network.conv_out.weight
-        with self.timings.part("encode"):
-            features = self.network.encode(self._image(frame).to(weight.device, weight.dtype))
+        features = self.encoded(frame)
         with self.timings.part("decode"):
             masks = None if self._masks is None else self._masks[None].to(weight.dtype)
             logits, states = run_frame(self.network, features, slots, masks, self._hidden, self.config.recurrence)
@@ -71,6 +71,11 @@ class RVOSSession(Session):
             self._remember(found, begun)
         with self.timings.part("restore"):
             return [self._answer(frame, found, given)]
+
+    def encode(self, frame: Frame) -> Pyramid:
+        """The frame's features."""
+        weight = self.network.conv_out.weight
+        return self.network.encode(self._image(frame).to(weight.device, weight.dtype))
 
     def forget(self, object_id: int) -> None:
         """Drop the object's slot; those after it move up."""

@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.layers.blocks import ResBlock
+from rotoscope.layers.blocks import CellConv2d, ResBlock
+from rotoscope.layers.packed import fused
+from rotoscope.layers.tracing import is_traced
 from rotoscope.methods.stcn.config import STCNConfig
 
 STRIDE = 16
@@ -47,7 +49,7 @@ class LightValueEncoder(nn.Module):
     def __init__(self, channels: list[int], width: int, value_dim: int) -> None:
         super().__init__()
         c4, c8, c16 = channels
-        self.mask4 = nn.Conv2d(2 * FINE**2, width, 1)
+        self.mask4 = CellConv2d(2, width, FINE)
         self.image4 = nn.Conv2d(c4, width, 1)
         self.mask8 = nn.Conv2d(width, 2 * width, 3, 2, 1)
         self.image8 = nn.Conv2d(c8, 2 * width, 1)
@@ -65,10 +67,9 @@ class LightValueEncoder(nn.Module):
         Returns: values ``[N, Cv, H/16, W/16]``.
         """
         f4, f8, f16 = features
-        x = self.mask4(F.pixel_unshuffle(torch.cat([masks, others], dim=1), FINE))
-        x = F.relu(add_shared(x, self.image4(f4)), inplace=True)
-        x = F.relu(add_shared(self.mask8(x), self.image8(f8)), inplace=True)
-        x = add_shared(self.mask16(x), self.image16(f16))
+        x = _plus(torch.cat([masks, others], dim=1), self.mask4, self.image4(f4), relu=True)
+        x = _plus(x, self.mask8, self.image8(f8), relu=True)
+        x = _plus(x, self.mask16, self.image16(f16))
         out: Tensor = self.block(x)
         return out
 
@@ -93,15 +94,15 @@ class LightDecoder(nn.Module):
         self.up8 = nn.Conv2d(d16, d8, 1)
         self.block8 = ResBlock(d8, d8)
         self.skip4 = nn.Conv2d(c4, d4, 1)
-        self.pixels4 = nn.Conv2d(3 * FINE**2, d4, 1)
+        self.pixels4 = CellConv2d(3, d4, FINE)
         self.up4 = nn.Conv2d(d8, d4, 1)
         self.block4 = ResBlock(d4, d4)
         self.pred = nn.Conv2d(d4, config.subpixel**2, 3, 1, 1)
         given = PLACES[config.previous]
         self.places = nn.ModuleList()
         if given:
-            self.places.append(nn.Conv2d(given * (STRIDE // FINE) ** 2, d16, 1))
-            self.places.append(nn.Conv2d(given * 4, d8, 1))
+            self.places.append(CellConv2d(given, d16, STRIDE // FINE))
+            self.places.append(CellConv2d(given, d8, 2))
             self.places.append(nn.Conv2d(given, d4, 3, 1, 1))
         self.score: nn.Sequential | None = None
         if config.scores:
@@ -109,7 +110,7 @@ class LightDecoder(nn.Module):
 
     def skips(self, image: Tensor, f4: Tensor, f8: Tensor) -> tuple[Tensor, Tensor]:
         """What the decoder takes of a frame at stride 8 and 4, whatever its objects: ``[B, D8 or D4, h, w]``."""
-        return self.skip8(f8), self.skip4(f4) + self.pixels4(F.pixel_unshuffle(image, FINE))
+        return self.skip8(f8), _plus(image, self.pixels4, self.skip4(f4))
 
     def forward(self, readout: Tensor, thin: Tensor, skip8: Tensor, skip4: Tensor, places: Tensor | None) -> Decoded:
         """Decode.
@@ -121,17 +122,12 @@ class LightDecoder(nn.Module):
             places: what is known of where each object is, ``[N, P, 4h, 4w]`` at stride 4 (see :func:`previous_places`);
                 None where nothing is.
         """
-        x = add_shared(self.readout(readout), self.thin(thin))
-        if places is not None:
-            x = x + self.places[0](F.pixel_unshuffle(places, STRIDE // FINE))
-        x16 = self.block16(x)
+        x = _plus(readout, self.readout, self.thin(thin))
+        x16 = self.block16(self._told(0, places, x))
         x = add_shared(_doubled(self.up8(x16)), skip8)
-        if places is not None:
-            x = x + self.places[1](F.pixel_unshuffle(places, 2))
-        x = self.block8(x)
+        x = self.block8(self._told(1, places, x))
         x = add_shared(_doubled(self.up4(x)), skip4)
-        if places is not None:
-            x = x + self.places[2](places)
+        x = self._told(2, places, x)
         x = self.pred(F.relu(self.block4(x), inplace=True))
         if self.subpixel > 1:
             x = F.pixel_shuffle(x, self.subpixel)
@@ -139,6 +135,10 @@ class LightDecoder(nn.Module):
         return Decoded(
             F.interpolate(x, scale_factor=FINE // self.subpixel, mode="bilinear", align_corners=False), scores
         )
+
+    def _told(self, level: int, places: Tensor | None, x: Tensor) -> Tensor:
+        """Features at stride 16, 8 or 4, ``[N, C, h, w]``, with what is known of the places."""
+        return x if places is None else _plus(places, self.places[level], x)
 
     def _scores(self, x16: Tensor, logits: Tensor) -> Tensor:
         """Scores ``[N, 2]`` from features ``[N, D16, h, w]`` and the mask they led to; teaches neither."""
@@ -159,6 +159,15 @@ def add_shared(x: Tensor, shared: Tensor) -> Tensor:
     if frames == 1:
         return x + shared
     return (x.unflatten(0, (frames, -1)) + shared[:, None]).flatten(0, 1)
+
+
+def _plus(x: Tensor, convolution: nn.Module, shared: Tensor, *, relu: bool = False) -> Tensor:
+    """A convolution of ``x`` plus what B frames share (see :func:`add_shared`), and a rectifier behind if asked for."""
+    assert isinstance(convolution, nn.Conv2d)
+    if x.shape[0] == shared.shape[0]:
+        return fused(x, convolution, activation="relu" if relu else "none", plus=shared)
+    y = add_shared(convolution(x), shared)
+    return F.relu(y, inplace=True) if relu else y
 
 
 def _doubled(x: Tensor) -> Tensor:
@@ -199,7 +208,8 @@ def nearby_affinity(before: Tensor, now: Tensor, reach: int, grid: tuple[int, in
     Returns: ``[B, h*w, h*w]``, the frame before along the last dimension, which sums to 1.
     """
     scale = float(before.shape[1]) ** -0.5
-    apart = unreachable(grid, reach, before.device, nearness).to(before.dtype)
+    find = lost_by_distance if is_traced() else unreachable  # a trace would keep one grid's
+    apart = find(grid, reach, before.device, nearness).to(before.dtype)
     bias = apart - scale * before.square().sum(dim=1)[:, None]
     return torch.softmax(torch.baddbmm(bias, now.transpose(1, 2), before, alpha=2 * scale), dim=-1)
 
@@ -212,8 +222,14 @@ def unreachable(grid: tuple[int, int], reach: int, device: torch.device, nearnes
     distance between others.
     """
     with torch.inference_mode(False):  # it is kept, and may serve training next
-        rows = torch.arange(grid[0], device=device).repeat_interleave(grid[1])
-        columns = torch.arange(grid[1], device=device).repeat(grid[0])
-        down, right = (rows[:, None] - rows).abs(), (columns[:, None] - columns).abs()
-        lost = -nearness * (down.square() + right.square()).float()
-        return lost.masked_fill((down > reach) | (right > reach), float("-inf"))
+        return lost_by_distance(grid, reach, device, nearness)
+
+
+def lost_by_distance(grid: tuple[int, int], reach: int, device: torch.device, nearness: float = 0.0) -> Tensor:
+    """:func:`unreachable`, made anew, by what any export can follow."""
+    down, right = (torch.arange(side, device=device) for side in grid)
+    rows = down[:, None].expand(*grid).reshape(-1)
+    columns = right[None].expand(*grid).reshape(-1)
+    apart, aside = (rows[:, None] - rows).abs(), (columns[:, None] - columns).abs()
+    lost = -nearness * (apart * apart + aside * aside).to(torch.float32)
+    return lost.masked_fill((apart > reach) | (aside > reach), float("-inf"))

@@ -64,6 +64,8 @@ class STCNSession(CanvasSession):
         memory_budget: bytes that the memory bank may take; chooses M of ``lfu:M``. Not for other policies.
     """
 
+    prepares = True
+    first_part = "encode key"
     network: STCNNetwork
     config: STCNConfig
 
@@ -85,10 +87,7 @@ class STCNSession(CanvasSession):
             return [Prediction.empty(frame)]
         canvas = self.canvas
         assert canvas is not None
-        weight = self.network.key_proj.weight
-        with self.timings.part("encode key"):
-            image = canvas.image(frame.image, weight.device).to(weight.dtype)
-            features = self.network.encode_key(image)
+        image, features = self.encoded(frame)
         answer = self._follow(features)
         probabilities = self.with_given(answer.probabilities, given) if given else answer.probabilities
         if given or (self.policy.enters(self._since_write) and self._is_sure(answer)):
@@ -106,6 +105,12 @@ class STCNSession(CanvasSession):
             restored = canvas.restore(probabilities.float())
             quality = self._confidence(answer, given)
             return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(given), quality)]
+
+    def encode(self, frame: Frame) -> tuple[Tensor, FrameFeatures]:
+        """The frame as the network takes it, and its key and features."""
+        weight = self.network.key_proj.weight
+        image = self.fitted(frame.size).image(frame.image, weight.device).to(weight.dtype)
+        return image, self.network.encode_key(image)
 
     @property
     def frames_remembered(self) -> float | None:

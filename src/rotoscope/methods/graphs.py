@@ -1,0 +1,86 @@
+"""What a method's network looks like from outside: pure functions of tensors, with named inputs and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Kind = Literal["float32", "bool", "int64"]
+
+
+@dataclass(frozen=True)
+class Port:
+    """A tensor that enters or leaves a graph.
+
+    Attributes:
+        name: what it is called.
+        axes: its sizes: a number, a symbol such as ``N``, or one made of it such as ``16*h`` or ``1+N``.
+        says: what it is, with its range.
+        kind: type of its elements.
+    """
+
+    name: str
+    axes: tuple[int | str, ...]
+    says: str
+    kind: Kind = "float32"
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Its sizes where the symbols are known."""
+        return tuple(axis if isinstance(axis, int) else _value(axis, sizes) for axis in self.axes)
+
+    def example(self, sizes: Mapping[str, int]) -> Tensor:
+        """Some tensor of that shape: noise in [0, 1), or what is true of most elements."""
+        shape = self.shape(sizes)
+        return torch.rand(shape) < 0.9 if self.kind == "bool" else torch.rand(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """One pure function of a network.
+
+    Attributes:
+        name: what its file is called.
+        module: takes the inputs in order and returns the outputs in order.
+        inputs, outputs: what enters and leaves.
+        says: what it does.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    says: str
+
+    def example(self, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
+        """Inputs of some sizes."""
+        return tuple(port.example(sizes) for port in self.inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Portable:
+    """A network as graphs, and what a session outside does with them.
+
+    Attributes:
+        graphs: the functions.
+        facts: numbers and rules of the session: normalisation, working size, state, policy; as JSON can hold them.
+        sizes: symbols of the graphs' axes with the sizes that they are traced at.
+        others: further sizes to try them at.
+    """
+
+    graphs: tuple[Graph, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    others: tuple[dict[str, int], ...] = ()
+
+
+def _value(axis: str, sizes: Mapping[str, int]) -> int:
+    if "+" in axis:
+        return sum(_value(part, sizes) for part in axis.split("+"))
+    value = 1
+    for part in axis.split("*"):
+        value *= int(part) if part.isdecimal() else sizes[part]
+    return value
