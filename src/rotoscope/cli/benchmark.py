@@ -93,7 +93,8 @@ def command(
         speed = {"fps": rate, "seconds per frame": 1 / rate} if rate else {}
         kept = {} if run.measured.remembered is None else {"frames in memory": run.measured.remembered}
         show_published(evaluation, method, speed | kept)
-    out.print(f"masks: {folder / 'masks'}\nscores and how they were made: {folder / 'scores.json'}")
+    out.print(f"masks: {folder / 'masks'}")
+    out.print(f"scores and how they were made: {folder / 'scores.json'}")
     for problem in run.problems:
         error_line(problem)
     return tell(evaluation, strict=False) or (1 if run.problems else 0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from rotoscope.cli.output import out
+from rotoscope.cli.output import out, print_json
 from rotoscope.cli.tables import methods_table
 
 
@@ -17,7 +16,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.
     from rotoscope.weights.catalogue import CATALOGUE
 
     if as_json:
-        print(json.dumps([asdict(entry) for entry in CATALOGUE.values()]))
+        print_json([asdict(entry) for entry in CATALOGUE.values()])
     else:
         out.print(methods_table(list(CATALOGUE.values())), soft_wrap=False)
     return 0
