@@ -169,7 +169,7 @@ def reworded(rng: random.Random, content: bytes) -> bytes:
         elif way < 0.45 and isinstance(parent[key], list):
             parent[key] = parent[key] * rng.choice((2, 50, 2000))
         else:
-            parent[key] = rng.choice(VALUES)
+            parent[key] = copy.deepcopy(rng.choice(VALUES))
     if rng.random() < 0.03:
         return rng.choice((b"[" * 100_000, b'{"a":' * 50_000, b'\xef\xbb\xbf{"annotations": [{}]}', b"\xff\xfe{"))
     return json.dumps(data).encode()

@@ -108,7 +108,7 @@ def playlist(rng: random.Random, whole: Path, folder: Path, name: str) -> Path:
         for each in ("a.ts", "b.ts"):
             lines += ["#EXTINF:0.56,", each]
         lines.append("#EXT-X-ENDLIST")
-        more = LINES
+        more: tuple[str, ...] = LINES
     else:
         lines = ["ffconcat version 1.0", "file a.ts", "file b.ts"]
         more = (*(f"file {line}" for line in LINES), "file 'a.ts'", "duration 1e99", "inpoint -5", "option safe 0")

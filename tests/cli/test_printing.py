@@ -72,12 +72,11 @@ def odd_folder(tmp_path: Path) -> Path:
         ["evaluate", "{odd}", "--dataset", "davis17:{odd}"],
         ["evaluate", "{odd}", "--dataset", "{odd}"],
         ["benchmark", "stcn-small", "--dataset", "youtubevos:{odd}?split={odd}"],
-        ["train", "{odd}", "--data", "{odd}", "-o", "{odd}/run"],
         ["convert", "{odd}/mask.png", "-o", "{odd}/a.safetensors"],
         ["{odd}"],
         ["check", "--{odd}"],
     ],
-    ids=range(14),
+    ids=range(13),
 )
 def test_no_name_reaches_the_terminal_raw(
     odd_folder: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
