@@ -76,6 +76,12 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""
 
 
+def _named(arguments: list[str]) -> str:
+    """The command of a command line and a space, if there is such a command."""
+    known = {command.name for command in app.registered_commands}
+    return next((f"{argument} " for argument in arguments if argument in known), "")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code.
 
@@ -99,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     except _USAGE as wrong:
         message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
         if message:
-            error_line(message)
+            error_line(f"{message.rstrip()} See: rotoscope {_named(given)}--help")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         way = " The same command with --resume goes on from the last checkpoint." if given[0] == "train" else ""

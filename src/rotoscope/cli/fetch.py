@@ -24,7 +24,9 @@ PAUSE = 30.0
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="Name from 'rotoscope methods', such as stcn.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Name from 'rotoscope methods', such as stcn; none lists what there is.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -40,8 +42,11 @@ def command(
 ) -> int:
     """Get the weights that a method's authors released, check them, and keep them under their name."""
     from rotoscope.weights.fetching import Request, fetch
+    from rotoscope.weights.released import RELEASED
     from rotoscope.weights.store import kept
 
+    if name is None:
+        raise InputError(f"say which: rotoscope fetch NAME, where NAME is {', '.join(RELEASED)}.")
     if sha256 is not None and len(bytes_of(sha256)) != 32:
         raise InputError(f"--sha256 {sha256}: give 64 hexadecimal digits.")
     first = Request(name, source, cache)
