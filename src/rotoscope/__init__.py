@@ -63,5 +63,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Public names, imported or not yet."""
-    return sorted({*globals(), *__all__})
+    """Public names, imported or not yet, and what every module has; not what this file itself imports."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

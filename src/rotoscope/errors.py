@@ -32,18 +32,23 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def shown(text: object, most: int | None = None) -> str:
-    """A text as one line that is safe to print, whatever it holds.
+def printable(text: str) -> str:
+    """A text that is safe to print, whatever it holds: what cannot be printed is spelled out as Python spells it.
 
-    White space becomes single blanks. What cannot be printed is spelled out as Python spells it (``\\x1b``): control
-    characters, which a terminal would obey, signs that turn the direction of writing, halves of characters.
+    That is control characters, which a terminal would obey (``\\x1b``), line ends, signs that turn the direction of
+    writing, and bytes of names that are no characters.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shown(text: object, most: int | None = 160) -> str:
+    """A name, or what a library says, as part of a message: one line, with single blanks, safe to print.
 
     Args:
-        text: such as a name or what a library says; of an error without a text it is the error's name.
+        text: of an error without a text it is the error's name.
         most: characters that are kept; None for all.
     """
     line = " ".join(str(text).split()) or (type(text).__name__ if isinstance(text, BaseException) else "")
-    line = line if most is None or len(line) <= most else f"{line[:most]}…"
-    if line.isprintable():
-        return line
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+    return printable(line if most is None or len(line) <= most else f"{line[:most]}…")

@@ -12,6 +12,7 @@ import rotoscope
 from conftest import tiny
 from rotoscope.cli import main
 from rotoscope.experiments import speed
+from rotoscope.weights.catalogue import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,8 +115,50 @@ def test_bench_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert sum("alone" in line for line in lines) == 10
 
 
-def test_public_names_are_listed() -> None:
-    assert set(rotoscope.__all__) <= set(dir(rotoscope))
+def test_public_names_are_listed_and_nothing_else() -> None:
+    assert {name for name in dir(rotoscope) if not name.startswith("_")} == set(rotoscope.__all__)
+
+
+def test_methods_are_listed_by_task_and_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    short = capsys.readouterr().out
+    lines = [line.split()[0] for line in short.splitlines() if line.split()[0] in CATALOGUE]
+    assert sorted(lines) == sorted(CATALOGUE)
+    assert short.index("masks of one frame given") < lines_at(short, "rvos-small") < lines_at(short, "stcn-small")
+    assert lines_at(short, "giel-small") < lines_at(short, "stcn") < short.index("no mask") < lines_at(short, "cosnet")
+    assert "where it fails" not in short
+    assert main(["methods", "--long"]) == 0
+    assert "where it fails" in capsys.readouterr().out
+
+
+def lines_at(text: str, name: str) -> int:
+    """Where the line that begins with a name is."""
+    return text.index(f"\n{name} ")
+
+
+def test_fetch_without_a_name_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fetch"]) == 2
+    error = capsys.readouterr().err
+    assert "rotoscope fetch NAME" in error
+    assert "stcn" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end"),
+    [
+        (["segment"], "See: rotoscope segment --help\n"),
+        (["segmnt"], "See: rotoscope --help\n"),
+        (["segment", "a.mp4", "-o", "out", "--top-k", "many"], "See: rotoscope segment --help\n"),
+    ],
+)
+def test_a_wrong_command_line_says_where_help_is(
+    arguments: list[str], end: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.endswith(end)
+    assert error.count("\n") == 1
 
 
 def test_every_extra_has_something_behind_it() -> None:

@@ -28,6 +28,11 @@ def read_number(image: np.ndarray) -> int:
     return sum(1 << bit for bit in range(BITS) if image[2:6, bit * 8 + 2 : bit * 8 + 6].mean() > 128)
 
 
+def number_of_frame(video: Any, index: int) -> int:
+    """For another process."""
+    return read_number(video[index].image)
+
+
 def write(
     path: Path,
     codec: str = "libx264",

@@ -263,16 +263,6 @@ def test_a_written_video_names_its_colours_pixels_and_times(tmp_path: Path) -> N
     assert open_video(tmp_path / "a.mp4").aspect == Fraction(16, 11)
 
 
-def test_a_playlist_names_only_what_lies_beside_it(tmp_path: Path) -> None:
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    write(tmp_path / "other.ts")
-    for name in ("../other.ts", str(tmp_path / "other.ts"), "file:../other.ts"):
-        (inner / "a.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}\n#EXT-X-ENDLIST\n")
-        with pytest.raises(InputError, match="not in its folder"):
-            open_video(inner / "a.m3u8")
-
-
 def test_a_picture_of_too_many_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.mp4", frames=2)
     Image.fromarray(painted(0)).save(tmp_path / "a.png")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from rotoscope.video import open_video
-from video.painted import joined, read_number, remux, write
+from rotoscope.video.orientation import upright
+from video.painted import joined, number_of_frame, read_number, remux, write
 
 X264 = {"g": "6", "bf": "2", "crf": "12"}
 OPEN = {"x264-params": "open-gop=1:keyint=7:bframes=3:scenecut=0:b-adapt=0", "crf": "12"}
@@ -160,3 +166,50 @@ def test_a_video_goes_to_another_process(tmp_path: Path) -> None:
     assert read_number(video[3].image) == 3
     other = pickle.loads(pickle.dumps(video))
     assert [read_number(other[index].image) for index in (7, 2)] == [7, 2]
+
+
+def test_garbage_of_the_parents_does_not_hold_up_a_forked_process(tmp_path: Path) -> None:
+    video = open_video(write(tmp_path / "a.mp4", options=X264))
+    assert read_number(video[3].image) == 3
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        frame = next(container.decode(video=0))
+    frame.to_ndarray(format="rgb24")  # makes threads that no forked process has
+    circle: list[object] = [frame]
+    circle.append(circle)
+    gc.disable()
+    try:
+        del frame, circle
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            gc.collect()
+            os._exit(read_number(video[7].image))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    finally:
+        gc.enable()
+    assert read_number(video[4].image) == 4
+
+
+def test_a_video_goes_to_spawned_and_forked_workers(tmp_path: Path) -> None:
+    video = open_video(write(tmp_path / "a.mp4", options=X264))
+    assert read_number(video[3].image) == 3
+    for way in ("fork", "spawn"):
+        with multiprocessing.get_context(way).Pool(1) as pool:
+            assert pool.apply_async(number_of_frame, (video, 9)).get(120) == 9
+
+
+def test_the_turn_of_a_frame_is_had_where_its_other_data_have_no_name() -> None:
+    class Frame:
+        rotation = -90
+
+        @property
+        def side_data(self) -> object:
+            raise ValueError("31 is not a valid Type")
+
+        def to_ndarray(self, format: str) -> np.ndarray:
+            return np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+
+    frame: Any = Frame()
+    assert upright(frame).tolist() == [[[0, 1, 2]], [[3, 4, 5]]]
+    frame.rotation = 0
+    assert upright(frame).shape == (1, 2, 3)

@@ -105,6 +105,20 @@ def test_files_that_are_no_weights(tmp_path: Path, tiny_weights: Path) -> None:
         load(tmp_path / "foreign.safetensors")
 
 
+def test_a_folder_or_file_named_like_a_model_does_not_stand_in_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stcn-small").mkdir()
+    (tmp_path / "cosnet-small").write_text("notes")
+    assert type(load("stcn-small", device="cpu")).__name__ == "STCN"
+    assert type(load("cosnet-small", device="cpu")).__name__ == "COSNet"
+    with pytest.raises(CheckpointError, match="is a folder"):
+        load("./stcn-small")
+    with pytest.raises(CheckpointError, match=r"opened safely|not a checkpoint"):
+        load(Path("cosnet-small"))
+
+
 class Calls:
     """Asks whoever opens it to call something."""
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import traceback
+import warnings
 from importlib import import_module
 from typing import Annotated
 
@@ -24,14 +27,14 @@ from rotoscope.cli import (
     segment,
     train,
 )
-from rotoscope.cli.output import error_line
-from rotoscope.errors import RotoscopeError
+from rotoscope.cli.output import err, error_line, out
+from rotoscope.errors import RotoscopeError, shown
 
 
 def _version(wanted: bool) -> None:
     """Print the version and stop, if that is wanted."""
     if wanted:
-        print(f"rotoscope {import_module('rotoscope').__version__}")  # a room does not import the root
+        out.print(f"rotoscope {import_module('rotoscope').__version__}")  # a room does not import the root
         raise typer.Exit
 
 
@@ -75,6 +78,12 @@ _USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""
 
 
+def _named(arguments: list[str]) -> str:
+    """The command of a command line and a space, if there is such a command."""
+    known = {command.name for command in app.registered_commands}
+    return next((f"{argument} " for argument in arguments if argument in known), "")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code.
 
@@ -83,8 +92,13 @@ def main(arguments: list[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    if not debug:
+        logging.getLogger().addHandler(logging.NullHandler())  # else what libraries log is printed
     try:
-        code = app(args=given, standalone_mode=False)
+        with warnings.catch_warnings():
+            if not debug:  # a command says itself what there is to say of a file
+                warnings.simplefilter("ignore")
+            code = app(args=given, standalone_mode=False)
         if code == INTERRUPTED:  # how Typer tells of Ctrl-C
             raise KeyboardInterrupt
         return int(code or 0)
@@ -93,7 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
     except _USAGE as wrong:
         message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
         if message:
-            error_line(message)
+            error_line(f"{message.rstrip()} See: rotoscope {_named(given)}--help")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         way = " The same command with --resume goes on from the last checkpoint." if given[0] == "train" else ""
@@ -107,13 +121,17 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as unknown:
         if debug:
             raise
-        text = " ".join(str(unknown).split())[:200]
-        error_line(
-            f"{type(unknown).__name__}: {text}. This is a fault of ours; run again with --debug for the traceback."
-        )
+        what = f"{type(unknown).__name__}: {shown(unknown, 200)}"
+        error_line(f"{what}. This is a fault of ours; run again with --debug for the traceback.")
         return 1
 
 
 def entry() -> None:
     """Entry point of the ``rotoscope`` command."""
-    sys.exit(main())
+    try:
+        code = main()
+    except Exception as wanted:  # with --debug
+        for line in traceback.format_exc().splitlines():
+            err.print(line)
+        code = getattr(wanted, "exit_code", 1)
+    sys.exit(code)

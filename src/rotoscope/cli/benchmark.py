@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    method: Annotated[str, typer.Argument(help="Name from 'rotoscope methods'.")],
+    method: Annotated[str, typer.Argument(help="Name from 'rotoscope methods'; or a baseline: first-mask, flow.")],
     dataset: Annotated[str, typer.Option(help="Data set as NAME:PATH?split=…, such as davis16:DAVIS.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="New folder for masks, scores and record.")
@@ -93,7 +93,8 @@ def command(
         speed = {"fps": rate, "seconds per frame": 1 / rate} if rate else {}
         kept = {} if run.measured.remembered is None else {"frames in memory": run.measured.remembered}
         show_published(evaluation, method, speed | kept)
-    out.print(f"masks: {folder / 'masks'}\nscores and how they were made: {folder / 'scores.json'}")
+    out.print(f"masks: {folder / 'masks'}")
+    out.print(f"scores and how they were made: {folder / 'scores.json'}")
     for problem in run.problems:
         error_line(problem)
     return tell(evaluation, strict=False) or (1 if run.problems else 0)
@@ -127,15 +128,16 @@ def facts_of(method: str, weights: Path | None, model: Method, options: dict[str
 
     import torch
 
+    from rotoscope.methods.baselines import BASELINES
     from rotoscope.weights.load import located
     from rotoscope.weights.store import file_hash
 
-    path = weights or located(method)[0]
+    path = None if method in BASELINES else weights or located(method)[0]
     changed = {name: value for name, value in options.items() if name in model.inference_options}
     return {
         "name": method,
-        "weights": path.name,
-        "weights_sha256": file_hash(path) if path.exists() else None,
+        "weights": path.name if path is not None else None,
+        "weights_sha256": file_hash(path) if path is not None and path.exists() else None,
         "config": asdict(model.configured(changed)),
         "options": options,
         "precision": model.precision,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn
 
 from rotoscope.cli.options import Compare, Jobs, Stability
-from rotoscope.cli.output import err, error_line, out, warning_line
+from rotoscope.cli.output import err, error_line, out, print_json, warning_line
 from rotoscope.cli.tables import breakdown_table, comparison_notes, comparison_table, evaluation_tables
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, printable
 
 if TYPE_CHECKING:
     from rotoscope.evaluation.evaluate import Averages, Evaluation
@@ -45,11 +44,12 @@ def command(
     if jobs is not None and jobs < 1:
         raise InputError(f"{jobs} jobs are not possible; give at least 1.")
     # Refreshed by hand, once a sequence: no thread that draws beside the processes that score.
-    with Progress(console=err, auto_refresh=False, transient=True, disable=not err.is_terminal) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn())
+    with Progress(*columns, console=err, auto_refresh=False, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("scoring", total=None)
 
         def step(name: str) -> None:
-            progress.update(bar, advance=1, description=f"scored {name}")
+            progress.update(bar, advance=1, description=printable(f"scored {name}"))
             progress.refresh()
 
         evaluation = evaluate(
@@ -65,7 +65,7 @@ def command(
     if csv is not None:
         write_csv(evaluation, csv)
     if json_ is not None and str(json_) == "-":
-        print(json.dumps(as_record(evaluation)))
+        print_json(as_record(evaluation))
     else:
         show(evaluation, compare)
         if json_ is not None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from rotoscope.cli.output import err, warning_line
-from rotoscope.errors import InputError
+from rotoscope.cli.output import err, out, warning_line
+from rotoscope.errors import InputError, printable
 
 if TYPE_CHECKING:
     from rotoscope.weights.fetching import Request
@@ -24,7 +24,9 @@ PAUSE = 30.0
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="Name from 'rotoscope methods', such as stcn.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Name from 'rotoscope methods', such as stcn; none lists what there is.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -40,8 +42,11 @@ def command(
 ) -> int:
     """Get the weights that a method's authors released, check them, and keep them under their name."""
     from rotoscope.weights.fetching import Request, fetch
+    from rotoscope.weights.released import RELEASED
     from rotoscope.weights.store import kept
 
+    if name is None:
+        raise InputError(f"say which: rotoscope fetch NAME, where NAME is {', '.join(RELEASED)}.")
     if sha256 is not None and len(bytes_of(sha256)) != 32:
         raise InputError(f"--sha256 {sha256}: give 64 hexadecimal digits.")
     first = Request(name, source, cache)
@@ -54,7 +59,7 @@ def command(
         raise InputError(f"{name}: is here already, in {found.folder}. Pass --again to put other weights in its place.")
     first.check()
     if first.url is not None and not agreed(first, yes):
-        print("Nothing was fetched.")
+        out.print("Nothing was fetched.")
         return 0
     expected = sha256.lower() if sha256 else recorded(first)
     with bytes_meter(name) as progress:
@@ -90,15 +95,15 @@ def agreed(request: Request, yes: bool) -> bool:
         InputError: there is nobody to ask.
     """
     released = request.released
-    print(f"{request.name}: {request.entry.summary.split(';')[0]}")
-    print(f"  from     {request.url}")
+    out.print(f"{request.name}: {request.entry.summary.split(';')[0]}")
+    out.print(f"  from     {request.url}")
     if released is not None:
         if request.source is None:
-            print(f"  size     about {released.about / 1e6:.0f} MB, at most {released.most / 1e6:.0f} MB")
-        print(f"  licence  {released.licence}")
-        print(f"  trained  {released.trained}")
-        print(f"  page     {released.page}")
-    print(f"  kept in  {request.home}")
+            out.print(f"  size     about {released.about / 1e6:.0f} MB, at most {released.most / 1e6:.0f} MB")
+        out.print(f"  licence  {released.licence}")
+        out.print(f"  trained  {released.trained}")
+        out.print(f"  page     {released.page}")
+    out.print(f"  kept in  {request.home}")
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -110,28 +115,28 @@ def tell(name: str, found: Kept, how: str) -> None:
     """Say what is here, and how to use it."""
     from rotoscope.weights.released import BEGINNINGS
 
-    print(f"{name} {how} {found.folder}")
-    print(f"  source   {found.source}, {found.bytes:,} bytes")
+    out.print(f"{name} {how} {found.folder}")
+    out.print(f"  source   {found.source}, {found.bytes:,} bytes")
     stated = "" if name in BEGINNINGS else ": its authors state none"
-    print(f"  sha256   {found.sha256} (as recorded here{stated})")
+    out.print(f"  sha256   {found.sha256} (as recorded here{stated})")
     if name in BEGINNINGS:
-        print(f"  use      rotoscope train RECIPE --set trunk={name}")
+        out.print(f"  use      rotoscope train RECIPE --set trunk={name}")
     else:
-        print(f"  use      --method {name}, or rotoscope.load({name!r})")
+        out.print(f"  use      --method {name}, or rotoscope.load({name!r})")
 
 
 @contextmanager
 def bytes_meter(name: str) -> Iterator[Callable[[int, int | None], None]]:
     """A bar of bytes on standard error; plain lines where that is not a terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
-        task = progress.add_task(name, total=None)
+        task = progress.add_task(printable(name), total=None)
         said = time.monotonic()
 
         def step(done: int, total: int | None) -> None:
@@ -140,6 +145,6 @@ def bytes_meter(name: str) -> Iterator[Callable[[int, int | None], None]]:
             if progress.disable and time.monotonic() - said >= PAUSE:
                 said = time.monotonic()
                 of = f" of {total / 1e6:.0f}" if total else ""
-                print(f"{name}: {done / 1e6:.0f}{of} MB", file=sys.stderr, flush=True)
+                err.print(f"{name}: {done / 1e6:.0f}{of} MB")
 
         yield step

@@ -134,9 +134,14 @@ def load_method(method: str, weights: Path | None, device: str, precision: str, 
         InputError: no such method, weights or device, or weights of another method.
     """
     from rotoscope.methods import METHODS
+    from rotoscope.methods.baselines import BASELINES, baseline
     from rotoscope.weights import find, load
 
     use_threads(threads)
+    if method in BASELINES:
+        if weights is not None:
+            raise InputError(f"{method}: is a baseline without weights; leave --weights out.")
+        return baseline(method)
     entry = find(method)
     if weights is None:
         return load(method, device=device, precision=precision)

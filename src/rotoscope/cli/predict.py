@@ -69,7 +69,8 @@ def command(
     write_record(inside(output, "speed.json"), record)
     packed = pack(opened, how, masks, archive)
     show_speed(run)
-    out.print(f"masks: {masks}\nspeed and how they were made: {output / 'speed.json'}")
+    out.print(f"masks: {masks}")
+    out.print(f"speed and how they were made: {output / 'speed.json'}")
     where = "as its server takes them" if opened.kind in SERVERS else "a folder each, as no server of it is known here"
     out.print(f"archive: {packed.path}, {packed.sequences} sequences, {packed.frames} masks, {where}; read back")
     for problem in run.problems:

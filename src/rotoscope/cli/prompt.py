@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rotoscope.cli.options import Device, Precision, Threads, use_threads
-from rotoscope.cli.output import err, warning_line
+from rotoscope.cli.output import err, print_json, warning_line
 from rotoscope.cli.pointing import DEFAULT, Box, NotPoint, Point, Prompter, read_points
 from rotoscope.errors import InputError
 
@@ -106,5 +105,5 @@ def _tell(found: list[Clicked], output: Path, as_json: bool) -> int:
             }
             for clicked in found
         ]
-        print(json.dumps({"mask": str(output), "objects": records}))
+        print_json({"mask": str(output), "objects": records})
     return 0

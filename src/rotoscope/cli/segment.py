@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +24,15 @@ from rotoscope.cli.options import (
     load_method,
     session_options,
 )
-from rotoscope.cli.output import InterruptedRunError, err, error_line, meter, show_report, warning_line
+from rotoscope.cli.output import (
+    InterruptedRunError,
+    err,
+    error_line,
+    meter,
+    print_json,
+    show_report,
+    warning_line,
+)
 from rotoscope.cli.pointing import DEFAULT, Box, NotPoint, Point, Prompter, read_points, set_prompter
 from rotoscope.errors import InputError
 
@@ -213,7 +220,7 @@ def tell(report: Report, as_json: bool, told: Sequence[str] = ()) -> int:
         if line not in told:
             warning_line(line)
     if as_json:
-        print(json.dumps(report.as_record()))
+        print_json(report.as_record())
     else:
         show_report(report)
     for problem in report.problems:

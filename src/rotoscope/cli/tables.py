@@ -77,21 +77,34 @@ def _some(frames: Collection[int]) -> str:
     return ", ".join(found[:SPANS]) + (f" and {len(found) - SPANS} more, see run.json" if len(found) > SPANS else "")
 
 
-def methods_table(entries: Sequence[Entry]) -> Table:
-    """What can be loaded by name."""
+def methods_table(entries: Sequence[Entry], long: bool = False) -> Table:
+    """What can be loaded by name: by task, then what is at hand, then the quickest; ``long`` says where each fails."""
+    titles = ["name", "weights", "frames/s", "what it is"] + (["parameters", "where it fails"] if long else [])
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title in ("name", "weights"))
+    order = sorted(entries, key=lambda e: (e.task != entries[0].task, _weights_of(e) != "built in", -(e.speed or 0)))
+    task = ""
+    for entry in order:
+        if entry.task.partition(":")[0] != task:
+            task = entry.task.partition(":")[0]
+            table.add_row(f"[bold]{task}[/bold]")
+        speed = "-" if entry.speed is None else f"{entry.speed:g}"
+        more = [f"{entry.parameters:.1f} M", entry.limits] if long else []
+        table.add_row(entry.name, _weights_of(entry), speed, entry.summary, *more)
+    return table
+
+
+def _weights_of(entry: Entry) -> str:
+    """Where the weights of a name come from."""
     from rotoscope.weights.released import RELEASED
     from rotoscope.weights.store import RECORD, home_of
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("name", "task", "weights", "parameters", "frames/s on 2 cores", "what it is", "where it fails"):
-        table.add_column(title)
-    for entry in entries:
-        fetched = (home_of(entry.name) / RECORD).is_file()
-        released = "rotoscope fetch" if entry.name in RELEASED else "train it"
-        own = "built in" if entry.file else "fetched" if fetched else released
-        speed = "-" if entry.speed is None else f"{entry.speed:g}"
-        table.add_row(entry.name, entry.task, own, f"{entry.parameters:.1f} M", speed, entry.summary, entry.limits)
-    return table
+    if entry.file:
+        return "built in"
+    if (home_of(entry.name) / RECORD).is_file():
+        return "fetched"
+    return "rotoscope fetch" if entry.name in RELEASED else "train it"
 
 
 def speed_table(times: SpeedTable, threads: int) -> Table:

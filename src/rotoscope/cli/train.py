@@ -84,10 +84,13 @@ def _plan(
     from rotoscope.weights.load import find_device
 
     use_threads(threads)
-    out.print("\n".join(Schedule(recipe).describe()))
-    out.print("\n".join([f"begins as: {initial}"] if initial else beginning_lines(recipe)))
+    begins = [f"begins as: {initial}"] if initial else beginning_lines(recipe)
+    for line in (*Schedule(recipe).describe(), *begins):
+        out.print(line)
     found = TrainingData.open(data)
-    out.print("\n".join(["data:", *(f"  {line}" for line in found.describe())]))
+    out.print("data:")
+    for line in found.describe():
+        out.print(f"  {line}")
     for kind in needed(recipe):
         found.source(kind)
     target = find_device(device)

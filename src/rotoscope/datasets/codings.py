@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.images import palette_by_colour
 from rotoscope.masks.palette import davis_palette
 from rotoscope.masks.values import deep_is_soft, masks_of_values
@@ -52,7 +52,7 @@ def read_label_file(path: Path) -> NDArray[Any]:
     except FileNotFoundError:
         raise DamagedMaskError(f"{path}: no such mask. Write it.") from None
     except (*UNREADABLE, Image.DecompressionBombError) as error:
-        raise DamagedMaskError(f"{path}: damaged mask ({error}). Write it again.") from None
+        raise DamagedMaskError(f"{path}: damaged mask ({shown(error)}). Write it again.") from None
 
 
 def _stored(image: Image.Image) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tokenize
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.values import masks_of_values
-from rotoscope.video.limits import check_pixels, max_pixels
+from rotoscope.video.limits import UNREADABLE, check_pixels, max_pixels
 
 Masks = dict[int, NDArray[Any]]
 Reading = tuple[Masks, list[str], str]
 HIGHEST_ID = 65535
+DAMAGED = (*UNREADABLE, zipfile.BadZipFile, NotImplementedError, RuntimeError, RecursionError, tokenize.TokenError)
+"""What NumPy, and Python under it, raise on files that are damaged, odd or no arrays."""
 MOST_LABELS = 1000
 """Objects of a label map; each takes a mask of the picture's size."""
 
@@ -35,17 +38,8 @@ def masks_of_array_file(path: Path) -> Reading:
             _check_members(path)
             with loaded:
                 arrays = {name: loaded[name] for name in loaded.files}
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        KeyError,
-        NotImplementedError,
-        SyntaxError,
-        MemoryError,
-    ) as error:
-        raise InputError(f"{path}: truncated, or not an array file ({_one_line(error)}).") from None
+    except DAMAGED as error:
+        raise InputError(f"{path}: truncated, or not an array file ({shown(error)}).") from None
     kind = path.suffix[1:].upper()
     try:
         masks, account = _of_arrays(arrays)
@@ -60,10 +54,6 @@ def _check_members(path: Path) -> None:
         for member in archive.infolist():
             if member.file_size > 8 * max_pixels():
                 raise InputError(f"{path}: {member.filename} unpacks to {member.file_size} bytes, which is no masks.")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160]
 
 
 def _of_arrays(arrays: dict[str, NDArray[Any]]) -> tuple[Masks, list[str]]:
@@ -82,7 +72,7 @@ def _of_arrays(arrays: dict[str, NDArray[Any]]) -> tuple[Masks, list[str]]:
     candidates = [array for array in arrays.values() if array.ndim in (2, 3)]
     if len(candidates) != 1:
         shapes = {name: array.shape for name, array in arrays.items()}
-        raise InputError(f"holds arrays {shapes}; give one label map [H, W] or one stack [N, H, W].")
+        raise InputError(f"holds arrays {shown(shapes)}; give one label map [H, W] or one stack [N, H, W].")
     return masks_of_array(candidates[0], ids)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.foreign import WAY_OUT, foreign_json
 from rotoscope.video.limits import check_pixels, max_pixels
 
@@ -57,7 +57,7 @@ def images_of_json(data: Any, path: Path) -> list[AnnotatedImage]:
     if not isinstance(annotations, list) or not all(isinstance(item, dict) for item in annotations):
         raise InputError(f"{path}: not COCO annotations; these are a list of objects with a segmentation.")
     known = {_key(image.get("id")): image for image in images}
-    sizes = {key: _size(image, f"{path}: image {key}") for key, image in known.items()}
+    sizes = {key: _size(image, f"{path}: image {shown(key, 40)}") for key, image in known.items()}
     groups: dict[Any, list[tuple[int, dict[str, Any]]]] = {}
     for number, annotation in enumerate(annotations):
         groups.setdefault(_key(annotation.get("image_id")), []).append((number, annotation))
@@ -106,7 +106,7 @@ def masks_of_annotations(image: AnnotatedImage, path: Path) -> tuple[dict[int, N
         except InputError:
             raise
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-            raise InputError(f"{where} cannot be read ({error}). Correct it, or leave it out.") from None
+            raise InputError(f"{where} cannot be read ({shown(error)}). Correct it, or leave it out.") from None
         masks.append(mask)
         kinds.add(kind)
         if len(masks) * mask.size > 16 * max_pixels():
@@ -232,7 +232,7 @@ def _size(holder: dict[str, Any], where: str) -> tuple[int, int] | None:
     try:
         height, width = _whole_size(holder["height"], holder["width"])
     except ValueError as error:
-        raise InputError(f"{where}: {error}. Correct its height and width.") from None
+        raise InputError(f"{where}: {shown(error)}. Correct its height and width.") from None
     check_pixels(width, height, where)
     return height, width
 

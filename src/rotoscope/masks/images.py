@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.colours import masks_of_colours
 from rotoscope.masks.palette import davis_palette
 from rotoscope.masks.values import MOST_OBJECTS, VOID, Values, masks_of_deep_values, masks_of_values
@@ -40,7 +40,7 @@ def masks_of_image(path: Path) -> Reading:
                 image = ImageOps.exif_transpose(opened)
                 image.load()
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}).") from None
+        raise InputError(f"{path}: cannot be read as an image ({shown(error)}).") from None
     return masks_of_picture(image, str(path), lossy)
 
 

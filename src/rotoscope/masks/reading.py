@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.arrays import masks_of_array_file
 from rotoscope.masks.coco import masks_of_json
 from rotoscope.masks.folders import IMAGES, masks_of_folder
@@ -150,7 +150,7 @@ def read_json(path: Path) -> Any:
             )
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({' '.join(str(error).split())[:200]}).") from None
+        raise InputError(f"{path}: not JSON ({shown(error)}).") from None
 
 
 def resized(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.points import Points
 from rotoscope.masks.prompts import masks_for
 from rotoscope.methods.base import MaskLike, check_mask, check_object_id
@@ -211,6 +211,6 @@ def _check_readable(index: int, video: Video) -> None:
         video.at(index)
     except (InputError, OSError, SyntaxError, ValueError) as error:  # what readers of damaged frames raise
         raise InputError(
-            f"mask for frame {index}, but that frame of {video.name} cannot be read ({error}). "
+            f"mask for frame {index}, but that frame of {video.name} cannot be read ({shown(error)}). "
             "Give the mask of another frame."
         ) from None

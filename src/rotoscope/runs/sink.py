@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import RotoscopeError
+from rotoscope.errors import RotoscopeError, shown
 from rotoscope.masks.writing import MaskWriter
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.measure import Measurement
@@ -86,7 +86,7 @@ class Sink:
                         for writer in self._writers:
                             writer.write(*item)
             except OSError as error:
-                self._error = RotoscopeError(f"masks cannot be written ({error}). Make room, then use --resume.")
+                self._error = RotoscopeError(f"masks cannot be written ({shown(error)}). Make room, then use --resume.")
             except Exception as error:  # handed to the caller's thread, which raises it
                 self._error = error
             finally:

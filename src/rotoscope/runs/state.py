@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.files import atomic_write
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.watch import Watch
@@ -116,7 +116,7 @@ class RunState:
                 plain["phase"], int(plain["position"]), plain["session"] | tensors, Tally.from_json(plain["tally"])
             )
         except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: cannot be read ({error}). Pass --overwrite to start again.") from None
+            raise InputError(f"{path}: cannot be read ({shown(error)}). Pass --overwrite to start again.") from None
 
 
 def check_version(saved: Mapping[str, Any], path: Path) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rotoscope.errors import CheckpointError
+from rotoscope.errors import CheckpointError, shown
 from rotoscope.files import atomic_write
 
 
@@ -49,7 +49,9 @@ def load_run(
             facts: dict[str, Any] = json.loads((file.metadata() or {})["facts"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a training checkpoint ({error}). Remove it to start again.") from None
+        raise CheckpointError(
+            f"{path}: not a training checkpoint ({shown(error)}). Remove it to start again."
+        ) from None
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
+from rotoscope.video.playlists import check_kind, check_parts
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 """Streams that are pictures about a file, not its video."""
@@ -26,15 +29,26 @@ def open_container(target: str, container_format: str | None = None) -> InputCon
         InputError: FFmpeg cannot read it, or it holds no video.
     """
     address = "://" in target
-    if not address and not container_format:
-        _check_playlist(Path(target), Path(target).parent)
+    if target.lower().startswith("file:") and address:
+        raise InputError(f"{target}: give the path itself.")
+    local = not address and not container_format
+    listed = check_parts(Path(target)) if local else ""
     # An absolute path is no address, whatever colons the name holds.
-    place = target if address or container_format else os.path.abspath(target)
+    place = os.path.abspath(target) if local else target
     try:
-        container = av.open(place, format=container_format, timeout=30.0 if address else None, metadata_errors="ignore")
+        container = av.open(
+            place,
+            format=container_format,
+            options={"protocol_whitelist": "file,crypto"} if local else {},
+            timeout=30.0 if address else None,
+            metadata_errors="ignore",
+        )
     except (FFmpegError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{target}: not a video that can be read ({reason}).") from None
+        raise InputError(f"{target}: not a video that can be read ({shown(reason)}).") from None
+    if local:
+        with closed_on_error(container):
+            check_kind(target, container.format.name, listed)
     if not container.streams.video:
         kinds = ", ".join(s.type for s in container.streams) or "nothing"
         container.close()
@@ -42,26 +56,14 @@ def open_container(target: str, container_format: str | None = None) -> InputCon
     return container
 
 
-def _check_playlist(path: Path, folder: Path, depth: int = 0) -> None:
-    """Refuse a playlist (HLS) that names what lies outside of its own folder.
-
-    Raises:
-        InputError: it does.
-    """
+@contextmanager
+def closed_on_error(container: InputContainer) -> Iterator[None]:
+    """Close a container if the block fails."""
     try:
-        with path.open("rb") as file:
-            if file.read(7) != b"#EXTM3U":
-                return
-            text = file.read(1 << 22).decode("utf-8", "replace")
-    except OSError:
-        return  # told when it is opened
-    named = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    for name in [*named, *re.findall(r'URI="([^"]*)"', text)]:
-        inside = (path.parent / name).resolve()
-        if ":" in name.split("/")[0] or not inside.is_relative_to(folder.resolve()):
-            raise InputError(f"{path}: names {name}, which is not in its folder. Put the parts beside the playlist.")
-        if inside.suffix.lower() in (".m3u8", ".m3u") and depth < 4:
-            _check_playlist(inside, folder, depth + 1)
+        yield
+    except BaseException:
+        container.close()
+        raise
 
 
 def choose_stream(container: InputContainer, name: str) -> tuple[VideoStream, str]:

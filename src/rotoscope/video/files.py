@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ UNTIMED = ("avi",)
 """Containers without times of presentation: those that FFmpeg makes up for them are out of order."""
 _OF_PARENTS: list[Any] = []
 """What was open in a process that this one was forked from; to free it here would wait for threads that are not."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=gc.freeze)  # nor is garbage of the parent's collected here: it may hold frames
 
 
 class VideoFile(Video):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps, features
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.video.base import Video
 from rotoscope.video.depth import LOOKED_AT, Scale, deep_values, is_deep, scale_of
 from rotoscope.video.frame import Frame
@@ -54,7 +54,7 @@ def read_image(path: Path, page: int = 0, scale: Scale | None = None) -> NDArray
     except BROKEN:
         raise
     except UNREADABLE as error:
-        raise OSError(f"{type(error).__name__}: {error}") from None
+        raise OSError(f"{type(error).__name__}: {shown(error)}") from None
     if values.dtype != np.uint8:
         values = (scale or scale_of([values])).to_bytes(values)
     return np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else values
@@ -136,7 +136,7 @@ class ImageSequence(Video):
             try:
                 yield self.at(index)
             except BROKEN as error:
-                reason = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+                reason = "is gone" if isinstance(error, FileNotFoundError) else f"cannot be read ({shown(error)})"
                 self.problems.append(f"{self.paths[index]}: frame {index} {reason}")
 
     def at(self, index: int) -> Frame:
@@ -234,7 +234,7 @@ class PagesVideo(Video):
             try:
                 yield self.at(index)
             except BROKEN as error:
-                self.problems.append(f"{self.path}: frame {index} cannot be read ({error})")
+                self.problems.append(f"{self.path}: frame {index} cannot be read ({shown(error)})")
 
     def at(self, index: int) -> Frame:
         """One picture."""
@@ -254,5 +254,5 @@ def open_image_file(path: Path, prefetch: int, start: int, end: int | None) -> V
         if pages > 1:
             return PagesVideo(path, prefetch, start, end)
     except UNREADABLE as error:
-        raise InputError(f"{path}: cannot be read as an image ({error}). Give another file.") from None
+        raise InputError(f"{path}: cannot be read as an image ({shown(error)}). Give another file.") from None
     return ImageSequence([path], path.stem, prefetch, start, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -22,7 +23,12 @@ def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
 
     In order ``a b u c d v x y w``, they map a stored place ``(p, q)`` to the shown ``(a p + c q + x, b p + d q + y)``.
     """
-    data: Any = frame.side_data
+    try:
+        data: Any = frame.side_data
+    except ValueError:  # PyAV has no name for some of it, as for EXIF of newer FFmpeg; the turn alone can be had
+        turn = math.radians(frame.rotation)
+        a, b = round(math.cos(turn) * 65536), round(math.sin(turn) * 65536)
+        return (a, -b, 0, b, a, 0, 0, 0, 1 << 30) if b or a < 0 else None
     item = data.get(Type.DISPLAYMATRIX)
     return None if item is None else struct.unpack("=9i", bytes(item)[:36])
 

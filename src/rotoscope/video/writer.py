@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.errors import InputError, RotoscopeError, shown
 from rotoscope.files import new_file_beside
 
 TICK = Fraction(1, 12000)
@@ -64,7 +64,7 @@ class VideoWriter:
             self._temporary = new_file_beside(self.path)
             self._container = av.open(str(self._temporary.absolute()), "w", format="mp4")
         except (FFmpegError, OSError) as error:
-            raise RotoscopeError(f"{self.path}: cannot be written ({error}). Choose another place.") from None
+            raise RotoscopeError(f"{self.path}: cannot be written ({shown(error)}). Choose another place.") from None
         stream: Any = self._container.add_stream(codec or h264_encoder(), rate=self._rate)
         self._stream = stream
         stream.width, stream.height = size[0] + size[0] % 2, size[1] + size[1] % 2
@@ -132,7 +132,7 @@ class VideoWriter:
         except (FFmpegError, OSError) as error:
             self.discard()
             raise RotoscopeError(
-                f"{self.path}: cannot be written ({error}). Make room or choose another place."
+                f"{self.path}: cannot be written ({shown(error)}). Make room or choose another place."
             ) from None
 
     def __enter__(self) -> VideoWriter:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rotoscope.errors import CheckpointError, InputError, RotoscopeError
+from rotoscope.errors import CheckpointError, InputError, RotoscopeError, shown
 from rotoscope.methods import method_class, released
 from rotoscope.weights.arrays import INDEX, tensorflow_prefix
 from rotoscope.weights.catalogue import CATALOGUE, Entry, find
@@ -258,7 +258,7 @@ def _extract(request: Request, got: Path, ready: Path) -> None:
                     with archive.open(entry) as packed, (ready / name).open("wb") as unpacked:
                         shutil.copyfileobj(packed, unpacked, 2**20)
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
-        raise CheckpointError(f"{got.name}: damaged ({error}). Get the file again.") from None
+        raise CheckpointError(f"{got.name}: damaged ({shown(error)}). Get the file again.") from None
 
 
 def check_weights(entry: Entry, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import torch
 from torch import Tensor
 
-from rotoscope.errors import CheckpointError
+from rotoscope.errors import CheckpointError, shown
 
 MOST_BYTES = 4 * 2**30
 """Of a checkpoint, on disk and unpacked; the largest released one holds a third of a gigabyte."""
@@ -95,13 +95,8 @@ def check_config(path: Path, config_class: type[Any], fields: Mapping[str, Any])
 
 
 def one_line(text: object, most: int = 120) -> str:
-    """What a file or a library says, as part of a message: one line, cut, without control characters.
-
-    Of an error without a text it is the error's name.
-    """
-    line = " ".join(str(text).split()) or type(text).__name__
-    line = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return line if len(line) <= most else f"{line[:most]}…"
+    """What a file or a library says, as part of a message: one line, cut; see :func:`~rotoscope.errors.shown`."""
+    return shown(text, most)
 
 
 def _shown(value: object) -> str:

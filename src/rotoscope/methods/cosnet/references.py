@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.methods.base import VideoLike
 from rotoscope.methods.cosnet.config import COSNetConfig, Sampling
 from rotoscope.video.frame import Frame
@@ -143,7 +143,7 @@ class WholeVideo:
             frame = self.video[index]
         except (InputError, OSError, SyntaxError, ValueError) as error:  # what readers of damaged frames raise
             self._unread.add(index)
-            self.notes = (*self.notes, f"frame {index} cannot be read and is no reference ({error})")
+            self.notes = (*self.notes, f"frame {index} cannot be read and is no reference ({shown(error)})")
             return None
         features = self.encode(frame)
         self.observe(frame, features)
