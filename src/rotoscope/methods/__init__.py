@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
     "rvos": "rotoscope.methods.rvos:RVOS",
+    "rsis": "rotoscope.methods.rsis:RSIS",
     "agame": "rotoscope.methods.agame:AGAME",
     "capsulevos": "rotoscope.methods.capsulevos:CapsuleVOS",
     "cosnet": "rotoscope.methods.cosnet:COSNet",

@@ -24,6 +24,7 @@ class ClipBatch:
             nothing is known.
         hardest: share of the pixels that a bootstrapped loss counts, in (0, 1]; 1 is all of them. Losses that are not
             bootstrapped take no notice.
+        classes: class of each slot, int64 ``[B, objects]``, 0 where it is not known; None where no class is.
     """
 
     images: Tensor
@@ -31,6 +32,7 @@ class ClipBatch:
     objects: int
     places: Tensor | None = None
     hardest: float = 1.0
+    classes: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

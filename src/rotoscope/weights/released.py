@@ -80,6 +80,18 @@ RELEASED: dict[str, Released] = {
         licence="no commercial use (its README)",
         trained="YouTube-VOS",
     ),
+    "rsis": Released(
+        page="https://github.com/imatge-upc/rsis",
+        url=None,
+        hosts=(),
+        file="rsis-pascal",
+        about=203 * MB,
+        most=1000 * MB,
+        licence="code MIT; the weights' is not stated",
+        trained="Pascal VOC 2012",
+        by_hand="its authors link https://mega.nz/#!988QkDZS!3Mnn_A3XnhynEfsfPGKDUAPRmAMtFqyIf_0xrxU0obU, which takes "
+        "a browser. Download it, unpack it, and give the folder that holds encoder.pt and decoder.pt",
+    ),
     "agame": Released(
         page="https://github.com/joakimjohnander/agame-vos",
         url=f"{DRIVE}1lVv7n0qOtJEPk3aJ2-KGrOfYrOHVnBbT",

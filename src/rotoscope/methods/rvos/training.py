@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
+from rotoscope.layers.matching import assign, forbid, soft_iou_costs
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
@@ -20,8 +19,6 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize
 SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
-FORBIDDEN = 10.0
-"""Cost of a pair that must not match."""
 TRUE, INFERRED = {"inferred": 0.0}, {"inferred": 1.0}
 
 
@@ -167,24 +164,9 @@ def run_clip(
 
 def matching_cost(logits: Tensor, truth: Tensor, weight: Tensor, any_slot: bool) -> Tensor:
     """Soft-IoU costs of all pairs of the first frame, ``[B, true slot, predicted slot]``; forbidden pairs cost ten."""
-    p, y = torch.sigmoid(logits).flatten(2)[:, None], truth.flatten(2)[:, :, None]
-    both = (p * y).sum(dim=-1)
-    cost = 1 - both / ((p + y - p * y).sum(dim=-1) + 1e-6)
-    allowed = weight[:, :, None] > 0
-    if not any_slot:
-        allowed = allowed & (weight[:, None, :] > 0)
-    return torch.where(allowed, cost, torch.full_like(cost, FORBIDDEN))
-
-
-def assign(cost: Tensor) -> Tensor:
-    """The true slot of each predicted slot, ``[B, S]``, so that the sum of costs is least."""
-    found = []
-    for matrix in cost.cpu().numpy():
-        rows, columns = linear_sum_assignment(matrix)
-        truth_of = np.empty(len(rows), np.int64)
-        truth_of[columns] = rows
-        found.append(truth_of)
-    return torch.from_numpy(np.stack(found)).to(cost.device)
+    cost = soft_iou_costs(torch.sigmoid(logits), truth)
+    allowed = (weight[:, :, None] > 0).expand_as(cost)
+    return forbid(cost, allowed if any_slot else allowed & (weight[:, None, :] > 0))
 
 
 def clip_loss(
