@@ -75,7 +75,9 @@ class Schedule:
     def _stage_in_words(self, stage: Stage) -> str:
         """One kind of step: its clips, its rate, and what is special about it."""
         shares = stage.objects or self.recipe.objects
-        objects = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
+        objects = "1, 2, ... objects in " + ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
+        if len(shares) > 1 and not any(shares[:-1]):
+            objects = f"up to {len(shares)} objects"
         falls = ""
         if stage.fall is not None:
             falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
@@ -93,7 +95,7 @@ class Schedule:
         clips = f"{stage.batch} clips of {stage.frames} frames at {stage.size}x{stage.size}"
         rate = f"rate {self.peak(stage):g}{falls}"
         return "; ".join(
-            [f"{stage.steps} steps on {stage.source}: {clips}", f"1, 2, ... objects in {objects}", rate, *special]
+            [f"{stage.steps} steps on {stage.source}: {clips}", objects, rate, *special]
         )
 
     def _steps_in_words(self) -> str:
