@@ -94,9 +94,7 @@ class Schedule:
             special.append(f"rate of {', '.join(names)} x {factor:g}")
         clips = f"{stage.batch} clips of {stage.frames} frames at {stage.size}x{stage.size}"
         rate = f"rate {self.peak(stage):g}{falls}"
-        return "; ".join(
-            [f"{stage.steps} steps on {stage.source}: {clips}", objects, rate, *special]
-        )
+        return "; ".join([f"{stage.steps} steps on {stage.source}: {clips}", objects, rate, *special])
 
     def _steps_in_words(self) -> str:
         """What all steps have in common: optimiser, fall of the rate, gradients, average, batch norms."""
