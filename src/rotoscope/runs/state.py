@@ -99,7 +99,9 @@ class RunState:
             with atomic_write(path) as temporary:
                 save_file(tensors, temporary, {"plain": json.dumps(plain)})
         except SafetensorError as error:  # what it makes of a full disk
-            raise WriteError(f"{path}: cannot be written ({shown(error)}). Make room or choose another place.") from None
+            raise WriteError(
+                f"{path}: cannot be written ({shown(error)}). Make room or choose another place."
+            ) from None
 
     @classmethod
     def read(cls, path: Path) -> RunState | None:

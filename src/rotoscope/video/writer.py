@@ -137,7 +137,9 @@ class VideoWriter:
 
     def _give_up(self, error: Exception) -> NoReturn:
         self.discard()
-        raise WriteError(f"{self.path}: cannot be written ({shown(error)}). Make room or choose another place.") from None
+        raise WriteError(
+            f"{self.path}: cannot be written ({shown(error)}). Make room or choose another place."
+        ) from None
 
     def __enter__(self) -> VideoWriter:
         return self
