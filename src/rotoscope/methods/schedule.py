@@ -92,7 +92,7 @@ class Schedule:
         for factor in dict.fromkeys(stage.rates.values()):
             names = [name or "the rest" for name, value in stage.rates.items() if value == factor]
             special.append(f"rate of {', '.join(names)} x {factor:g}")
-        clips = f"{stage.batch} clips of {stage.frames} frames at {stage.size}x{stage.size}"
+        clips = f"{stage.batch} clips of {stage.frames} frames at {stage.shape}"
         rate = f"rate {self.peak(stage):g}{falls}"
         return "; ".join([f"{stage.steps} steps on {stage.source}: {clips}", objects, rate, *special])
 

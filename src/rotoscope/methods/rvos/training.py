@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
 from rotoscope.layers.matching import assign, forbid, soft_iou_costs
+from rotoscope.methods.augmentation import PLAIN, Geometry
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
@@ -29,6 +30,9 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
         config={"one_shot": one_shot},
         stages=stages,
         trunk="imagenet",
+        augmentation=replace(
+            PLAIN, clip=Geometry(degrees=10, scale=(1 / 1.4, 1 / 0.7), shear=0.1, shift=0.1, by_axis=True)
+        ),
         trunk_rate=1e-3,
         optimiser="adam",
         weight_decay=1e-6,
@@ -38,9 +42,13 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
     )
 
 
+ALL = (*(0.0,) * 9, 1.0)
+"""Chances of objects: ten slots in every step, for all that are annotated."""
+
+
 def _video(steps: int, loss: dict[str, float]) -> Stage:
-    """A stage as published: a constant rate, clips of five consecutive frames, up to ten objects."""
-    return Stage(steps, 336, 5, 4, "videos", (0.4, 0.3, 0.2, 0.06, 0.04), 1e-3, (steps,), skips=((0.0, 0),), loss=loss)
+    """A stage as published: a constant rate, clips of five consecutive annotated frames, up to ten objects."""
+    return Stage(steps, 256, 5, 4, "videos", ALL, 1e-3, (steps,), skips=((0.0, 0),), loss=loss, width=448)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -81,8 +89,8 @@ RECIPES: dict[str, Recipe] = {
     "rvos-zeroshot": _published("rvos-zeroshot", False, (_video(215_000, {}),)),
 }
 """Recipes by name. ``rvos`` and ``rvos-zeroshot`` are the published ones for YouTube-VOS (20 + 20 and 50 epochs; an
-epoch of its training videos is about 4,300 steps of four clips), on squares of the area of 256x448, from a trunk that
-has learnt ImageNet. The small ones add a cross-entropy to the soft IoU, which alone lets an
+epoch of its training videos is about 4,300 steps of four clips), at 256x448, from a trunk that has
+learnt ImageNet. The small ones add a cross-entropy to the soft IoU, which alone lets an
 object that has left the picture go on for free."""
 
 
