@@ -20,7 +20,7 @@ from rotoscope.methods import METHODS
 from rotoscope.weights import CATALOGUE, load, save_method
 from rotoscope.weights import fetching as room
 from rotoscope.weights.fetching import Request, fetch
-from rotoscope.weights.released import RELEASED, Released
+from rotoscope.weights.released import RELEASED, HostedWeights
 from rotoscope.weights.store import RECORD, VARIABLE, cache_folder, home_of, kept
 
 NAME = "capsulevos"
@@ -42,7 +42,7 @@ def server(body: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     with serving() as running:
         running.body = body
-        entry = Released(
+        entry = HostedWeights(
             "http://127.0.0.1/", running.url, ("127.0.0.1",), "a.safetensors", len(body), 10**7, "ours", "-"
         )
         monkeypatch.setitem(RELEASED, NAME, entry)

@@ -13,7 +13,7 @@ from rotoscope.methods.checks import fits
 
 if TYPE_CHECKING:
     from rotoscope.methods.ablation import Ablation
-    from rotoscope.methods.bundles import Released, Training
+    from rotoscope.methods.bundles import CheckpointLayout, Training
     from rotoscope.methods.recipe import Recipe
 
 METHODS: dict[str, str] = {
@@ -43,9 +43,9 @@ def method_class(name: str) -> type[Method]:
     return found
 
 
-def released(name: str) -> Released:
+def released(name: str) -> CheckpointLayout:
     """What the authors of a method released."""
-    found: Released = _room(name, "official").RELEASED
+    found: CheckpointLayout = _room(name, "official").RELEASED
     return found
 
 

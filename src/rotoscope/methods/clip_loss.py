@@ -40,9 +40,10 @@ class ClipLoss:
     """What a method's loss of a batch of clips returns.
 
     Attributes:
-        loss: scalar to minimise.
-        parts: named scalars for the log; the log has a column for each.
-        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
+        loss: the scalar to minimise.
+        parts: the parts of the loss, scalars by name; the log has a column for each.
+        probabilities: the aggregated probabilities of the frames after the first, ``[B, T - 1, 1 + N, H, W]``,
+            detached.
     """
 
     loss: Tensor

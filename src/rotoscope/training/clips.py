@@ -23,9 +23,9 @@ class Batch(NamedTuple):
     """Clips of one step.
 
     Attributes:
-        frames: uint8 ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]`` in [0, objects].
-        objects: slots.
+        frames: the frames, uint8 RGB ``[B, T, 3, H, W]``.
+        labels: the labels, int64 ``[B, T, H, W]`` in [0, objects].
+        objects: the number of slots for objects.
         places: float32 ``[B, T, H / 16, W / 16, 3]``, see :class:`~rotoscope.datasets.synthetic.Clip`.
     """
 

@@ -28,7 +28,7 @@ class StageCost:
     """What a stage takes, on this machine and device.
 
     Attributes:
-        stage: which.
+        stage: the stage that was measured.
         seconds: how long a step with the whole batch takes; measured with one clip and multiplied.
         memory: bytes that the process needs with the whole batch, at most; measured likewise. (Peaks only grow, so a
             small stage behind a large one shows the large one's need of a clip.)

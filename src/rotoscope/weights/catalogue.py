@@ -18,12 +18,12 @@ class Entry:
     """Weights, or a network without weights, that has a name.
 
     Attributes:
-        name: what it is loaded by.
-        method: its method; empty for what only training begins with.
-        task: what it does.
-        file: name in the package's folder of weights; None if the package brings no weights for it.
-        sha256: of the file.
-        parameters: of the network, in millions.
+        name: the name that it is loaded by.
+        method: the name of its method; empty for what only training begins with.
+        task: what it does: follow objects whose masks are given, or find objects.
+        file: the name of its file in the package's folder of weights; None if the package brings none.
+        sha256: the SHA-256 of that file in hexadecimal; None without a file.
+        parameters: the number of parameters of the network, in millions.
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
         speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores; None if

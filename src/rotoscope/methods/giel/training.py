@@ -77,7 +77,7 @@ class Support(NamedTuple):
     """Support frames of G clips, or of G objects where each has keys of its own.
 
     Attributes:
-        key: ``[G, Ck, M]``, M positions of all frames.
+        key: the keys of the M positions of all support frames, ``[G, Ck, M]``.
         values: ``[G, V, Cv, M]``: the plain value first where there is a global embedding, then one for each object.
         own: what the temporal attention keeps of each support frame, ``[G, T, Ck]``; without channels if there is none.
     """

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 from rotoscope.methods.rsis.config import RSISConfig
 
 FILES = {"encoder.": "encoder.pt", "decoder.": "decoder.pt"}
@@ -53,4 +53,4 @@ def config_of(state: Mapping[str, Tensor]) -> RSISConfig:
     )
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of, files=FILES)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of, files=FILES)

@@ -99,7 +99,7 @@ class ClipRun:
     """What running a clip gives.
 
     Attributes:
-        losses: soft IoU of each frame.
+        losses: the soft IoU loss of each frame.
         entropies: binary cross-entropy over the slots that count, of each frame.
         empties: binary cross-entropy against nothing over the slots that hold no object, of each frame; 0 if all do.
         probabilities: the probabilities of each frame, by slot, ``[B, S, H, W]``, detached.
