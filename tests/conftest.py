@@ -41,6 +41,7 @@ TINY = {
         "mem_every": 2,
     },
     "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},
+    "rsis": {"trunk": "resnet18", "hidden": 16, "classes": 0, "slots": 3, "stop_at": 0.0, "size": (32, 48)},
     "agame": {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16, "mean_scores": True},
     "capsulevos": {
         "width": 2,

@@ -12,6 +12,10 @@ class RotoscopeError(Exception):
     exit_code = 1
 
 
+class WriteError(RotoscopeError):
+    """A file cannot be written or removed, as when the disk is full; what was there before is as it was."""
+
+
 class InputError(RotoscopeError):
     """Something given by the caller cannot be used: a file, a mask, an option (exit code 2)."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from rotoscope.errors import InputError, RotoscopeError, shown
+from rotoscope.errors import InputError, WriteError, shown
 
 MOST_TEXT = 2**27
 """Bytes of a text file of ours that are read; a run of a million frames names them in a tenth of that."""
@@ -82,7 +83,7 @@ def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
         durable: also wait until the bytes are on the disk, so that a power cut cannot leave an empty file.
 
     Raises:
-        RotoscopeError: the disk is full, or the place cannot be written to; nothing is left behind.
+        WriteError: the disk is full, or the place cannot be written to; nothing is left behind.
     """
     path = Path(path)
     with _told(path):
@@ -90,12 +91,70 @@ def atomic_write(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
         try:
             yield temporary
             if durable:
-                with temporary.open("rb+") as written:
-                    os.fsync(written.fileno())
+                sync(temporary)
             os.replace(temporary, path)
-        finally:
+        except BaseException:
             with suppress(FileNotFoundError):
                 temporary.unlink()
+            raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file; on a full disk, nothing of it. A kill may leave a part of it, without its end.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    data = f"{line}\n".encode()
+    with _told(path):
+        handle = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o666)
+        try:
+            size = os.fstat(handle).st_size
+            try:
+                while data:
+                    data = data[os.write(handle, data) :]
+            except OSError:
+                os.ftruncate(handle, size)
+                raise
+        finally:
+            os.close(handle)
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written to a file is on the disk, and would outlast a power cut."""
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        WriteError: it cannot be removed.
+    """
+    with _told(path, "removed"):
+        path.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, if it is there.
+
+    Raises:
+        WriteError: something in it cannot be removed.
+    """
+    with _told(folder, "removed"):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file or folder another name, which nothing bears.
+
+    Raises:
+        WriteError: it cannot be renamed.
+    """
+    with _told(path, "renamed"):
+        os.rename(path, target)
 
 
 def is_half_written(path: Path) -> bool:
@@ -133,12 +192,12 @@ def check_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RotoscopeError(
-            f"{path}: cannot be written ({error.strerror}). Make room or choose another place."
+        raise WriteError(
+            f"{path}: cannot be {what} ({error.strerror or error}). Make room or choose another place."
         ) from None
 
 

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, thin_plate, warp
-from rotoscope.datasets.clip_sources import ClipShape, Mixture, StillClips, SynthVOS, VideoClips, finished, read_still
+from rotoscope.datasets.clip_sources import ClipShape, Mixture, StillClips, SynthVOS, finished, read_still
 from rotoscope.datasets.interpolation import interpolate_labels
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.datasets.stills import Still
 from rotoscope.datasets.synthetic import Clip
+from rotoscope.datasets.video_clips import VideoClips
 from rotoscope.errors import InputError
 
 SHAPE = ClipShape(size=48, frames=3, objects=2, skip=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,15 +11,17 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from rotoscope.datasets.augment import Affine, Colour
 from rotoscope.datasets.chances import Chances
-from rotoscope.datasets.clip_sources import ClipShape, VideoClips
+from rotoscope.datasets.clip_sources import ClipShape
 from rotoscope.datasets.composed import ComposedClips
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.datasets.sprites import boxes, cover, cut_out, drift, lay, placements
 from rotoscope.datasets.synthetic import Clip
+from rotoscope.datasets.video_clips import VideoClips
+from rotoscope.methods.augmentation import Geometry
 
+NO_COLOUR = (0.0, 0.0, 0.0, 0.0)
 SHAPE = ClipShape(size=96, frames=4, objects=2, skip=2)
 WAYS = ("paste", "photo", "twin", "crossing", "halves", "cut", "plain")
 
@@ -42,7 +45,7 @@ def videos(tmp_path: Path) -> VideoClips:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(array).save(path)
     videos = VideoClips(open_dataset(f"pairs:{tmp_path / 'videos'}"))
-    videos.GREY, videos.CLIP_COLOUR, videos.FRAME_COLOUR = 0.0, Colour(), Colour()  # type: ignore[misc]
+    videos.how = replace(videos.how, grey=0.0, clip_colour=NO_COLOUR, frame_colour=NO_COLOUR)
     return videos
 
 
@@ -138,7 +141,7 @@ def test_cut_outs_land_where_they_are_sent(factor: float) -> None:
 
 
 def test_twins_look_alike(videos: VideoClips) -> None:
-    videos.CROP, videos.FRAME = (1.0, 1.0), Affine()  # type: ignore[misc]
+    videos.how = replace(videos.how, share=(1.0, 1.0), frame=Geometry())
     for clip in made(ComposedClips(videos, None, only("twin"))):
         colours = [np.unique(hues(clip.frames[0])[inner(clip.labels[0] == label)]) for label in (1, 2)]
         assert clip.labels.max() == 2
@@ -148,7 +151,7 @@ def test_twins_look_alike(videos: VideoClips) -> None:
 
 
 def test_parts_of_a_cut_object_make_up_the_whole(videos: VideoClips) -> None:
-    videos.CROP, videos.FRAME = (1.0, 1.0), Affine()  # type: ignore[misc]
+    videos.how = replace(videos.how, share=(1.0, 1.0), frame=Geometry())
     for clip in made(ComposedClips(videos, None, only("cut"))):
         assert clip.labels.max() == 2
         for frame, labels in zip(clip.frames, clip.labels, strict=True):

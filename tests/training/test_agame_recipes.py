@@ -57,7 +57,8 @@ def test_the_published_recipe_trains_the_last_stage_and_the_heads(tmp_path: Path
     assert Schedule(recipe).loss_options(alpha.steps) == {"auxiliary": 0.0}
     tiny = {"trunk": "resnet18", "appearance_dim": 16, "propagation_dim": 16, "decoder_dim": 16}
     stages = tuple(
-        dataclasses.replace(stage, steps=1, size=64, frames=3, batch=1, source="synthetic") for stage in recipe.stages
+        dataclasses.replace(stage, steps=1, size=64, width=0, frames=3, batch=1, source="synthetic")
+        for stage in recipe.stages
     )
     torch.save(ResNet(18).state_dict(), tmp_path / "resnet18.pth")
     trunk = str(tmp_path / "resnet18.pth")

@@ -14,6 +14,7 @@ import rotoscope
 from rotoscope.cli import main
 from rotoscope.datasets.long_clips import write_long_clips
 from rotoscope.datasets.photographs import Photographs
+from rotoscope.layers.resnet import ResNet
 from rotoscope.methods.cosnet import COSNet
 from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.methods.schedule import Schedule
@@ -113,8 +114,9 @@ def test_the_published_recipe_trains_by_kind(tmp_path: Path, photographs_folder:
         )
         for stage in recipe.stages[:1]
     )
-    recipe = dataclasses.replace(recipe, stages=stages, validation_clips=2)
-    trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
+    torch.save(ResNet(50).state_dict(), tmp_path / "resnet50.pth")  # frozen random shortcuts would be refused
+    recipe = dataclasses.replace(recipe, stages=stages, validation_clips=2, trunk=str(tmp_path / "resnet50.pth"))
+    trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0)
     assert isinstance(trainer.optimizer.optimizer, torch.optim.SGD)
 
     def moved() -> dict[str, float]:

@@ -59,7 +59,7 @@ def test_the_published_recipe_falls_to_nothing(tmp_path: Path, photographs_folde
     assert (stage.frames, stage.batch, stage.source) == (4, 16, "videos")
     config = {"trunk": "resnet18", "support_width": 8, "shared": False, "key_dim": 16, "value_dim": 16, "label_dim": 8}
     config |= {"decoder_dims": (16, 16, 8)}
-    small = dataclasses.replace(stage, steps=2, size=48, frames=3, batch=1, source="synthetic")
+    small = dataclasses.replace(stage, steps=2, size=48, width=0, frames=3, batch=1, source="synthetic")
     recipe = dataclasses.replace(recipe, config=config, stages=(small,), validation_clips=2, trunk="")
     trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
     assert [round(line.rate, 9) for line in trainer.run(log_every=1)] == [1e-5, 0.5e-5]

@@ -20,7 +20,7 @@ from rotoscope.methods import METHODS
 from rotoscope.weights import CATALOGUE, load, save_method
 from rotoscope.weights import fetching as room
 from rotoscope.weights.fetching import Request, fetch
-from rotoscope.weights.released import RELEASED, Released
+from rotoscope.weights.released import RELEASED, HostedWeights
 from rotoscope.weights.store import RECORD, VARIABLE, cache_folder, home_of, kept
 
 NAME = "capsulevos"
@@ -42,7 +42,7 @@ def server(body: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iter
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     with serving() as running:
         running.body = body
-        entry = Released(
+        entry = HostedWeights(
             "http://127.0.0.1/", running.url, ("127.0.0.1",), "a.safetensors", len(body), 10**7, "ours", "-"
         )
         monkeypatch.setitem(RELEASED, NAME, entry)
@@ -64,7 +64,7 @@ def test_every_released_entry_is_of_the_catalogue_and_safe() -> None:
         assert released.about < released.most
         assert "/" not in released.file
     without = {name for name, entry in CATALOGUE.items() if entry.file is None} - set(RELEASED)
-    assert without == {"giel", "giel-fast"}
+    assert without == {"giel", "giel-fast", "ris"}
 
 
 def test_fetched_once_and_found_by_name_ever_after(

@@ -25,19 +25,22 @@ class Affine:
         scale: factor of the size.
         shear: up to so many degrees either way.
         shift: up to this share of the side either way.
+        by_axis: whether the factors of the two axes are drawn apart.
     """
 
     degrees: float = 0.0
     scale: tuple[float, float] = (1.0, 1.0)
     shear: float = 0.0
     shift: float = 0.0
+    by_axis: bool = False
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float64]:
         """A matrix ``[2, 3]`` from source to target pixels, for a picture of width and height ``size``."""
         angle, shear = np.deg2rad(rng.uniform(-1, 1, 2) * (self.degrees, self.shear))
         factor = rng.uniform(*self.scale)
+        other = rng.uniform(*self.scale) if self.by_axis else factor
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        linear = factor * turn @ np.array([[1, np.tan(shear)], [0, 1]])
+        linear = turn @ np.array([[1, np.tan(shear)], [0, 1]]) @ np.diag([factor, other])
         centre = (np.array(size) - 1) / 2
         offset = centre - linear @ centre + rng.uniform(-1, 1, 2) * self.shift * np.array(size)
         return np.column_stack([linear, offset])

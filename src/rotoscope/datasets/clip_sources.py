@@ -1,4 +1,4 @@
-"""Training clips from photographs and from annotated videos; each clip is a function of a random generator."""
+"""Training clips from photographs, and what all sources share; each clip is a function of a random generator."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, thin_plate, to_grey, warp
 from rotoscope.datasets.compositing import CELL
-from rotoscope.datasets.interpolation import interpolate_labels
 from rotoscope.datasets.photographs import read_rgb
-from rotoscope.datasets.sequences import VOID, VideoDataset, VideoSequence, object_ids, read_label_file
+from rotoscope.datasets.sequences import VOID, object_ids, read_label_file
 from rotoscope.datasets.stills import Still
 from rotoscope.datasets.synthetic import Clip
 from rotoscope.errors import InputError
@@ -28,11 +27,12 @@ class ClipShape:
     """What a stage of training asks of a clip.
 
     Attributes:
-        size: side of the square frames, in pixels.
+        size: side of square frames, or the height of others, in pixels.
         frames: how many.
         objects: slots for objects.
         skip: most frames left out between two frames of a video.
         pace: how fast synthetic clips move, as a share of the usual.
+        width: of frames that are not square; 0 for squares.
     """
 
     size: int
@@ -40,6 +40,12 @@ class ClipShape:
     objects: int
     skip: int = 5
     pace: float = 1.0
+    width: int = 0
+
+    @property
+    def across(self) -> tuple[int, int]:
+        """Width and height of the frames."""
+        return self.width or self.size, self.size
 
 
 class ClipSource(Protocol):
@@ -81,8 +87,9 @@ class StillClips:
         self, rng: np.random.Generator, image: Rgb, labels: Labels, shape: ClipShape
     ) -> tuple[list[Rgb], list[Labels]]:
         height, width = labels.shape
-        factor = max(rng.uniform(*self.SCALE), 1.0) * shape.size / min(height, width)
-        wide = (max(round(width * factor), shape.size), max(round(height * factor), shape.size))
+        across, down = shape.across
+        factor = max(rng.uniform(*self.SCALE), 1.0) * max(across / width, down / height)
+        wide = (max(round(width * factor), across), max(round(height * factor), down))
         image = np.asarray(cv2.resize(image, wide, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         labels = np.asarray(cv2.resize(labels, wide, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
         if rng.random() < 0.5:
@@ -93,119 +100,15 @@ class StillClips:
         frames, marks = [], []
         for _ in range(shape.frames):
             moved, marked = warp(image, labels, self.FRAME.draw(rng, wide), wide)
-            left = int(rng.integers(0, wide[0] - shape.size + 1))
-            top = int(rng.integers(0, wide[1] - shape.size + 1))
-            window = slice(top, top + shape.size), slice(left, left + shape.size)
+            left = int(rng.integers(0, wide[0] - across + 1))
+            top = int(rng.integers(0, wide[1] - down + 1))
+            window = slice(top, top + down), slice(left, left + across)
             moved, marked = np.ascontiguousarray(moved[window]), np.ascontiguousarray(marked[window])
             if rng.random() < self.BENT:
                 moved, marked = thin_plate(rng, moved, marked)
             frames.append(recolour(moved, self.FRAME_COLOUR.draw(rng)))
             marks.append(marked)
         return frames, marks
-
-
-class VideoClips:
-    """Frames of an annotated video with gaps between them (STCN, released code, ``dataset/vos_dataset.py``).
-
-    In order of time or reversed; one crop, flip and colour for the clip, a small affine map and colour for each frame.
-    Annotations may be sparse: with ``between`` their gaps are filled by interpolation, else only annotated frames are
-    taken.
-    """
-
-    CROP = (0.36, 1.0)
-    FRAME = Affine(degrees=15, shear=10)
-    CLIP_COLOUR = Colour(0.1, 0.03, 0.03, 0.0)
-    FRAME_COLOUR = Colour(0.01, 0.01, 0.01, 0.0)
-    GREY = 0.05
-
-    def __init__(self, dataset: VideoDataset, between: bool = False) -> None:
-        self.sequences = [s for s in dataset if len(s.images) > 1 and len(s.annotations) > 1]
-        self.between = between
-        if not self.sequences:
-            raise InputError(f"{dataset.spec}: no sequence has two frames with masks; it cannot be trained on.")
-
-    def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
-        """Make a clip."""
-        for _ in range(16):
-            sequence = self.sequences[rng.integers(len(self.sequences))]
-            frames, marks = self.window(rng, sequence, shape)
-            clip = finished(rng, frames, marks, shape.objects)
-            if clip is not None:
-                return clip
-        raise InputError("sixteen clips in a row show no object in their first frame; look at the annotations.")
-
-    def window(
-        self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape, crops: int = 1
-    ) -> tuple[list[Rgb], list[Labels]]:
-        """Choose, crop and colour frames of one sequence.
-
-        Args:
-            rng: the source of randomness.
-            sequence: one of ``sequences``.
-            shape: of the clip.
-            crops: most crops drawn until one shows objects on a hundredth of the first frame.
-        Returns: frames uint8 ``[size, size, 3]`` and their labels ``[size, size]`` with the data set's own ids; 255 is
-            unknown. The last crop is taken even if it shows no object.
-        """
-        chosen = self.choose(rng, sequence, shape)
-        images = [read_rgb(sequence.images[name]) for name in chosen]
-        marks = [self.labels(sequence, name) for name in chosen]
-        crop = self._crop(rng, marks[0].shape, shape.size)
-        for _ in range(crops - 1):
-            shown = cv2.warpAffine(marks[0], crop[:2], (shape.size, shape.size), flags=cv2.INTER_NEAREST)
-            if ((shown > 0) & (shown < VOID)).mean() > 0.01:
-                break
-            crop = self._crop(rng, marks[0].shape, shape.size)
-        return self._changed(rng, images, marks, crop, shape.size)
-
-    def choose(self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape) -> list[str]:
-        """Names of the frames of a clip, in order of time or reversed, with gaps of at most ``shape.skip``."""
-        names = [n for n in (sequence.frames if self.between else sequence.annotated) if n in sequence.images]
-        if self.between:  # interpolation needs an annotation on both sides
-            ends = [names.index(n) for n in sequence.annotated if n in sequence.images]
-            names = names[min(ends) : max(ends) + 1]
-        gaps = rng.integers(1, shape.skip + 2, shape.frames - 1)
-        while gaps.sum() > len(names) - 1 and gaps.max() > 1:
-            gaps = np.maximum(gaps - 1, 1)
-        start = int(rng.integers(0, max(len(names) - int(gaps.sum()), 1)))
-        places = np.minimum(start + np.concatenate([[0], np.cumsum(gaps)]), len(names) - 1)
-        chosen = [names[place] for place in places]
-        return chosen[::-1] if rng.random() < 0.5 else chosen
-
-    def labels(self, sequence: VideoSequence, name: str) -> Labels:
-        """Labels of a chosen frame, ``[H, W]``, interpolated where it is not annotated."""
-        if name in sequence.annotations:
-            return sequence.labels(name).astype(np.uint8)
-        order = {frame: index for index, frame in enumerate(sequence.frames)}
-        here = order[name]
-        before = max((n for n in sequence.annotated if order[n] < here), key=order.__getitem__)
-        after = min((n for n in sequence.annotated if order[n] > here), key=order.__getitem__)
-        share = (here - order[before]) / (order[after] - order[before])
-        return interpolate_labels(sequence.labels(before), sequence.labels(after), share)
-
-    def _crop(self, rng: np.random.Generator, picture: tuple[int, ...], size: int) -> NDArray[np.float64]:
-        """A square of a picture of height and width ``picture``, maybe mirrored, as a map ``[3, 3]`` to the frame."""
-        height, width = picture
-        side = np.sqrt(rng.uniform(*self.CROP)) * min(height, width)
-        left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
-        zoom = size / side
-        to_crop = np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom], [0, 0, 1]])
-        if rng.random() < 0.5:
-            to_crop = np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1]]) @ to_crop
-        return np.asarray(to_crop, dtype=np.float64)
-
-    def _changed(
-        self, rng: np.random.Generator, images: list[Rgb], marks: list[Labels], crop: NDArray[np.float64], size: int
-    ) -> tuple[list[Rgb], list[Labels]]:
-        colour, grey = self.CLIP_COLOUR.draw(rng), rng.random() < self.GREY
-        frames, moved_marks = [], []
-        for image, labels in zip(images, marks, strict=True):
-            turn = np.vstack([self.FRAME.draw(rng, (size, size)), [0, 0, 1]])
-            moved, marked = warp(image, labels, (turn @ crop)[:2], (size, size))
-            moved = recolour(recolour(moved, colour), self.FRAME_COLOUR.draw(rng))
-            frames.append(to_grey(moved) if grey else moved)
-            moved_marks.append(marked)
-        return frames, moved_marks
 
 
 class SynthVOS:
@@ -228,18 +131,25 @@ class SynthVOS:
         """Make a clip."""
         for _ in range(16):
             behind = read_rgb(self.backgrounds[rng.integers(len(self.backgrounds))].image)
-            behind = np.asarray(cv2.resize(behind, (shape.size, shape.size), interpolation=cv2.INTER_AREA), np.uint8)
+            behind = np.asarray(cv2.resize(behind, shape.across, interpolation=cv2.INTER_AREA), np.uint8)
             count = int(rng.integers(1, self.MOST + 1))
             frames = [behind.copy() for _ in range(shape.frames)]
-            marks = [np.zeros((shape.size, shape.size), np.uint8) for _ in range(shape.frames)]
+            marks = [np.zeros(shape.across[::-1], np.uint8) for _ in range(shape.frames)]
             for object_id in range(1, count + 1):
-                self._lay(rng, object_id, frames, marks, shape.size)
+                self._lay(rng, object_id, frames, marks, shape.across)
             clip = finished(rng, frames, marks, shape.objects)
             if clip is not None:
                 return clip
         raise InputError("sixteen photographs in a row show no object large enough; look at their masks.")
 
-    def _lay(self, rng: np.random.Generator, object_id: int, frames: list[Rgb], marks: list[Labels], size: int) -> None:
+    def _lay(
+        self,
+        rng: np.random.Generator,
+        object_id: int,
+        frames: list[Rgb],
+        marks: list[Labels],
+        across: tuple[int, int],
+    ) -> None:
         image, labels = read_still(self.stills[rng.integers(len(self.stills))])
         ids = object_ids(labels)
         if not ids:
@@ -247,13 +157,14 @@ class SynthVOS:
         mask = (labels == ids[rng.integers(len(ids))]).astype(np.uint8)
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         centre = np.array([columns.mean(), rows.mean()])
+        size = float(np.sqrt(across[0] * across[1]))
         scale = size * rng.uniform(0.15, 0.5) / np.sqrt(max(int(mask.sum()), 1))
-        place, step = rng.uniform(0.15, 0.85, 2) * size, rng.normal(0, 0.04 * size, 2)
+        place, step = rng.uniform(0.15, 0.85, 2) * across, rng.normal(0, 0.04 * size, 2)
         angle, turn, grow = 0.0, rng.normal(0, 0.05), rng.normal(0, 0.03)
         for frame, mark in zip(frames, marks, strict=True):
             linear = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
             matrix = np.column_stack([linear, place - linear @ centre])
-            moved, marked = warp(image, mask, matrix, (size, size))
+            moved, marked = warp(image, mask, matrix, across)
             frame[marked > 0], mark[marked > 0] = moved[marked > 0], object_id
             place = place + step + rng.normal(0, 0.01 * size, 2)
             angle, scale = angle + turn, scale * np.exp(grow)
@@ -299,6 +210,5 @@ def finished(rng: np.random.Generator, frames: list[Rgb], marks: list[Labels], o
     chosen = rng.permutation(seen)[:objects]
     table = np.zeros(256, np.uint8)
     table[chosen] = np.arange(1, len(chosen) + 1)
-    side = labels.shape[1] // CELL
-    unknown = np.full((len(frames), side, side, 3), -1, np.float32)
+    unknown = np.full((len(frames), labels.shape[1] // CELL, labels.shape[2] // CELL, 3), -1, np.float32)
     return Clip(np.stack(frames), table[labels], unknown)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import to_grey
 from rotoscope.datasets.chances import Chances
-from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
+from rotoscope.datasets.clip_sources import ClipShape, finished
 from rotoscope.datasets.compositing import colour_change
 from rotoscope.datasets.photographs import Photographs, read_rgb
 from rotoscope.datasets.sequences import VideoSequence, object_ids
@@ -31,6 +31,7 @@ from rotoscope.datasets.sprites import (
     recoloured,
 )
 from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig, draw_speed
+from rotoscope.datasets.video_clips import VideoClips
 from rotoscope.errors import InputError
 
 SMALLEST, LARGEST = 0.005, 0.2

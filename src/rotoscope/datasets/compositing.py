@@ -20,9 +20,9 @@ class Layer:
     """A cut-out on its way through the clip.
 
     Attributes:
-        rgba: uint8 ``[h, w, 4]``.
-        path: its motion.
-        target: the label it gives to pixels, 0 for one that is not labelled.
+        rgba: the picture of the layer with its alpha, uint8 ``[h, w, 4]``.
+        path: where the layer is in each frame.
+        target: the label that its pixels get; 0 for a layer that is not labelled.
     """
 
     rgba: NDArray[np.uint8]

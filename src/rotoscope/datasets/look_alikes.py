@@ -32,9 +32,9 @@ class Course:
     """The motion of one copy.
 
     Attributes:
-        centre: ``[T, 2]``, (x, y) in frame pixels.
-        angle: ``[T]`` in radians.
-        scale: ``[T, 2]``, frame pixels per pixel of the cut-out along its two axes.
+        centre: the centre of the cut-out in each frame, ``[T, 2]``: (x, y) in pixels of the frame.
+        angle: its rotation in each frame, ``[T]``, in radians.
+        scale: its size in each frame, ``[T, 2]``: frame pixels per pixel of the cut-out along its two axes.
     """
 
     centre: NDArray[np.float64]

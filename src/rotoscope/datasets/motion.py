@@ -17,9 +17,9 @@ class Path2D:
 
     Attributes:
         centre: ``[T, 2]``, where the layer's centre is in the frame, in pixels (x, y).
-        angle: ``[T]`` in radians.
-        scale: ``[T, 2]``, frame pixels per layer pixel along the layer's two axes.
-        shear: ``[T]``.
+        angle: the rotation of the layer in each frame, ``[T]``, in radians.
+        scale: its size in each frame, ``[T, 2]``: frame pixels per layer pixel along the two axes of the layer.
+        shear: its shear in each frame, ``[T]``.
         bend: ``[T, g, g, 2]``, elastic displacement on a coarse grid over the frame, in layer pixels.
     """
 

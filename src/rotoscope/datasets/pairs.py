@@ -30,7 +30,7 @@ class ComposedClip:
     """A clip with the truth of all its objects.
 
     Attributes:
-        name: such as ``blackswan+libby``, the clip whose scene it is first.
+        name: the names of the clips that it is made of, such as ``blackswan+libby``; the scene is that of the first.
         frames: RGB uint8 ``[T, H, W, 3]``.
         labels: uint8 ``[T, H, W]``, 0 for the background, objects 1..N in the order of the name.
     """
@@ -115,9 +115,9 @@ class Footage:
     """The annotated frames of a sequence from the first that shows its object on, all ids as one object.
 
     Attributes:
-        sequence: the sequence.
-        frames: their names.
-        masks: bool ``[H, W]`` each, at the size of the annotations.
+        sequence: the annotated sequence that the frames come from.
+        frames: the names of the frames, in order of time.
+        masks: the mask of each frame, bool ``[H, W]`` at the size of the annotations.
     """
 
     sequence: VideoSequence

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, to_grey, warp
-from rotoscope.datasets.clip_sources import ClipShape, VideoClips, finished
+from rotoscope.datasets.clip_sources import ClipShape, finished
 from rotoscope.datasets.compositing import colour_change
 from rotoscope.datasets.photographs import VOID, Photographs, read_rgb
 from rotoscope.datasets.sprites import cut_out, lay, placements, recoloured
 from rotoscope.datasets.synthetic import Clip
+from rotoscope.datasets.video_clips import VideoClips
 from rotoscope.errors import InputError
 
 Rgb = NDArray[np.uint8]

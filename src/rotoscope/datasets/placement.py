@@ -21,7 +21,7 @@ class Place:
 
     Attributes:
         scale: their height.
-        left, top: their upper left corner.
+        left, top: the column and the row of their upper left corner, in pixels.
     """
 
     scale: float

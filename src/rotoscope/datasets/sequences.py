@@ -37,9 +37,9 @@ class ObjectFacts:
     """What a data set says of an object beside its masks.
 
     Attributes:
-        category: such as ``person``.
+        category: the kind of thing that the object is, such as ``person``.
         seen: whether training videos show this category; None if it is not known.
-        frames: names of the frames it is annotated in, in order.
+        frames: the names of the frames in which the object is annotated, in order of time.
     """
 
     category: str | None = None
@@ -52,15 +52,15 @@ class VideoSequence:
     """One video of a data set.
 
     Attributes:
-        name: as results folders name it; may hold slashes.
-        frames: names of all frames in order of time.
+        name: the name of the sequence, as folders of results have it; it may hold slashes.
+        frames: the names of all frames, in order of time.
         images: the frames that have an image file, by name.
-        annotations: the annotated frames' mask files, by name, in order of time; several files where each holds an
-            object.
-        codec: how mask files are read.
-        category: of the whole sequence.
+        annotations: the mask files of each annotated frame, by name of the frame and in order of time; there are
+            several where each holds one object.
+        codec: how the mask files are read.
+        category: the kind of thing that the whole sequence shows; None where the data set does not say.
         objects: what is known of each object, by id; empty where the masks alone tell.
-        background: colour of the background, for ``regions``.
+        background: the colour that means background, for codec ``regions``.
         submitted: names of the frames whose masks a server takes; all if empty.
 
     Raises:
@@ -131,12 +131,12 @@ class VideoDataset:
     """A data set, or a split of one.
 
     Attributes:
-        spec: what it was opened by.
-        kind: its name, such as ``davis16``.
-        root: its folder.
-        split: such as ``val``; empty where the set has none.
-        sequences: in the order of the split's list.
-        other_splits: names of the sequences of each other split that is there; told apart in warnings.
+        spec: the text that it was opened by, such as ``davis17:DAVIS?split=val``.
+        kind: the name of the data set, such as ``davis16``.
+        root: the folder that it is in.
+        split: the name of the split, such as ``val``; empty where the set has none.
+        sequences: the sequences, in the order of the list of the split.
+        other_splits: the names of the sequences of each other split that is in the folder; warnings tell them apart.
         notes: what a person should know, such as a missing list or a sequence without images; one line each.
     """
 

@@ -17,9 +17,10 @@ class Layout:
     """Where a set keeps images and masks.
 
     Attributes:
-        pairs: folders (of images, of masks) tried in order, by split; the first pair that is there is taken.
+        pairs: the folders of images and of masks by split, in the order in which they are tried; the first pair that
+            exists is taken.
         image, mask: endings that tell an image from a mask where both are in one folder.
-        binary: masks hold one object, bright pixels; else labels.
+        binary: whether masks hold one object as bright pixels; else they hold labels.
     """
 
     pairs: Mapping[str, tuple[tuple[str, str], ...]]

@@ -18,9 +18,10 @@ class Bin:
     """One bin of a reliability curve.
 
     Attributes:
-        low, high: confidences in it, from ``low`` to below ``high`` (the last holds 1 as well).
-        count: answers.
-        confidence, quality: their means; NaN without any.
+        low, high: the bounds of the confidences in the bin, from ``low`` to below ``high``; the last bin holds 1 as
+            well.
+        count: the number of answers in the bin.
+        confidence, quality: the mean confidence and the mean quality of these answers, in [0, 1]; NaN without any.
     """
 
     low: float

@@ -16,10 +16,10 @@ class Confusion:
     """Counts of pixels, over any number of frames; they add up.
 
     Attributes:
-        objects: pixels whose truth is an object.
-        wrong: of these, given to another object.
-        missed: of these, given to the background.
-        leaked: pixels of the background given to an object.
+        objects: the number of pixels whose true label is an object.
+        wrong: the number of these that were given to another object.
+        missed: the number of these that were given to the background.
+        leaked: the number of background pixels that were given to an object.
     """
 
     objects: int = 0

@@ -31,13 +31,13 @@ class Evaluation:
     """Scores of results on a data set.
 
     Attributes:
-        dataset: its spec.
-        split: its split.
-        protocol: how it was scored.
-        results: the folder scored.
-        objects: every object's values, in order of the sequences.
-        problems: damaged masks, missing frames, wrong sizes; each was counted as an empty mask.
-        warnings: traps that the results may have fallen into.
+        dataset: the spec of the data set.
+        split: the split that was scored.
+        protocol: the rules that it was scored by.
+        results: the folder that was scored.
+        objects: the scores of every object, in the order of the sequences.
+        problems: damaged masks, missing frames and wrong sizes, a line each; each was counted as an empty mask.
+        warnings: traps that the results may have fallen into, a line each.
     """
 
     dataset: str

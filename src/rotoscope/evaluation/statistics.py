@@ -13,9 +13,9 @@ class Statistics:
     """What is reported of a measure over a sequence.
 
     Attributes:
-        mean: over the frames.
-        recall: share of the frames above 0.5.
-        decay: mean of the first quarter less mean of the last.
+        mean: the mean over the frames, in [0, 1].
+        recall: the share of the frames above 0.5, in [0, 1].
+        decay: the mean of the first quarter of the frames less the mean of the last, in [-1, 1].
     """
 
     mean: float

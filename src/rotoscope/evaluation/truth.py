@@ -23,16 +23,17 @@ class ObjectScores:
     """One object of one sequence.
 
     Attributes:
-        sequence, object_id: which.
-        category: of the object or of its sequence, if the data set says it.
+        sequence, object_id: the name of the sequence, and the id of the object in it.
+        category: the kind of thing that the object or its sequence shows, if the data set says it.
         seen: whether training shows the category; None if not known.
-        instances: objects in the sequence.
-        proposal: the prediction's id, where proposals are matched; None for an object that none was left for.
-        frames: names of the frames scored.
-        j, f: values, one per frame.
+        instances: the number of objects in the sequence.
+        proposal: the id of the prediction that was matched to the object; None for an object that none was left for.
+        frames: the names of the frames that were scored.
+        j, f: the J and the F of each of these frames, in [0, 1].
         adaptive: as ``f``, with the tolerance of MOSEv2; empty if it is not measured.
         present: whether the truth shows the object, one per frame; empty likewise.
-        t: costs of consecutive predicted masks, one fewer; NaN where a mask is empty. Empty if T is not measured.
+        t: the T of each two consecutive predicted masks, one value fewer than frames; NaN where a mask is empty. Empty
+            if T is not measured.
     """
 
     sequence: str
@@ -88,11 +89,11 @@ class SequenceScores:
     """What scoring a sequence gave.
 
     Attributes:
-        name: of the sequence.
-        objects: by id.
+        name: the name of the sequence.
+        objects: the scores of each object, by id.
         identical: whether there are scored predictions and every one equals the truth in every pixel.
-        problems: damage, missing frames, wrong sizes.
-        warnings: traps that the results may have fallen into.
+        problems: damage, missing frames and wrong sizes, a line each.
+        warnings: traps that the results may have fallen into, a line each.
     """
 
     name: str
@@ -114,10 +115,10 @@ class Truth:
     """The annotated frames of a sequence, its objects, and the frames each is scored in.
 
     Attributes:
-        ids: the objects.
-        frames: names of all frames that any object is scored in, in order.
-        scored: by object, the frames it is scored in.
-        first: by object, the frame it appears in.
+        ids: the ids of the objects that are scored.
+        frames: the names of all frames that any object is scored in, in order of time.
+        scored: the names of the frames that each object is scored in, by id.
+        first: the name of the frame that each object appears in, by id.
     """
 
     def __init__(self, sequence: VideoSequence, protocol: Protocol) -> None:

@@ -34,10 +34,10 @@ class RowResult:
     """What a row gave.
 
     Attributes:
-        row: which.
-        scores: J&F, J and F in percent, by data set and measure.
+        row: the row of the table that was run.
+        scores: J&F, J and F in percent, by name of the data set and of the measure.
         measured: frames, time and memory over all data sets.
-        weights: file of a trained row.
+        weights: the file of the trained weights; None for a row that is not trained.
     """
 
     row: Row
@@ -68,9 +68,9 @@ class LongClips:
     """Long synthetic clips to score on, made from the held-out part of the photographs.
 
     Attributes:
-        count: clips for each number of objects.
-        frames: length of a clip.
-        size: side of its frames in pixels.
+        count: the number of clips for each number of objects.
+        frames: the number of frames of a clip.
+        size: the side of the square frames in pixels.
         kinds: what the clips show, of :data:`rotoscope.datasets.long_clips.KINDS`.
     """
 
@@ -96,19 +96,19 @@ class AblationRun:
     """A table to run, and how.
 
     Attributes:
-        table: which.
-        folder: for masks, weights and results of the rows; must not hold anything.
+        table: the table to run.
+        folder: the folder for masks, weights and results of the rows; it must not hold anything.
         datasets: specs of data sets to score on.
         long: long clips to score on as well.
         data: photographs and data sets, for long clips and for rows that are trained.
         scale: share of the recipe's steps that each row is trained for.
         settings: the settings of the recipe, for all rows, as ``--set`` takes them; a row's own go after them.
         initial: weights that trained rows begin with.
-        weights: evaluated by rows that are not trained, instead of the table's own.
+        weights: the weights of rows that are not trained, in place of those that the table names.
         device: see :func:`rotoscope.load`.
         precision: see :func:`rotoscope.load`.
         threads: how many threads of the processor training takes; None leaves PyTorch's choice.
-        jobs: processes that score.
+        jobs: the number of processes that score.
         options: fields of the method's config for the session, for all rows; a row's own go before them.
         tell: called with a line now and then while a row is trained.
     """

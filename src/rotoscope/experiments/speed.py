@@ -27,10 +27,10 @@ class SpeedTable:
     """Times of a method, exact and fast, for several numbers of objects.
 
     Attributes:
-        method: name of the method.
-        rows: precision, number of objects, and what was measured.
-        alone: for a method that is given masks, by precision: seconds a frame if each of the most objects is followed
-            in a session of its own, one after another.
+        method: the name of the method.
+        rows: the precision, the number of objects, and what was measured, for each row.
+        alone: seconds a frame, by precision, if each of the most objects is followed in a session of its own, one after
+            another; empty for a method that is given no masks.
     """
 
     method: str

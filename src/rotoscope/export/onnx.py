@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,26 @@ from torch import Tensor
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import make_folder
 from rotoscope.layers.precision import fold_batch_norms
-from rotoscope.methods import name_of
+from rotoscope.methods import METHODS, method_class, name_of
+from rotoscope.methods.agame import AGAME
+from rotoscope.methods.agame.graphs import portable as agame_graphs
 from rotoscope.methods.base import Method
+from rotoscope.methods.cosnet import COSNet
+from rotoscope.methods.cosnet.graphs import portable as cosnet_graphs
 from rotoscope.methods.graphs import Graph, Port, Portable
+from rotoscope.methods.rvos import RVOS
+from rotoscope.methods.rvos.graphs import portable as rvos_graphs
 from rotoscope.methods.stcn import STCN
 from rotoscope.methods.stcn.graphs import portable as stcn_graphs
 
 FORMATS = ("onnx", "openvino")
 NEEDS = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
+GRAPHS: dict[type[Method], Callable[[Any, Any], Portable]] = {
+    STCN: stcn_graphs,
+    AGAME: agame_graphs,
+    RVOS: rvos_graphs,
+    COSNet: cosnet_graphs,
+}
 OPSET = 18
 TOLERANCE = 1e-4
 """How far a graph's answers may be from the network's, beside one in a thousand of their largest."""
@@ -55,11 +68,13 @@ def portable(model: Method) -> Portable:
     Raises:
         InputError: its method cannot be exported.
     """
-    if not isinstance(model, STCN):
-        raise InputError(f"{name_of(model)} cannot be exported yet; stcn and stcn-small can.")
-    if model.config.top_k is None:
+    if isinstance(model, STCN) and model.config.top_k is None:
         raise InputError("top_k=none reads the whole memory, which is not exported. Give a number, such as top_k=20.")
-    return stcn_graphs(model.network, model.config)
+    for method, graphs in GRAPHS.items():
+        if isinstance(model, method):
+            return graphs(model.network, model.config)
+    known = ", ".join(name for name in METHODS if method_class(name) in GRAPHS)
+    raise InputError(f"{name_of(model)} cannot be exported yet; the methods that can are {known}.")
 
 
 def export(model: Method, folder: str | Path, format: str = "onnx", *, overwrite: bool = False) -> list[Exported]:
@@ -86,7 +101,7 @@ def export(model: Method, folder: str | Path, format: str = "onnx", *, overwrite
     with tempfile.TemporaryDirectory(prefix="rotoscope-") as scratch:
         made = [_made(graph, whole, Path(scratch), format) for graph in whole.graphs]
         (Path(scratch) / "session.json").write_text(json.dumps(_session(whole, made, format), indent=1), "utf-8")
-        if format == "onnx":
+        if format == "onnx" and isinstance(model, STCN):
             shutil.copyfile(EXAMPLE, Path(scratch) / "segment.py")
         make_folder(target)
         for path in Path(scratch).iterdir():
@@ -189,8 +204,8 @@ def _as_openvino(path: Path) -> Path:
 
 def _free(port: Port) -> dict[int, str]:
     """Axes that may have any size, by number, with names that ONNX allows."""
-    names = {number: axis for number, axis in enumerate(port.axes) if isinstance(axis, str)}
-    return {number: axis.replace("*", "_times_").replace("+", "_plus_") for number, axis in names.items()}
+    words = str.maketrans({"*": "_times_", "+": "_plus_", "-": "_less_"})
+    return {number: axis.translate(words) for number, axis in enumerate(port.axes) if isinstance(axis, str)}
 
 
 def _session(whole: Portable, made: list[Exported], format: str) -> dict[str, Any]:

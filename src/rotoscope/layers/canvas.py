@@ -29,9 +29,9 @@ class Canvas:
     """One video's geometry.
 
     Attributes:
-        size: width and height of the frames.
-        work: width and height after resizing.
-        multiple: the network wants sides that are multiples of this.
+        size: the width and height of the frames in pixels.
+        work: the width and height after resizing, in pixels.
+        multiple: the number that the sides must be multiples of; they are padded up to it.
         resizing: how images and masks are resized when ``work`` differs from ``size``.
         border: what fills the padding, and on which side its larger half is.
     """

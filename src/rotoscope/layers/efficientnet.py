@@ -102,10 +102,17 @@ class EfficientNetLite(nn.Module):
         output_stride: no stage goes beyond it; a stage that would halve the picture once more keeps its size, and all
             depthwise convolutions after it dilate instead.
         classifier: build the 1x1 head and the classifier as well, for :meth:`classify`.
+        stem: return the features after the first stage, at stride 2, before the others.
     """
 
     def __init__(
-        self, size: LiteSize = 0, *, stages: int = 4, output_stride: int = 32, classifier: bool = False
+        self,
+        size: LiteSize = 0,
+        *,
+        stages: int = 4,
+        output_stride: int = 32,
+        classifier: bool = False,
+        stem: bool = False,
     ) -> None:
         super().__init__()
         self.size = size
@@ -113,7 +120,7 @@ class EfficientNetLite(nn.Module):
         self.bn1 = nn.BatchNorm2d(STEM, eps=EPSILON)
         channels, stride, dilation = STEM, 2, 1
         self.channels: list[int] = []
-        ends = STAGE_ENDS[:stages]
+        ends = ((0,) if stem else ()) + STAGE_ENDS[:stages]
         self.ends: list[int] = []
         blocks: list[LiteBlock] = []
         for number, shape in enumerate(SHAPES[size][: ends[-1] + 1]):
@@ -139,12 +146,12 @@ class EfficientNetLite(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the features at stride 4, 8, 16 (and 32), finest first.
+        """Return the features at stride (2,) 4, 8, 16 (and 32), finest first.
 
         Args:
             x: image normalised with ImageNet's mean and deviation, ``[B, 3, H, W]``, any size.
         Returns: ``[B, channels[i], H / s, W / s]``, rounded up at every halving, for each resolution ``i``, without
-            activation; ``s`` is ``2**(2 + i)``, at most ``output_stride``.
+            activation; ``s`` is ``2**(2 + i)`` (with ``stem`` ``2**(1 + i)``), at most ``output_stride``.
         """
         x = pad_same(published_range(x), 3)
         x = convolve(x, self.conv1, self.bn1, activation="relu6")

@@ -86,6 +86,7 @@ class ResNet(nn.Module):
         caffe: the layout of networks that were converted from Caffe, such as DeepLab's: a bottleneck has its stride on
             its first 1x1 convolution, the pooling takes in an incomplete last cell, and a stage that keeps its size
             has its whole dilation from its first convolution on.
+        stem: return the features before the pooling, at stride 2, before those of the stages.
     """
 
     def __init__(
@@ -99,13 +100,15 @@ class ResNet(nn.Module):
         bias: bool = False,
         output_stride: OutputStride = 32,
         caffe: bool = False,
+        stem: bool = False,
     ) -> None:
         super().__init__()
         block = BasicBlock if depth == 18 else Bottleneck
         self.caffe = caffe
         self.conv1 = nn.Conv2d(channels_in, width, 7, 2, 3, bias=bias)
         self.bn1 = nn.BatchNorm2d(width)
-        self.channels: list[int] = []
+        self.stem = stem
+        self.channels: list[int] = [width] if stem else []
         self.stages = stages
         channels, dilation = width, 1
         for stage in range(stages):
@@ -133,11 +136,11 @@ class ResNet(nn.Module):
         Args:
             x: normalised image, ``[B, channels_in, H, W]``.
         Returns: ``[B, channels[i], H / s, W / s]`` for each stage ``i``, after its last ReLU; ``s`` is ``2**(2 + i)``,
-            at most ``output_stride``.
+            at most ``output_stride``. With ``stem``, before them those at stride 2.
         """
         x = fused(x, self.conv1, self.bn1, activation="relu")
+        features = [x] if self.stem else []
         x = F.max_pool2d(x, 3, 2, 1, ceil_mode=self.caffe)
-        features = []
         for stage in range(self.stages):
             x = self.get_submodule(f"layer{stage + 1}")(x)
             features.append(x)

@@ -46,6 +46,7 @@ def build_trunk(
     output_stride: Literal[8, 16, 32] = 32,
     last_width: int | None = None,
     caffe: bool = False,
+    stem: bool = False,
 ) -> ResNet | EfficientNetLite:
     """Build an image encoder.
 
@@ -56,15 +57,23 @@ def build_trunk(
         last_width: planes of a residual network's last stage (see :class:`~rotoscope.layers.resnet.ResNet`); other
             encoders leave it unused.
         caffe: see :class:`~rotoscope.layers.resnet.ResNet`.
+        stem: return features at stride 2 as well, before the others.
 
     Raises:
         InputError: see :func:`check_trunk`.
     """
     check_trunk(name, caffe=caffe)
     if is_lite(name):
-        return EfficientNetLite(int(name.removeprefix(LITE)), stages=stages, output_stride=output_stride)  # type: ignore[arg-type]
+        return EfficientNetLite(int(name.removeprefix(LITE)), stages=stages, output_stride=output_stride, stem=stem)  # type: ignore[arg-type]
     depth = int(name.removeprefix("resnet"))
-    return ResNet(depth, stages=stages, output_stride=output_stride, last_width=last_width, caffe=caffe)  # type: ignore[arg-type]
+    return ResNet(
+        depth,  # type: ignore[arg-type]
+        stages=stages,
+        output_stride=output_stride,
+        last_width=last_width,
+        caffe=caffe,
+        stem=stem,
+    )
 
 
 def begin_small(trunk: str, *weights: Tensor) -> None:

@@ -48,6 +48,9 @@ class MaskWriter(Protocol):
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame's masks; ``image`` is the frame, RGB uint8 ``[H, W, 3]``."""
 
+    def flush(self) -> None:
+        """Write what is held back: all that was taken so far is in files then."""
+
     def close(self) -> None:
         """Finish files that span the clip."""
 
@@ -61,6 +64,9 @@ class PaletteWriter:
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
         save_labels(inside(self.folder, f"{item.name}.png"), item.labels, item.object_ids)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -78,6 +84,9 @@ class ObjectsWriter:
         for object_id in item.object_ids:
             folder = _folder_of(object_id, self.folder, self._made)
             save_png(inside(folder, f"{item.name}.png"), (item.labels == object_id).astype(np.uint8) * 255)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -97,6 +106,9 @@ class SoftWriter:
             folder = _folder_of(object_id, self.folder, self._made)
             save_png(inside(folder, f"{item.name}.png"), np.round(mask * 65535).astype(np.uint16))
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def close(self) -> None:
         """Nothing to finish."""
 
@@ -112,6 +124,9 @@ class NpzWriter:
         with atomic_write(inside(self.folder, f"{item.name}.npz"), durable=False) as path, path.open("wb") as file:
             masks = item.probabilities[1:].cpu().numpy().astype(np.float16)
             np.savez_compressed(file, masks=masks, ids=np.array(item.object_ids, np.int64))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Nothing to finish."""
@@ -132,6 +147,9 @@ class CutoutWriter:
             alpha[:] = 0
         save_png(inside(self.folder, f"{item.name}.png"), np.dstack([image[..., ::-1], alpha]))
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def close(self) -> None:
         """Nothing to finish."""
 
@@ -141,15 +159,14 @@ class CocoWriter:
 
     Each object is a category, of its own id and of name ``object ID``. An annotation carries ``object_id`` beside
     COCO's own running ``id``, and ``score``, the mean probability over its pixels, so that pycocotools takes the
-    annotations for truth and for results. The file is written whole every ``every`` frames and at the end; an
-    unfinished run's file is read back and gone on with.
+    annotations for truth and for results. The file is written whole whenever it is flushed, which is before each
+    saved state, and at the end; an unfinished run's file is read back and gone on with.
     """
 
-    def __init__(self, folder: Path, every: int = 200) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = inside(make_folder(folder), "annotations.json")
-        self.every = every
         self._frames: dict[int, dict[str, Any]] = {}
-        self._since = 0
+        self._behind = True
         text = text_of(self.path)
         if text is not None:
             try:
@@ -185,15 +202,16 @@ class CocoWriter:
             )
         picture = {"id": item.index, "file_name": f"{item.name}.png", "width": width, "height": height}
         self._frames[item.index] = {"image": picture, "annotations": annotations}
-        self._since += 1
-        if self._since >= self.every:
-            self._save()
+        self._behind = True
 
     def close(self) -> None:
         """Write the file."""
-        self._save()
+        self.flush()
 
-    def _save(self) -> None:
+    def flush(self) -> None:
+        """Write the file as far as it goes."""
+        if not self._behind:
+            return
         frames = [self._frames[index] for index in sorted(self._frames)]
         annotations = [annotation for frame in frames for annotation in frame["annotations"]]
         ids = sorted({annotation["object_id"] for annotation in annotations})
@@ -204,7 +222,7 @@ class CocoWriter:
         }
         with atomic_write(self.path) as path:
             path.write_text(json.dumps(data), encoding="utf-8")
-        self._since = 0
+        self._behind = False
 
 
 WRITERS: dict[str, Callable[[Path], MaskWriter]] = {

@@ -83,8 +83,8 @@ class SupportSet:
     out evenly.
 
     Attributes:
-        read: frames that are read at a time.
-        keeps_first: not needed: the oldest frame leaves last.
+        read: the number of frames that are read at a time.
+        keeps_first: False: the first frame needs no protection, as the oldest frame is the last to leave.
     """
 
     read: int = 5

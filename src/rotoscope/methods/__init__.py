@@ -14,12 +14,13 @@ from rotoscope.methods.model import Model
 
 if TYPE_CHECKING:
     from rotoscope.methods.ablation import Ablation
-    from rotoscope.methods.bundles import Released, Training
+    from rotoscope.methods.bundles import CheckpointLayout, Training
     from rotoscope.methods.recipe import Recipe
 
 METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
     "rvos": "rotoscope.methods.rvos:RVOS",
+    "rsis": "rotoscope.methods.rsis:RSIS",
     "agame": "rotoscope.methods.agame:AGAME",
     "capsulevos": "rotoscope.methods.capsulevos:CapsuleVOS",
     "cosnet": "rotoscope.methods.cosnet:COSNet",
@@ -55,9 +56,9 @@ def _class(name: str) -> Any:
     return getattr(import_module(module), attribute)
 
 
-def released(name: str) -> Released:
+def released(name: str) -> CheckpointLayout:
     """What the authors of a method released."""
-    found: Released = _room(name, "official").RELEASED
+    found: CheckpointLayout = _room(name, "official").RELEASED
     return found
 
 

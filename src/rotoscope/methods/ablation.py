@@ -12,11 +12,11 @@ class Row:
     """A row of a table.
 
     Attributes:
-        name: what the table calls the row.
-        options: fields of the method's config for the session.
-        settings: the settings of the recipe, as ``--set`` takes them; a row with any, in a table that trains, is
+        name: the name of the row in the table.
+        options: fields of the method's config that the session is opened with.
+        settings: the settings of the recipe, as ``--set`` takes them. In a table that trains, a row that has any is
             trained.
-        objects: score only sequences with so many objects; all if 0.
+        objects: the number of objects of the sequences that are scored; 0 takes all sequences.
         published: what the table's published tables call the row; several names where they differ.
     """
 
@@ -32,12 +32,12 @@ class Ablation:
     """A table.
 
     Attributes:
-        name: on the command line.
-        title: what it shows, and where it is published.
-        weights: evaluated by rows that are not trained, and begun with by those that are.
-        rows: in order.
-        recipe: trained for every row; None where rows differ at inference only.
-        task: that data sets are scored for; the first each has, if None.
+        name: the name of the table on the command line.
+        title: what the table shows, and where it is published.
+        weights: the weights that rows without training are run with, and that trained rows begin with.
+        rows: the rows, from top to bottom.
+        recipe: the recipe that every row is trained by; None where rows differ at inference only.
+        task: the task that data sets are scored for; None takes each data set's own.
         published: tables of :mod:`rotoscope.evaluation.published` that print it, such as ``thesis:1``.
     """
 

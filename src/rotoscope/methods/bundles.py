@@ -34,7 +34,7 @@ def as_it_is(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Released:
+class CheckpointLayout:
     """The checkpoint that a method's authors released, and how it becomes weights of ours.
 
     Attributes:

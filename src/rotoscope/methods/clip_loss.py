@@ -24,6 +24,7 @@ class ClipBatch:
             nothing is known.
         hardest: share of the pixels that a bootstrapped loss counts, in (0, 1]; 1 is all of them. Losses that are not
             bootstrapped take no notice.
+        classes: class of each slot, int64 ``[B, objects]``, 0 where it is not known; None where no class is.
     """
 
     images: Tensor
@@ -31,6 +32,7 @@ class ClipBatch:
     objects: int
     places: Tensor | None = None
     hardest: float = 1.0
+    classes: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +40,10 @@ class ClipLoss:
     """What a method's loss of a batch of clips returns.
 
     Attributes:
-        loss: scalar to minimise.
-        parts: named scalars for the log; the log has a column for each.
-        probabilities: aggregated, ``[B, T - 1, 1 + N, H, W]``, of the frames after the first, detached.
+        loss: the scalar to minimise.
+        parts: the parts of the loss, scalars by name; the log has a column for each.
+        probabilities: the aggregated probabilities of the frames after the first, ``[B, T - 1, 1 + N, H, W]``,
+            detached.
     """
 
     loss: Tensor

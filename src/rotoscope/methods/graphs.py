@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -78,9 +79,11 @@ class Portable:
 
 
 def _value(axis: str, sizes: Mapping[str, int]) -> int:
-    if "+" in axis:
-        return sum(_value(part, sizes) for part in axis.split("+"))
-    value = 1
-    for part in axis.split("*"):
-        value *= int(part) if part.isdecimal() else sizes[part]
-    return value
+    """A sum of products of numbers and symbols, such as ``8*h-7``."""
+    total = 0
+    for sign, product in re.findall(r"([+-]?)([^+-]+)", axis):
+        value = -1 if sign == "-" else 1
+        for part in product.split("*"):
+            value *= int(part) if part.isdecimal() else sizes[part]
+        total += value
+    return total

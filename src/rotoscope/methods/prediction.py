@@ -35,13 +35,15 @@ class Prediction:
     """The masks of one frame.
 
     Attributes:
-        index: the frame's index.
-        object_ids: the caller's ids, in the order of the channels of ``probabilities``.
-        probabilities: float32 ``[1 + N, H, W]`` at the frame's own size; channel 0 is the background; sums to 1.
-        labels: uint8 (uint16 if an id exceeds 255) ``[H, W]``: the id of the most probable object, 0 = background.
-        confidence: one number in [0, 1] per object: the IoU its mask is predicted to have, by a network that
-            tells; else mean probability over its pixels, 0 if it has none.
-        name: the frame's name (see :class:`~rotoscope.video.frame.Frame`).
+        index: the index of the frame in the video, from 0.
+        object_ids: the caller's ids of the objects, in the order of the channels of ``probabilities``.
+        probabilities: float32 ``[1 + N, H, W]`` in [0, 1] at the frame's own size. Channel 0 is the background; the
+            channels sum to 1.
+        labels: the id of the most probable object of each pixel, uint8 ``[H, W]`` (uint16 if an id exceeds 255); 0 is
+            background.
+        confidence: one number in [0, 1] for each object. It is the IoU that a network predicts for its mask, where it
+            predicts one; else the mean probability over the pixels of the mask, and 0 if it has none.
+        name: the name of the frame (see :class:`~rotoscope.video.frame.Frame`).
         given: whether masks were given on this frame.
     """
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
 from rotoscope.errors import InputError
+from rotoscope.methods.augmentation import RELEASED_STCN, Augmentation
 from rotoscope.methods.checks import described, fits
 from rotoscope.methods.settings import parse_as, parse_value
 
-FIXED = ("name", "method", "config", "inference", "loss")
+FIXED = ("name", "method", "config", "inference", "loss", "augmentation")
 """Fields that ``--set`` does not change."""
 
 
@@ -24,6 +25,10 @@ synthetic clips, single pictures (photographs, frames of videos, either with an 
 
 FILMED: tuple[Source, ...] = ("videos", "composed")
 """Sources whose frames come from videos, so that gaps lie between them."""
+
+
+RECTANGULAR: tuple[Source, ...] = ("videos", "stills", "synthvos")
+"""Sources whose clips may be wider than high."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Stage:
 
     Attributes:
         steps: optimiser steps.
-        size: side of the square clips in pixels.
+        size: side of square clips in pixels, or the height of others.
         frames: frames of a clip.
         batch: clips of a step, in each process.
         source: what clips are made of.
@@ -65,6 +70,8 @@ class Stage:
         loss: options of the clip loss that differ from the recipe's in this stage.
         rates: factors of the learning rate, by the beginnings of parameters' names; the longest that fits counts.
         alternate: steps of another kind in between.
+        width: of clips that are not square, in pixels; 0 for squares. Only clips of videos, changed photographs and
+            ``synthvos`` may have it.
     """
 
     steps: int
@@ -83,6 +90,12 @@ class Stage:
     loss: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     alternate: AlternateSteps | None = None
+    width: int = 0
+
+    @property
+    def shape(self) -> str:
+        """Height and width in words."""
+        return f"{self.size}x{self.width or self.size}"
 
     def skip(self, step: int) -> int:
         """Most frames left out at a step of the stage."""
@@ -144,6 +157,7 @@ class Recipe:
         bootstrap: share of all steps at which the loss begins, and ends, to narrow to the hardest pixels.
         loss: options of the method's clip loss that differ from its defaults, such as ``dice``, ``correspondence`` or
             an ablation.
+        augmentation: what happens to clips of videos.
         seed: the seed of the weights and of the clips.
         validate_every: steps between validations.
         validation_clips: synthetic clips, from photographs kept apart, that validation measures J on.
@@ -174,6 +188,7 @@ class Recipe:
     frozen: tuple[str, ...] = ()
     bootstrap: tuple[float, float] = (0.15, 0.5)
     loss: Mapping[str, float] = field(default_factory=dict)
+    augmentation: Augmentation = RELEASED_STCN
     seed: int = 0
     validate_every: int = 250
     validation_clips: int = 24
@@ -264,4 +279,10 @@ def _stage(text: str, current: Stage | None) -> Stage:
     changes: dict[str, Any] = dict(zip(("steps", "size", "frames", "batch"), numbers, strict=True))
     if source:
         changes["source"] = source
-    return dataclasses.replace(current, **changes) if current is not None else Stage(**changes)
+    if current is None:
+        return Stage(**changes)
+    if changes.get("source", current.source) not in RECTANGULAR:
+        changes["width"] = 0
+    elif current.width:  # keeps its proportions, in whole cells of the networks
+        changes["width"] = max(round(current.width * numbers[1] / current.size / 16), 1) * 16
+    return dataclasses.replace(current, **changes)

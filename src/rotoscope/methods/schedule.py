@@ -75,7 +75,9 @@ class Schedule:
     def _stage_in_words(self, stage: Stage) -> str:
         """One kind of step: its clips, its rate, and what is special about it."""
         shares = stage.objects or self.recipe.objects
-        objects = ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
+        objects = "1, 2, ... objects in " + ", ".join(f"{100 * share / sum(shares):.0f} %" for share in shares)
+        if len(shares) > 1 and not any(shares[:-1]):
+            objects = f"up to {len(shares)} objects"
         falls = ""
         if stage.fall is not None:
             falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
@@ -90,11 +92,9 @@ class Schedule:
         for factor in dict.fromkeys(stage.rates.values()):
             names = [name or "the rest" for name, value in stage.rates.items() if value == factor]
             special.append(f"rate of {', '.join(names)} x {factor:g}")
-        clips = f"{stage.batch} clips of {stage.frames} frames at {stage.size}x{stage.size}"
+        clips = f"{stage.batch} clips of {stage.frames} frames at {stage.shape}"
         rate = f"rate {self.peak(stage):g}{falls}"
-        return "; ".join(
-            [f"{stage.steps} steps on {stage.source}: {clips}", f"1, 2, ... objects in {objects}", rate, *special]
-        )
+        return "; ".join([f"{stage.steps} steps on {stage.source}: {clips}", objects, rate, *special])
 
     def _steps_in_words(self) -> str:
         """What all steps have in common: optimiser, fall of the rate, gradients, average, batch norms."""

@@ -13,6 +13,8 @@ from rotoscope.masks.writing import FORMATS
 
 WORK = ".rotoscope"
 """What an unfinished run keeps: its identity, its state, the names it has written."""
+NEW, OLD = f"{WORK}.new", f"{WORK}.old"
+"""What :data:`WORK` is called until a run that begins takes a folder over, and once another has taken it over."""
 REPORT = "run.json"
 """What a finished run leaves: its identity, its report, the names it has written."""
 BY_OBJECT = ("objects", "soft")
@@ -30,6 +32,7 @@ class Earlier:
         finished: record of the run that is; None or empty likewise.
         written: names of the frames that the run that is not finished has written, each once.
         palette: names of the palette masks of earlier runs that still wait to be replaced.
+        waiting: files of earlier runs that the run which has begun must remove before it writes any.
 
     Raises:
         InputError: a record names what is no frame of a run, such as a file outside of the folder; or is no plain file.
@@ -41,7 +44,10 @@ class Earlier:
         self.finished = facts_of(inside(folder, REPORT))
         self.written = self._written()
         waiting = inside(folder, WORK, "earlier.json")
-        self.palette = self._names((facts_of(waiting) or {}).get("palette"), waiting)
+        facts = facts_of(waiting) or {}
+        self.palette = self._names(facts.get("palette"), waiting)
+        listed = facts.get("files")
+        self.waiting = [inside(folder, *str(name).split("/")) for name in listed] if isinstance(listed, list) else []
         self._listed = self._names((self.finished or {}).get("masks"), folder / REPORT)
 
     @property
@@ -87,8 +93,13 @@ class Earlier:
 
     def _written(self) -> list[str]:
         path = inside(self.folder, WORK, "written.txt")
-        lines = (text_of(path) or "").split("\n")[:-1]  # the last may be cut
-        return list(dict.fromkeys(self._names([json.loads(line) for line in lines if line.startswith('"')], path)))
+        names: list[Any] = []
+        for line in (text_of(path) or "").split("\n")[:-1]:  # the last may be cut
+            try:
+                names.append(json.loads(line))
+            except (ValueError, RecursionError):
+                continue  # cut, and gone on with by an older version
+        return list(dict.fromkeys(self._names(names, path)))
 
     def _names(self, names: Any, where: Path) -> list[str]:
         """Names of frames, of a record; nothing of a record that is damaged."""

@@ -26,9 +26,9 @@ class Found:
     """Where to start.
 
     Attributes:
-        index: of the frame.
-        confidence: of its masks, the mean over objects.
-        masks: bool ``[H, W]`` by object id.
+        index: the index of the frame to start from.
+        confidence: the confidence of its masks, the mean over objects, in [0, 1].
+        masks: the mask of each object on it, bool ``[H, W]``, by id.
     """
 
     index: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
@@ -14,9 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
-from rotoscope.files import atomic_write, inside, is_half_written, make_folder
+from rotoscope.files import (
+    append_line,
+    atomic_write,
+    inside,
+    is_half_written,
+    make_folder,
+    remove,
+    remove_tree,
+    rename,
+)
 from rotoscope.masks.writing import FORMATS, Segmented
-from rotoscope.runs.earlier import BY_OBJECT, REPORT, WORK, Earlier, object_folders
+from rotoscope.runs.earlier import BY_OBJECT, NEW, OLD, REPORT, WORK, Earlier, object_folders
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.lock import FolderLock
 from rotoscope.runs.points import FOLDER as POINTS
@@ -74,11 +82,13 @@ class OutputFolder:
         """Make room for this run's masks: from here on the folder is its own.
 
         Half-written files of a killed run go, and, unless that run is resumed, all that it wrote. Its palette masks
-        wait to the end: a corrected one may be this run's prompt.
+        wait to the end: a corrected one may be this run's prompt. A kill on the way leaves either the earlier run as it
+        was, or this one begun, which goes on with the clearing when it is resumed.
         """
-        self._sweep()
         if not self._resuming:
-            self._start_again()
+            self._take_over()
+        self._sweep()
+        self._clear()
 
     def renew(self) -> None:
         """Say that the run is alive; see :meth:`~rotoscope.runs.lock.FolderLock.renew`."""
@@ -98,8 +108,10 @@ class OutputFolder:
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Note the name of a frame whose masks are about to be written."""
-        with self._in_work("written.txt").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(item.name) + "\n")
+        append_line(self._in_work("written.txt"), json.dumps(item.name))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Remove the palette masks of an earlier run that this one did not write."""
@@ -107,17 +119,19 @@ class OutputFolder:
         mine = set(earlier.written) if "palette" in self._identity["formats"] else set()
         for name in earlier.palette:
             if name not in mine:
-                earlier.palette_mask(name).unlink(missing_ok=True)
+                remove(earlier.palette_mask(name))
 
     def finish(self, report: Mapping[str, Any]) -> None:
         """Leave the report in place of the state."""
         with atomic_write(self._report) as path:
             facts = {"run": self._identity, "report": report, "masks": Earlier(self.path).written}
             path.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        shutil.rmtree(self._work)
+        remove(self._in_work("identity.json"))  # first, so that no part of what is here is taken for a run
+        remove_tree(self._work)
 
     def _look(self, resume: bool, overwrite: bool) -> None:
         """Decide whether this run may write here."""
+        self._mend()
         earlier = Earlier(self.path)
         begun, finished = earlier.begun, earlier.finished
         if resume and begun is not None:
@@ -126,6 +140,7 @@ class OutputFolder:
         elif resume and finished is not None:
             self._compare(earlier.run, "finished", self._report)
             self.finished = finished.get("report") or {}
+            remove_tree(self._work)
         elif not overwrite and self._is_used(begun, finished):
             way = "--resume to go on, or --overwrite" if begun is not None else "--overwrite, or another folder"
             raise InputError(f"{self.path}: holds the masks of another run. Pass {way}.")
@@ -150,26 +165,52 @@ class OutputFolder:
         """Remove half-written files, which a killed run leaves beside the places that they were meant for."""
         places = [self.path, *(inside(self.path, name) for name in FORMATS)]
         places += [place for kind in BY_OBJECT for place in object_folders(self.path, kind)]
+        places += [self._work, self._in_work("backward")]
         for path in (path for place in places for path in place.glob(".*")):
             if is_half_written(path) and path.is_file():
-                path.unlink()
+                remove(path)
 
-    def _start_again(self) -> None:
+    def _take_over(self) -> None:
+        """Make the folder this run's, with a list of what is to be removed; in one step, whenever a kill comes."""
         earlier = Earlier(self.path)
         files, palette = earlier.masks()
-        files += [inside(self.path, "coco", "annotations.json"), inside(self.path, "overlay.mp4")]
+        files += [inside(self.path, "coco", "annotations.json"), inside(self.path, "overlay.mp4"), self._report]
         shown = inside(self.path, POINTS)
         files += (path for name in earlier.names for path in shown.glob(f"{escape(name)}-*.png"))
-        for path in files:
-            path.unlink(missing_ok=True)
-        if self._work.exists():
-            shutil.rmtree(self._work)
-        self._report.unlink(missing_ok=True)
-        self._work.mkdir(parents=True)
-        with atomic_write(self._in_work("earlier.json")) as path:
-            path.write_text(json.dumps({"palette": sorted(palette)}), encoding="utf-8")
-        with atomic_write(self._in_work("identity.json")) as path:
+        listed = [path.relative_to(self.path).as_posix() for path in files if path.exists()]
+        new, old = inside(self.path, NEW), inside(self.path, OLD)
+        remove_tree(new)
+        remove_tree(old)
+        make_folder(new)
+        with atomic_write(inside(self.path, NEW, "earlier.json")) as path:
+            path.write_text(json.dumps({"palette": sorted(palette), "files": listed}), encoding="utf-8")
+        with atomic_write(inside(self.path, NEW, "identity.json")) as path:
             path.write_text(json.dumps(self._identity), encoding="utf-8")
+        if self._work.exists():
+            rename(self._work, old)
+        rename(new, self._work)
+
+    def _mend(self) -> None:
+        """Finish what a kill left between the two renamings of :meth:`_take_over`."""
+        new = inside(self.path, NEW)
+        if not self._work.exists() and new.exists() and inside(self.path, OLD).exists():
+            rename(new, self._work)
+
+    def _clear(self) -> None:
+        """Remove what was to be removed, and mend what a kill cut in two."""
+        earlier = Earlier(self.path)
+        for path in earlier.waiting:
+            remove(path)
+        if earlier.waiting:
+            with atomic_write(self._in_work("earlier.json")) as path:
+                path.write_text(json.dumps({"palette": earlier.palette}), encoding="utf-8")
+        if earlier.written:
+            with atomic_write(self._in_work("written.txt")) as path:
+                path.write_text("".join(f"{json.dumps(name)}\n" for name in earlier.written), encoding="utf-8")
+        elif self._in_work("written.txt").exists():
+            remove(self._in_work("written.txt"))
+        remove_tree(inside(self.path, NEW))
+        remove_tree(inside(self.path, OLD))
 
     def _in_work(self, name: str) -> Path:
         """A file of the unfinished run."""

@@ -112,7 +112,7 @@ class Job:
         prompts: masks by frame and object; empty for methods that find objects by themselves.
         model: a loaded method.
         direction: see :func:`rotoscope.segment`.
-        options: of the method's session.
+        options: options of the method's session, by name.
         outputs: where to write; None if nothing is written.
         notes: what was decided in reading the masks, one line each.
 

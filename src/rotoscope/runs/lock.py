@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -12,11 +13,13 @@ from types import TracebackType
 from typing import Any
 
 from rotoscope.errors import InputError, RotoscopeError, shown
-from rotoscope.files import text_of
+from rotoscope.files import new_file_beside, text_of
 
 NAME = ".rotoscope.lock"
 STALE = 600.0
 """Seconds after which a lock that nobody renewed counts as left behind."""
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What is said where a disk has no hard links."""
 RENEWED_EVERY = 5.0
 """Seconds between renewals."""
 
@@ -41,19 +44,39 @@ class FolderLock:
         """
         for _ in range(3):
             try:
-                handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+                self._place()
             except FileExistsError:
                 self._break_if_stale()
                 continue
+            except FileNotFoundError:
+                continue  # the run that had the folder until now swept this one's beginnings away
             except OSError as error:
                 raise InputError(
                     f"{self.path.parent}: cannot be written to ({error.strerror}). Choose another folder."
                 ) from None
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(self._mine)
             self._renewed = time.monotonic()
             return
         raise InputError(f"{self.path.parent}: other runs are taking it. Choose another folder.")
+
+    def _place(self) -> None:
+        """Put the lock where it belongs, whole, unless there is one.
+
+        Raises:
+            OSError: there is one, or it cannot be written.
+        """
+        temporary = new_file_beside(self.path)
+        try:
+            temporary.write_text(self._mine, encoding="utf-8")
+            try:
+                os.link(temporary, self.path)
+            except OSError as error:
+                if error.errno not in NO_LINKS:
+                    raise
+                handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(self._mine)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def renew(self) -> None:
         """Say that the run is alive; called with every frame, and does something every few seconds.

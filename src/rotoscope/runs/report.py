@@ -17,7 +17,7 @@ class Report:
     Attributes:
         measured: what this call took; nothing if the run to resume had finished already.
         resumed_at: index of the frame it went on from, or None.
-        objects: ids.
+        objects: the ids of the objects that were followed or found.
         size: width and height of the frames in pixels.
         folder: where the masks are.
         problems: damage met in the video, also before an interruption, one line each.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rotoscope.errors import WriteError
 from rotoscope.files import inside
 from rotoscope.masks.drawing import overlay
 from rotoscope.masks.writing import MaskWriter, open_writer, save_png
@@ -149,7 +151,10 @@ def segment_to_folder(
     with OutputFolder.claim(job, resume=resume, overwrite=overwrite) as claimed:
         if claimed.finished is not None:
             return Report.of_finished(claimed.finished)
-        return _Work(job, outputs, claimed, on_frame, on_points).run(begun)
+        try:
+            return _Work(job, outputs, claimed, on_frame, on_points).run(begun)
+        except WriteError as error:
+            raise WriteError(f"{error} What is finished stays; --resume goes on from there.") from None
 
 
 class _Work:
@@ -168,6 +173,7 @@ class _Work:
         self.report = Report(size=job.video.size, folder=str(outputs.folder))
         self.report.resumed_at = self.state.position if self.state is not None else None
         self.sink: Sink | None = None
+        self.writers: list[MaskWriter] = []
         self.passes = Passes(
             job,
             start=self.state,
@@ -199,17 +205,21 @@ class _Work:
         steps = iter(self.passes)
         first = next(steps, None)
         self.folder.begin()
-        writers: list[MaskWriter] = [self.folder]
-        writers += (open_writer(name, place) for name, place in self.outputs.places.items())
-        with Sink(writers, measured) as sink:
-            self.sink = sink
-            for step in chain([first] if first is not None else [], steps):
-                self._take(step, sink)
-                self._show()
-                measured.saw(self.passes.sessions[-1])
-            sink.drain()
-            elapsed = time.perf_counter() - reading
-        for writer in writers:
+        self.writers = [self.folder, *(open_writer(name, place) for name, place in self.outputs.places.items())]
+        try:
+            with Sink(self.writers, measured) as sink:
+                self.sink = sink
+                for step in chain([first] if first is not None else [], steps):
+                    self._take(step, sink)
+                    self._show()
+                    measured.saw(self.passes.sessions[-1])
+                sink.drain()
+                elapsed = time.perf_counter() - reading
+        except BaseException:
+            with suppress(WriteError, OSError):  # why the run ends matters more
+                self._flush()
+            raise
+        for writer in self.writers:
             writer.close()
         waited = max(elapsed - self.passes.measured.parts.get(TURN, 0.0), 0.0)
         measured.parts = {**self.passes.seconds, "wait for frames and rest": waited, **measured.parts}
@@ -233,11 +243,17 @@ class _Work:
             if self.on_points is not None:
                 self.on_points(clicked, path)
 
+    def _flush(self) -> None:
+        """Bring files that span the clip up to all frames that were answered."""
+        for writer in self.writers:
+            writer.flush()
+
     def _save(self, state: RunState) -> None:
-        """Keep a state, once the masks before it are written."""
+        """Keep a state, once the masks before it are written, in every format."""
         if self.sink is None:
             return  # nothing is answered yet, and an earlier run's state may still be there
         self.sink.drain()
+        self._flush()
         self.tally.note(self.job.video.problems, self.passes.warnings)
         state.tally = self.tally
         self.folder.save(state)

@@ -12,12 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from rotoscope.errors import InputError, shown
+from rotoscope.errors import InputError, WriteError, shown
 from rotoscope.files import atomic_write
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.watch import Watch
 
-VERSION = 4
+VERSION = 5
 """Of what is saved of a run; a state of another version is refused."""
 Phase = Literal["forward", "backward"]
 
@@ -85,7 +85,7 @@ class RunState:
         """Write the state to a file, whole or not at all.
 
         Raises:
-            RotoscopeError: it cannot be written.
+            WriteError: it cannot be written.
         """
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.session.items() if isinstance(v, torch.Tensor)}
         plain = {
@@ -95,8 +95,13 @@ class RunState:
             "tally": asdict(self.tally),
             "session": {k: v for k, v in self.session.items() if not isinstance(v, torch.Tensor)},
         }
-        with atomic_write(path) as temporary:
-            save_file(tensors, temporary, {"plain": json.dumps(plain)})
+        try:
+            with atomic_write(path) as temporary:
+                save_file(tensors, temporary, {"plain": json.dumps(plain)})
+        except SafetensorError as error:  # what it makes of a full disk
+            raise WriteError(
+                f"{path}: cannot be written ({shown(error)}). Make room or choose another place."
+            ) from None
 
     @classmethod
     def read(cls, path: Path) -> RunState | None:

@@ -37,11 +37,11 @@ class Shape:
     """What a mask is like.
 
     Attributes:
-        area: its pixels.
-        x: column of its centre of mass.
-        y: row of its centre of mass.
+        area: the number of its pixels.
+        x: the column of its centre of mass, in pixels.
+        y: the row of its centre of mass, in pixels.
         whole: the share of its largest connected part, in (0, 1].
-        margin: mean, over its pixels, of the object's probability less that of the next best; in [0, 1].
+        margin: the mean, over its pixels, of how much more probable the object is than the next best; in [0, 1].
     """
 
     area: int

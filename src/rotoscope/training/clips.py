@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from rotoscope.datasets.clip_sources import ClipShape, ClipSource
 from rotoscope.datasets.synthetic import Clip, SyntheticClips
+from rotoscope.errors import InputError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.clip_loss import ClipBatch
-from rotoscope.methods.recipe import Recipe
+from rotoscope.methods.recipe import RECTANGULAR, Recipe
 from rotoscope.training.data import TrainingData, needed
 
 
@@ -22,9 +23,9 @@ class Batch(NamedTuple):
     """Clips of one step.
 
     Attributes:
-        frames: uint8 ``[B, T, 3, H, W]``.
-        labels: int64 ``[B, T, H, W]`` in [0, objects].
-        objects: slots.
+        frames: the frames, uint8 RGB ``[B, T, 3, H, W]``.
+        labels: the labels, int64 ``[B, T, H, W]`` in [0, objects].
+        objects: the number of slots for objects.
         places: float32 ``[B, T, H / 16, W / 16, 3]``, see :class:`~rotoscope.datasets.synthetic.Clip`.
     """
 
@@ -61,7 +62,13 @@ class StepBatches(Dataset[Batch]):
 
     def __init__(self, recipe: Recipe, data: TrainingData, process: int = 0, processes: int = 1) -> None:
         self.recipe = recipe
-        self.sources: dict[str, ClipSource] = {kind: data.source(kind) for kind in needed(recipe)}
+        for stage in recipe.kinds():
+            if stage.width and stage.source not in RECTANGULAR:
+                raise InputError(
+                    f"{recipe.name}: {stage.source} clips are squares, not {stage.shape}. Only those of "
+                    f"{', '.join(RECTANGULAR)} have a width."
+                )
+        self.sources: dict[str, ClipSource] = {kind: data.source(kind, recipe.augmentation) for kind in needed(recipe)}
         self.process = process
         self.processes = processes
 
@@ -73,7 +80,8 @@ class StepBatches(Dataset[Batch]):
         rng = np.random.default_rng((self.recipe.seed, step))
         chances = np.array(stage.objects or self.recipe.objects)
         objects = int(rng.choice(len(chances), p=chances / chances.sum())) + 1
-        shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within), stage.pace * self.recipe.pace)
+        pace = stage.pace * self.recipe.pace
+        shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within), pace, stage.width)
         source = self.sources[stage.source]
         slots = range(self.process * stage.batch, (self.process + 1) * stage.batch)
         return stacked(

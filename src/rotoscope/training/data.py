@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture, StillClips, SynthVOS, VideoClips
+from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture, StillClips, SynthVOS
 from rotoscope.datasets.composed import ComposedClips
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.pictures import PictureClips
@@ -20,7 +20,9 @@ from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import STILL_SETS, is_spec, open_dataset, open_stills, parse_spec
 from rotoscope.datasets.stills import Still, StillDataset
 from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig
+from rotoscope.datasets.video_clips import VideoClips
 from rotoscope.errors import InputError
+from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.recipe import FILMED, Recipe, Source
 from rotoscope.video.source import stamp_of
 
@@ -29,6 +31,9 @@ PARTLY_LABELLED = "cocop"
 
 Part = float | str | Path
 """What a fingerprint is made of: weights, names, and files."""
+
+SPARSE = {"youtubevos": 5}
+"""Frames from one annotation to the next, of sets that are not annotated throughout."""
 
 COMPLETE: dict[str, Any] = {"extra": 0.0, "complete": True}
 PRIMARY: dict[str, Any] = {
@@ -110,8 +115,8 @@ class TrainingData:
                 videos.append((weight * len(opened), opened))
         return cls(photographs, tuple(stills), tuple(videos))
 
-    def source(self, kind: Source) -> ClipSource:
-        """Clips of a kind.
+    def source(self, kind: Source, how: Augmentation | None = None) -> ClipSource:
+        """Clips of a kind; those of videos changed as ``how`` says.
 
         Raises:
             InputError: nothing given can make them.
@@ -127,8 +132,11 @@ class TrainingData:
         if kind in FILMED:
             if not self.videos:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")
-            sparse = {"youtubevos"}
-            opened = [(weight, VideoClips(found, found.kind in sparse)) for weight, found in self.videos]
+            how = how or Augmentation()
+            opened = [
+                (weight, VideoClips(found, found.kind in SPARSE and how.between, how, SPARSE.get(found.kind, 1)))
+                for weight, found in self.videos
+            ]
             if kind == "composed":
                 return Mixture([(weight, ComposedClips(videos, self.photographs)) for weight, videos in opened])
             return Mixture(opened)

@@ -22,9 +22,9 @@ class Progress:
 
     Attributes:
         step: how many steps have been taken.
-        loss: mean over the steps since the line before.
-        parts: the same of the loss's parts, by the names that the clip loss gives them.
-        rate: learning rate of the last step.
+        loss: the mean loss of the steps since the line before.
+        parts: the same of the parts of the loss, by the names that the clip loss gives them.
+        rate: the learning rate of the last step.
         seconds: how long a step took, the mean since the line before.
         validation_j: J in [0, 1] on synthetic clips; None on lines without validation.
         dataset_j: J in [0, 1] on the data set given for validation; None without.

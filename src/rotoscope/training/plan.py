@@ -28,7 +28,7 @@ class StageCost:
     """What a stage takes, on this machine and device.
 
     Attributes:
-        stage: which.
+        stage: the stage that was measured.
         seconds: how long a step with the whole batch takes; measured with one clip and multiplied.
         memory: bytes that the process needs with the whole batch, at most; measured likewise. (Peaks only grow, so a
             small stage behind a large one shows the large one's need of a clip.)
@@ -42,7 +42,7 @@ class StageCost:
         """For a person."""
         hours = self.seconds * self.stage.steps / 3600
         return (
-            f"  {self.stage.source} at {self.stage.size}: {self.seconds:.2f} s a step, {hours:.1f} hours for "
+            f"  {self.stage.source} at {self.stage.shape}: {self.seconds:.2f} s a step, {hours:.1f} hours for "
             f"{self.stage.steps} steps, about {self.memory / 2**30:.1f} GiB"
         )
 
@@ -98,10 +98,10 @@ def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> lis
 
 def noise(stage: Stage, objects: int) -> Batch:
     """A clip of noise with a square for each object."""
-    frames = torch.randint(0, 256, (1, stage.frames, 3, stage.size, stage.size), dtype=torch.uint8)
-    labels = torch.zeros(1, stage.frames, stage.size, stage.size, dtype=torch.long)
+    width = stage.width or stage.size
+    frames = torch.randint(0, 256, (1, stage.frames, 3, stage.size, width), dtype=torch.uint8)
+    labels = torch.zeros(1, stage.frames, stage.size, width, dtype=torch.long)
     side = stage.size // (2 * objects)
     for slot in range(objects):
         labels[..., side // 2 : side // 2 + side, 2 * slot * side : 2 * slot * side + side] = slot + 1
-    cells = stage.size // 16
-    return Batch(frames, labels, objects, torch.zeros(1, stage.frames, cells, cells, 3))
+    return Batch(frames, labels, objects, torch.zeros(1, stage.frames, stage.size // 16, width // 16, 3))

@@ -25,11 +25,11 @@ class Pass:
     """One way through a file, from its first packet or from where it was sought to.
 
     Attributes:
-        path: the file.
-        damage: what was met, one line each.
+        path: the file that is read.
+        damage: damage that was met, one line each.
         lost: times of the packets that could not be decoded.
-        packets: how many were read.
-        reached: when the last of them ends, in seconds.
+        packets: the number of packets that were read.
+        reached: the time at which the last of them ends, in seconds.
     """
 
     path: Path

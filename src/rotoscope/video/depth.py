@@ -23,7 +23,7 @@ class Scale:
     """What white is in a sequence of deep images.
 
     Attributes:
-        white: the value that becomes 255.
+        white: the value of the source that becomes 255.
         note: how it was found, for a person.
     """
 

@@ -30,7 +30,7 @@ class FrameTable:
     """The frames of a file in order.
 
     Attributes:
-        numbers: of the frames that can be decoded; there are gaps where the file is damaged.
+        numbers: the numbers of the frames that can be decoded; there are gaps where the file is damaged.
         times: presentation times in units of the stream's time base; None where a file gives none.
         marks: checksums of the pictures; empty if the frames were never decoded.
         keys: positions in these lists at which decoding may begin.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import av
 import numpy as np
@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError, RotoscopeError, shown
+from rotoscope.errors import InputError, WriteError, shown
 from rotoscope.files import new_file_beside
 
 TICK = Fraction(1, 12000)
@@ -64,7 +64,7 @@ class VideoWriter:
             self._temporary = new_file_beside(self.path)
             self._container = av.open(str(self._temporary.absolute()), "w", format="mp4")
         except (FFmpegError, OSError) as error:
-            raise RotoscopeError(f"{self.path}: cannot be written ({shown(error)}). Choose another place.") from None
+            raise WriteError(f"{self.path}: cannot be written ({shown(error)}). Choose another place.") from None
         stream: Any = self._container.add_stream(codec or h264_encoder(), rate=self._rate)
         self._stream = stream
         stream.width, stream.height = size[0] + size[0] % 2, size[1] + size[1] % 2
@@ -116,8 +116,11 @@ class VideoWriter:
     def close(self) -> None:
         """Finish the file and give it its name."""
         self._put(self._stream.encode(None))
-        self._container.close()
-        os.replace(self._temporary, self.path)
+        try:
+            self._container.close()
+            os.replace(self._temporary, self.path)
+        except (FFmpegError, OSError) as error:
+            self._give_up(error)
 
     def discard(self) -> None:
         """Give up; nothing is left."""
@@ -130,10 +133,13 @@ class VideoWriter:
         try:
             self._container.mux(packets)
         except (FFmpegError, OSError) as error:
-            self.discard()
-            raise RotoscopeError(
-                f"{self.path}: cannot be written ({shown(error)}). Make room or choose another place."
-            ) from None
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> NoReturn:
+        self.discard()
+        raise WriteError(
+            f"{self.path}: cannot be written ({shown(error)}). Make room or choose another place."
+        ) from None
 
     def __enter__(self) -> VideoWriter:
         return self

@@ -18,12 +18,12 @@ class Entry:
     """Weights, or a network without weights, that has a name.
 
     Attributes:
-        name: what it is loaded by.
-        method: its method; empty for what only training begins with.
-        task: what it does.
-        file: name in the package's folder of weights; None if the package brings no weights for it.
-        sha256: of the file.
-        parameters: of the network, in millions.
+        name: the name that it is loaded by.
+        method: the name of its method; empty for what only training begins with.
+        task: what it does: follow objects whose masks are given, or find objects.
+        file: the name of its file in the package's folder of weights; None if the package brings none.
+        sha256: the SHA-256 of that file in hexadecimal; None without a file.
+        parameters: the number of parameters of the network, in millions.
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
         speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores; None if
@@ -130,6 +130,41 @@ CATALOGUE: dict[str, Entry] = {
             limits="works at 256x448; finds what its training calls objects",
             speed=3.1,
             config={"one_shot": False},
+        ),
+        Entry(
+            name="rsis",
+            method="rsis",
+            task="no mask: finds up to ten objects",
+            file=None,
+            sha256=None,
+            parameters=48.6,
+            summary="RSIS as published for Pascal VOC (ResNet-101): the objects of a picture one by one, with classes",
+            limits="works at 256x256; a clip is so many pictures; finds what its training calls objects",
+            speed=None,
+        ),
+        Entry(
+            name="ris",
+            method="rsis",
+            task="no mask: finds up to seven objects",
+            file=None,
+            sha256=None,
+            parameters=44.3,
+            summary="RIS for persons, RSIS's ancestor, as a config of it: one resolution, spatial inhibition",
+            limits="no weights were released in a form that can be read; train it: rotoscope train ris-persons",
+            speed=None,
+            config={
+                "decoder": "single",
+                "layers": 2,
+                "hidden": 100,
+                "classes": 0,
+                "pooling": "quarters",
+                "inhibition": True,
+                "slots": 7,
+                "ending": "end",
+                "least": 0.0,
+                "merging": "earlier",
+                "size": (512, 512),
+            },
         ),
         Entry(
             name="agame-small",
@@ -266,25 +301,6 @@ CATALOGUE: dict[str, Entry] = {
         ),
     )
 }
-
-
-PROMPTERS: dict[str, Entry] = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            name="prompts-small",
-            method="prompts",
-            task="clicks and boxes to masks",
-            file="prompts-small.safetensors",
-            sha256=None,
-            parameters=4.4,
-            summary="the click network, on an EfficientNet-Lite0 trunk; trained by this project",
-            limits="thin parts, small objects in clutter; see its model card",
-            speed=None,
-        ),
-    )
-}
-"""What turns clicks into masks, by the same kind of entry; nothing of it follows a video."""
 
 
 def find(name: str) -> Entry:

@@ -21,7 +21,7 @@ from rotoscope.weights.download import check_address, download
 from rotoscope.weights.limits import check_archive, check_size
 from rotoscope.weights.load import SUFFIXES, open_file
 from rotoscope.weights.pretrained import read_tensors
-from rotoscope.weights.released import BEGINNINGS, RELEASED, Released
+from rotoscope.weights.released import BEGINNINGS, RELEASED, HostedWeights
 from rotoscope.weights.store import PLAIN_NAME, Kept, file_hash, home_of, kept
 from rotoscope.weights.web import Order, Patience
 
@@ -34,10 +34,10 @@ class Request:
     """What to fetch, and from where.
 
     Attributes:
-        name: in the catalogue.
-        source: an address, or a path of a file; None for where the authors host it.
-        cache: folder to keep it in; None for the user's.
-        sha256: that the file must have; None takes any, and records it.
+        name: the name of the weights in the catalogue.
+        source: an address, or the path of a file; None for where the authors host it.
+        cache: the folder to keep it in; None for the user's cache folder.
+        sha256: the SHA-256 that the file must have, in hexadecimal; None takes any, and records it.
         progress: called with the bytes that are here, and with how many there will be, or None.
         note: called with a line on what a user may want to know.
         patience: how long a server may take.
@@ -67,7 +67,7 @@ class Request:
         return entry
 
     @property
-    def released(self) -> Released | None:
+    def released(self) -> HostedWeights | None:
         """What its authors released."""
         return RELEASED.get(self.name) or BEGINNINGS.get(self.name)
 

@@ -127,20 +127,34 @@ def read_official(path: Path, method: str | None) -> tuple[str, dict[str, Tensor
 
 
 def _read_folder(path: Path, method: str | None) -> tuple[str, dict[str, Tensor]]:
-    """Read a checkpoint that was released as several files in a folder, each with a prefix of its own."""
+    """Read a checkpoint that was released as several files in a folder, each with a prefix of its own.
+
+    Two methods may use the same files: the one is taken whose longest signature fits.
+    """
+    read: dict[str, dict[str, Tensor]] = {}
     for name in [method] if method else METHODS:
         files = released(name).files
         if not files or not all((path / file).is_file() for file in files.values()):
             continue
-        state = {}
-        for prefix, file in files.items():
-            for key, value in open_pickle(path / file).items():
-                if isinstance(value, Tensor):
-                    state[prefix + str(key).removeprefix("module.")] = value
-        return name, state
-    raise CheckpointError(
-        f"{path}: is a folder without the files of a released checkpoint. Give the weights file itself."
-    )
+        same = next((known for known in read if released(known).files == files), None)
+        read[name] = _files_of(path, files) if same is None else read[same]
+    if not read:
+        raise CheckpointError(
+            f"{path}: is a folder without the files of a released checkpoint. Give the weights file itself."
+        )
+    fitting = [name for name, state in read.items() if all(entry in state for entry in released(name).signature)]
+    best = max(fitting, key=lambda name: len(released(name).signature), default=next(iter(read)))
+    return best, read[best]
+
+
+def _files_of(path: Path, files: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors of a folder's files, by their names with each file's prefix."""
+    state = {}
+    for prefix, file in files.items():
+        for key, value in open_pickle(path / file).items():
+            if isinstance(value, Tensor):
+                state[prefix + str(key).removeprefix("module.")] = value
+    return state
 
 
 def from_official(path: Path, method: str, state: dict[str, Tensor]) -> Model:

@@ -19,9 +19,10 @@ from rotoscope.prompts import Prompts
 from rotoscope.prompts.answering import NetworkPrompter
 from rotoscope.prompts.classical import WAYS, ClassicalPrompter
 from rotoscope.weights.arrays import tensorflow_prefix
-from rotoscope.weights.catalogue import CATALOGUE, PROMPTERS, Entry, find
+from rotoscope.weights.catalogue import CATALOGUE, Entry, find
 from rotoscope.weights.files import build, from_official, read_official, read_own
 from rotoscope.weights.limits import one_line
+from rotoscope.weights.prompters import PROMPTERS
 from rotoscope.weights.store import verified
 
 ModelType = TypeVar("ModelType", bound=Model)

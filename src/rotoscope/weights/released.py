@@ -11,19 +11,20 @@ RVOS = "https://imatge.upc.edu/web/sites/default/files/projects/segmentation/pub
 
 
 @dataclass(frozen=True)
-class Released:
+class HostedWeights:
     """A file that authors released. No author of a method published its size or a hash.
 
     Attributes:
-        page: where its authors write about it.
-        url: what to get; None if that takes a browser.
-        hosts: that may answer, those that the first sends on to too; ``*.`` stands for any host under a domain.
-        file: what it is called here.
-        about: its size in bytes as far as it follows from the network's; what an optimiser kept may be added.
-        most: no larger file is taken, in bytes.
-        licence: of code and weights, as its authors state it.
-        trained: what it learnt from.
-        by_hand: why, and how, it is got by hand, if it is.
+        page: the address of the page where its authors write about it.
+        url: the address of the file; None if getting it takes a browser.
+        hosts: the hosts that may answer, those that the first sends on to too; ``*.`` stands for any host under a
+            domain.
+        file: the name that the file gets here.
+        about: its size in bytes, as far as it follows from the network's size; what an optimiser kept may be added.
+        most: the size in bytes above which a file is not taken.
+        licence: the licence of code and weights, as its authors state it.
+        trained: the data that it was trained on.
+        by_hand: why and how it is got by hand; empty if it need not be.
         hash_begins: hexadecimal digits that its SHA-256 begins with, where the file's own name states them.
     """
 
@@ -39,8 +40,8 @@ class Released:
     hash_begins: str = ""
 
 
-RELEASED: dict[str, Released] = {
-    "stcn": Released(
+RELEASED: dict[str, HostedWeights] = {
+    "stcn": HostedWeights(
         page="https://github.com/hkchengrex/STCN",
         url=f"{DRIVE}1mRrE0uCI2ktdWlUgapJI_KmgeIiF2eOm",
         hosts=("drive.usercontent.google.com",),
@@ -50,7 +51,7 @@ RELEASED: dict[str, Released] = {
         licence="code MIT; the weights' is not stated",
         trained="still images, BL30K, YouTube-VOS, DAVIS",
     ),
-    "stm": Released(
+    "stm": HostedWeights(
         page="https://github.com/seoungwugoh/STM",
         url="https://www.dropbox.com/s/mtfxdr93xc3q55i/STM_weights.pth?dl=1",
         hosts=("www.dropbox.com", "*.dropboxusercontent.com"),
@@ -60,7 +61,7 @@ RELEASED: dict[str, Released] = {
         licence="CC BY-NC-SA, non-commercial use only",
         trained="still images, then videos, DAVIS among them",
     ),
-    "rvos": Released(
+    "rvos": HostedWeights(
         page="https://github.com/imatge-upc/rvos",
         url=f"{RVOS}one-shot-model-youtubevos.zip",
         hosts=("imatge.upc.edu",),
@@ -70,7 +71,7 @@ RELEASED: dict[str, Released] = {
         licence="no commercial use (its README)",
         trained="YouTube-VOS",
     ),
-    "rvos-zeroshot": Released(
+    "rvos-zeroshot": HostedWeights(
         page="https://github.com/imatge-upc/rvos",
         url=f"{RVOS}zero-shot-model-youtubevos.zip",
         hosts=("imatge.upc.edu",),
@@ -80,7 +81,19 @@ RELEASED: dict[str, Released] = {
         licence="no commercial use (its README)",
         trained="YouTube-VOS",
     ),
-    "agame": Released(
+    "rsis": HostedWeights(
+        page="https://github.com/imatge-upc/rsis",
+        url=None,
+        hosts=(),
+        file="rsis-pascal",
+        about=203 * MB,
+        most=1000 * MB,
+        licence="code MIT; the weights' is not stated",
+        trained="Pascal VOC 2012",
+        by_hand="its authors link https://mega.nz/#!988QkDZS!3Mnn_A3XnhynEfsfPGKDUAPRmAMtFqyIf_0xrxU0obU, which takes "
+        "a browser. Download it, unpack it, and give the folder that holds encoder.pt and decoder.pt",
+    ),
+    "agame": HostedWeights(
         page="https://github.com/joakimjohnander/agame-vos",
         url=f"{DRIVE}1lVv7n0qOtJEPk3aJ2-KGrOfYrOHVnBbT",
         hosts=("drive.usercontent.google.com",),
@@ -90,7 +103,7 @@ RELEASED: dict[str, Released] = {
         licence="none stated: all rights are its authors'",
         trained="DAVIS, YouTube-VOS",
     ),
-    "cosnet": Released(
+    "cosnet": HostedWeights(
         page="https://github.com/carrierlxk/COSNet",
         url=f"{DRIVE}14ya3ZkneeHsegCgDrvkuFtGoAfVRgErz",
         hosts=("drive.usercontent.google.com",),
@@ -100,7 +113,7 @@ RELEASED: dict[str, Released] = {
         licence="none stated: all rights are its authors'",
         trained="DAVIS 2016, and images of salient objects",
     ),
-    "capsulevos": Released(
+    "capsulevos": HostedWeights(
         page="https://github.com/KevinDuarte/CapsuleVOS",
         url=None,
         hosts=(),
@@ -120,8 +133,8 @@ IMAGENET = "imagenet"
 """What names of trunks learnt on ImageNet begin with, as in ``imagenet-resnet50``."""
 
 
-def _torchvision(stem: str, digits: str, about: int, trained: str) -> Released:
-    return Released(
+def _torchvision(stem: str, digits: str, about: int, trained: str) -> HostedWeights:
+    return HostedWeights(
         page="https://github.com/pytorch/vision",
         url=f"{TORCHVISION}{stem}-{digits}.pth",
         hosts=("download.pytorch.org",),
@@ -134,12 +147,12 @@ def _torchvision(stem: str, digits: str, about: int, trained: str) -> Released:
     )
 
 
-BEGINNINGS: dict[str, Released] = {
+BEGINNINGS: dict[str, HostedWeights] = {
     f"{IMAGENET}-resnet18": _torchvision("resnet18", "f37072fd", 47, "ImageNet-1k"),
     f"{IMAGENET}-resnet50": _torchvision("resnet50", "0676ba61", 103, "ImageNet-1k"),
     f"{IMAGENET}-resnet101": _torchvision("resnet101", "63fe2227", 179, "ImageNet-1k"),
     "maskrcnn-resnet50": _torchvision("maskrcnn_resnet50_fpn_coco", "bf2d0c1e", 178, "COCO"),
-    "cosnet-deeplabv3": Released(
+    "cosnet-deeplabv3": HostedWeights(
         page="https://github.com/carrierlxk/COSNet",
         url=f"{DRIVE}1hy0-BAEestT9H4a3Sv78xrHrzmZga9mj",
         hosts=("drive.usercontent.google.com",),

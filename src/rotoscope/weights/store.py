@@ -27,13 +27,13 @@ class Kept:
     """Fetched weights.
 
     Attributes:
-        folder: they are in.
-        open: the file of it that is opened, or of a TensorFlow checkpoint its name without ``.index``; empty if that
-            is the folder itself.
-        source: the address they are from, or the name of the file.
-        sha256: of the file that was fetched, in hexadecimal.
-        bytes: its size.
-        files: hashes of the files that are kept, by name.
+        folder: the folder that the files are in.
+        open: the name of the file that is opened, or of a TensorFlow checkpoint without ``.index``; empty if it is the
+            folder itself.
+        source: the address that they come from, or the name of the file.
+        sha256: the SHA-256 of the file that was fetched, in hexadecimal.
+        bytes: the size of that file in bytes.
+        files: the SHA-256 of each file that is kept, by name.
     """
 
     folder: Path

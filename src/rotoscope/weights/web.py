@@ -28,9 +28,9 @@ class Patience:
     """How long a server may take.
 
     Attributes:
-        answer: seconds until it has answered.
-        silence: seconds without a byte.
-        window: seconds in each of which at least ``least`` bytes come.
+        answer: the seconds until the server must have answered.
+        silence: the seconds that may pass without a byte.
+        window: the seconds in each of which at least ``least`` bytes must come.
     """
 
     answer: float = 60
@@ -44,10 +44,10 @@ class Order:
     """What to get.
 
     Attributes:
-        url: its address.
-        hosts: that may be asked, those that others send on to too; ``*.`` stands for any host under a domain.
-        most: bytes that are taken at most.
-        size: bytes that it has, where that is known.
+        url: the address of the file.
+        hosts: the hosts that may be asked, those that others send on to too; ``*.`` stands for any host under a domain.
+        most: the size in bytes above which a file is not taken.
+        size: the size in bytes, where it is known.
         patience: how long the server may take.
         progress: called with the bytes that are here, and with how many there will be, or None.
         note: called with a line on what a user may want to know.

@@ -18,8 +18,8 @@ class Model(NamedTuple):
     """What objects look like.
 
     Attributes:
-        mean: ``[N, K, C]``, float32.
-        variance: ``[N, K, C]``, float32.
+        mean: the means of the K Gaussians of each of N objects, float32 ``[N, K, C]``.
+        variance: the variances of each channel, float32 ``[N, K, C]``.
     """
 
     mean: Tensor

@@ -18,12 +18,12 @@ class AGAMEConfig(MethodConfig):
     """A-GAME (Johnander et al., CVPR 2019); the defaults are the released network.
 
     Attributes:
-        trunk: network of the encoder.
+        trunk: the name of the network that encodes frames (see :mod:`rotoscope.layers.trunks`).
         stages: how many stages of the trunk are used, 3 or 4; the fourth is dilated and stays at stride 16.
-        appearance_dim: channels of the features whose distribution is modelled.
-        propagation_dim: channels of the mask propagation, and of the first layer of the fusion.
-        decoder_dim: channels behind the fusion and of the upsampling.
-        coarse_kernel: side of the coarse predictor's kernel.
+        appearance_dim: the number of channels of the features whose distribution is modelled.
+        propagation_dim: the number of channels of the mask propagation, and of the first layer of the fusion.
+        decoder_dim: the number of channels behind the fusion and of the upsampling.
+        coarse_kernel: the side of the coarse predictor's kernel, an odd number.
         appearance: ``mixture``: two Gaussians each for background and target; ``unimodal``: one each; ``softmax``: a
             linear softmax classifier instead; ``none``: nothing is modelled. See the appearance module.
         mean_scores: scores are divided by ``appearance_dim``, so that they begin at the size of what they are fused
@@ -31,7 +31,8 @@ class AGAMEConfig(MethodConfig):
         propagation: whether masks are propagated.
         end_to_end: whether gradients flow through the fit of the appearance model, and with it through time; else the
             features and masks that it is fitted to count as constants, and only scoring teaches.
-        update_rate: share of the newest frame in the appearance model; 0 keeps that of the given frame.
+        update_rate: the share of the newest frame in the appearance model, in [0, 1]; 0 keeps the model of the given
+            frame.
         freeze_hidden: leave an object's appearance model as it is on frames where no pixel of it is seen. The released
             code goes on, and forgets an object that stays hidden.
         recurrence: which mask the next frame takes: ``aggregated``: of all objects together, at full size (released

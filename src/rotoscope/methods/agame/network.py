@@ -62,8 +62,8 @@ class Answer(NamedTuple):
     """Logits of background and target.
 
     Attributes:
-        coarse: ``[N, 2, h, w]`` at stride 16, float32.
-        final: ``[N, 2, H, W]``, float32.
+        coarse: the logits of background and target of the coarse predictor, float32 ``[N, 2, h, w]`` at stride 16.
+        final: the logits of background and target at full size, float32 ``[N, 2, H, W]``.
     """
 
     coarse: Tensor

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
 from rotoscope.methods.agame.config import AGAMEConfig
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 
 PREFIX = "trackseg."
 REGULARISER = f"{PREFIX}appmod.cov_reg"
@@ -69,4 +69,4 @@ def config_of(state: Mapping[str, Tensor]) -> AGAMEConfig:
     )
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, adapt=adapt, config_of=config_of)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, adapt=adapt, config_of=config_of)

@@ -15,6 +15,7 @@ from rotoscope.methods.agame.network import (
     shrink,
     with_background,
 )
+from rotoscope.methods.augmentation import PLAIN
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
@@ -62,7 +63,7 @@ RECIPES: dict[str, Recipe] = {
         stages=(
             Stage(
                 160 * ALPHA_EPOCH,
-                320,
+                240,
                 8,
                 4,
                 "videos",
@@ -71,10 +72,11 @@ RECIPES: dict[str, Recipe] = {
                 fall=(ALPHA_EPOCH, 0.975),
                 weight_decay=1e-5,
                 skips=((0.0, 0),),
+                width=432,
             ),
             Stage(
                 100 * BETA_EPOCH,
-                640,
+                480,
                 14,
                 2,
                 "videos",
@@ -84,9 +86,11 @@ RECIPES: dict[str, Recipe] = {
                 weight_decay=1e-6,
                 skips=((0.0, 0),),
                 loss={"auxiliary": 0.0},
+                width=864,
             ),
         ),
         trunk="imagenet",
+        augmentation=PLAIN,
         optimiser="adam",
         weight_decay=1e-5,
         clip_norm=0.0,

@@ -21,8 +21,8 @@ class Capsules(NamedTuple):
     """Capsules of I types at each place of a volume, float32.
 
     Attributes:
-        pose: ``[B, I, 16, T, H, W]``, matrices of 4x4 row by row.
-        activation: ``[B, I, T, H, W]`` in [0, 1].
+        pose: the poses, ``[B, I, 16, T, H, W]``: matrices of 4x4, row by row.
+        activation: how present each capsule is, ``[B, I, T, H, W]`` in [0, 1].
     """
 
     pose: Tensor

@@ -23,20 +23,20 @@ class CapsuleVOSConfig(MethodConfig):
     """CapsuleVOS (Duarte, Rawat, Shah, ICCV 2019); the defaults are the released network.
 
     Attributes:
-        width: channels of the first convolutions; all others are multiples of it.
-        video_types: types of capsules that the clip is described with.
-        frame_types: types of capsules that the given frame and mask are described with.
-        types: types of the capsules behind the routing.
-        size: height and width that frames are resized to, whatever their shape.
-        crop: height and width of what the video branch sees of them; multiples of 32.
-        clip: frames that are segmented together.
+        width: the number of channels of the first convolutions; all other widths are multiples of it.
+        video_types: the number of types of capsules that describe the clip.
+        frame_types: the number of types of capsules that describe the given frame and mask.
+        types: the number of types of capsules behind the routing.
+        size: the height and width in pixels that frames are resized to, whatever their shape.
+        crop: the height and width in pixels of what the video branch sees of them; multiples of 32.
+        clip: the number of frames that are segmented together.
         zoom: where the crop is taken. ``learnt``: the zoom branch says how large a square to take, as published;
             ``crafted``: the last mask's bounding box and a leeway; ``none``: the whole frame.
         routing: how the frame's capsules act on the clip's. ``attention``: as published; ``concatenation``: both are
             routed together by EM.
         capsules: False replaces the routed layers by convolutions of like parameter count.
         carry_states: the ConvLSTMs' states go on from clip to clip; False begins each clip with zeros.
-        overlap: frames that a clip shares with the one before.
+        overlap: the number of frames that a clip shares with the clip before it.
         trunk: None: the video branch's own convolutions see the clip, as published. Else a network that sees each
             frame in place of the first four of them, and can begin with what another method has learnt; the last two
             and all that follows are the same.

@@ -99,7 +99,7 @@ class LSTMState(NamedTuple):
     """State of a ConvLSTM between clips.
 
     Attributes:
-        cell, hidden: ``[B, C, h, w]``, float32.
+        cell, hidden: the cell state and the hidden state, float32 ``[B, C, h, w]`` each.
     """
 
     cell: Tensor

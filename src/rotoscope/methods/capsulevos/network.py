@@ -38,7 +38,7 @@ class Seen(NamedTuple):
 
     Attributes:
         capsules: the capsules of all frames.
-        features: the trunk's, of all frames, ``[B, T, C, h / 4, w / 4]``; None without a trunk.
+        features: the features of all frames that the trunk gives, ``[B, T, C, h / 4, w / 4]``; None without a trunk.
     """
 
     capsules: Capsules
@@ -64,7 +64,7 @@ class ClipAnswer(NamedTuple):
         logits: the logits of the crops, ``[B, T, h, w]``, float32.
         boxes: where the crops are, ``[B, 4]``; see :func:`~rotoscope.methods.capsulevos.sampling.paste`.
         region: corner and side that the zoom branch predicts, ``[B, 3]``; None if the zoom is not learnt.
-        state: for the next clip.
+        state: the state that the next clip begins with.
     """
 
     logits: Tensor

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 from rotoscope.methods.capsulevos.branches import FRAME, VIDEO
 from rotoscope.methods.capsulevos.capsules import POSE
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
@@ -104,4 +104,4 @@ def _video_types(state: Mapping[str, Tensor]) -> int:
     return state["network/vid_caps_pose/kernel"].shape[-1] // POSE
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of)

@@ -23,9 +23,9 @@ class Fitted(NamedTuple):
     """Capsules above, fitted to votes.
 
     Attributes:
-        pose: means, ``[P, J, D]``.
-        activation: ``[P, J]`` in [0, 1].
-        variance: ``[P, J, D]``.
+        pose: the mean pose of each of J capsules, ``[P, J, D]``.
+        activation: how present each capsule is, ``[P, J]`` in [0, 1].
+        variance: the variance of the votes around the mean, ``[P, J, D]``.
     """
 
     pose: Tensor
@@ -40,7 +40,7 @@ class Attended(NamedTuple):
         pose, activation: pose and activation of the capsules above, ``[P, J, D]`` and ``[P, J]``.
         query_pose, query_activation: query pose and query activation of the capsules that the frame's votes make.
         distance: from each key vote to the query, squared, ``[P, I, J]``.
-        assignment: ``[P, I, J]``.
+        assignment: the share of each vote that each capsule gets, ``[P, I, J]`` in [0, 1].
     """
 
     pose: Tensor

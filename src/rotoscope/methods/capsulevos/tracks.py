@@ -19,11 +19,11 @@ class Held:
 
     Attributes:
         position: how many frames were pushed before it.
-        index, name, size: index, name and size of the frame; width and height in pixels.
-        image: uint8 ``[3, H, W]`` at the working size.
-        ids: objects on it.
-        given: masks given on it, ``[H, W]`` at the frame's own size.
-        answered: whether its answer is out; it is held for the clips to come.
+        index, name, size: the index and the name of the frame, and its width and height in pixels.
+        image: the frame at the working size, uint8 ``[3, H, W]``.
+        ids: the ids of the objects that are followed on it.
+        given: the masks that were given on it, ``[H, W]`` at the frame's own size, by id.
+        answered: whether its answer has been returned; it is kept for the clips to come.
     """
 
     position: int
@@ -41,12 +41,12 @@ class Track:
     """An object, from where it was given to where it was removed.
 
     Attributes:
-        object_id: the caller's.
-        born: position of its first frame.
-        until: position of the first frame without it; None while it is tracked.
+        object_id: the caller's id of the object.
+        born: the position of the first frame with the object.
+        until: the position of the first frame without it; None while it is followed.
         seed: its mask on the first held frame, ``[H, W]`` in [0, 1] at the working size; None before its first clip.
-        centre: the centre of its last box, y and x as shares of the frame.
-        state: after its last clip; None before its first.
+        centre: the centre of its last box, y and x as shares of the frame in [0, 1].
+        state: the state of the network after its last clip; None before its first.
     """
 
     object_id: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import two_sided_dice_loss
 from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.augmentation import PLAIN
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
 from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
@@ -60,8 +61,11 @@ RECIPES: dict[str, Recipe] = {
         name="capsulevos",
         method="capsulevos",
         config={},
-        stages=(Stage(PUBLISHED_STEPS, 672, 15, 4, "videos", decay_at=(PUBLISHED_STEPS,), skips=((0.0, 0),)),),
+        stages=(
+            Stage(PUBLISHED_STEPS, 512, 15, 4, "videos", decay_at=(PUBLISHED_STEPS,), skips=((0.0, 0),), width=896),
+        ),
         objects=(1.0,),
+        augmentation=replace(PLAIN, between=True),
         optimiser="adam",
         betas=(0.5, 0.999),
         epsilon=1e-6,

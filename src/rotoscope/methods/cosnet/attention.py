@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotoscope.layers.tracing import is_traced
 from rotoscope.methods.cosnet.config import COSNetConfig
 
 REDUCTION = 16
@@ -66,9 +67,11 @@ class CoAttention(nn.Module):
         """
         with torch.autocast(features.device.type, enabled=False):
             asks, answers = (self.keys, self.queries) if back else (self.queries, self.keys)
-            parts = (asks(features), answers(reference), cells(reference))
+            parts: tuple[Tensor, ...] = (asks(features), answers(reference), cells(reference))
             size = max(len(features), len(reference))
-            q, k, v = (x.expand(size, -1, -1)[:, None] for x in parts)  # one head
+            if not is_traced():  # a trace would keep the number of references; its product takes one frame for all
+                parts = tuple(x.expand(size, -1, -1) for x in parts)
+            q, k, v = (x[:, None] for x in parts)  # one head
             found = F.scaled_dot_product_attention(q, k, v, scale=self.scale)[:, 0]
             summary = found.transpose(1, 2).unflatten(2, tuple(features.shape[-2:]))
         return summary.to(features.dtype)

@@ -20,14 +20,14 @@ class COSNetConfig(MethodConfig):
     """COSNet (Lu et al., CVPR 2019); the defaults are the released network and the released test.
 
     Attributes:
-        trunk: network of the encoder.
+        trunk: the name of the network that encodes frames (see :mod:`rotoscope.layers.trunks`).
         stages: how many stages of the trunk are used, 3 or 4.
-        output_stride: stride of the last stage; stages that would go beyond it dilate instead.
+        output_stride: the stride of the last stage, in pixels; stages that would go beyond it dilate instead.
         caffe: a residual trunk has the layout of Caffe's networks (see :class:`~rotoscope.layers.resnet.ResNet`) and
             sees BGR in [0, 255] less a mean; else torchvision's layout and normalised RGB.
-        aspp_dim: channels of each branch of the spatial pyramid.
-        dilations: rates of its 3x3 branches, in cells.
-        dim: channels of the features that frames attend to each other with.
+        aspp_dim: the number of channels of each branch of the spatial pyramid.
+        dilations: the dilations of its 3x3 branches, in cells.
+        dim: the number of channels of the features that frames attend to each other with.
         attention: how alike two cells are. ``vanilla``: a free matrix between them; ``symmetric``: both frames
             projected alike, ``P^T D P`` with ``D`` diagonal, the rows of ``P`` kept near orthogonal by a loss;
             ``channel``: a diagonal matrix, the product of both frames' channel weights; ``none``: a frame attends to
@@ -36,19 +36,20 @@ class COSNetConfig(MethodConfig):
         fusion: how several references are joined. ``prediction``: the masks that each gives are averaged (released);
             ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
             the cells of all references at once (the authors' later version).
-        references: frames that each frame attends to; with 0 the trunk's own saliency is the answer.
-        sampling: which. ``random``: drawn anew for each frame (released code), by ``seed``; ``uniform``: spread evenly
-            over the video, the same for all frames (the paper); ``consecutive``: the frame's neighbours.
+        references: the number of frames that each frame attends to; with 0 the answer is the trunk's own saliency.
+        sampling: which frames are references. ``random``: drawn anew for each frame (released code), by ``seed``;
+            ``uniform``: spread evenly over the video, the same for all frames (the paper); ``consecutive``: the frame's
+            neighbours.
         seed: whole number of at least 0 that draws ``random`` references, and what is kept of a stream.
-        size: height and width that frames are resized to.
+        size: the height and width in pixels that frames are resized to.
         keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 8.
-        pool: most frames of a video that ``random`` draws from. A longer video's are drawn first, once for all, so that
-            the features of all of them can be kept.
+        pool: the most frames of a video that ``random`` draws from. Of a longer video so many are drawn first, once for
+            all, so that the features of all of them can be kept.
         cached: whether features of references are kept; without, they are computed again for every frame.
-        reservoir: past frames whose features are kept where the whole video is not known.
+        reservoir: the number of past frames whose features are kept where the whole video is not known.
         crf: whether masks are refined by a dense CRF, which needs the extra ``crf``.
-        crf_position: its standard deviation in the picture, in pixels; the authors tried 10, 15 and 20.
-        crf_compat: weight of its colour term; the authors tried 8, 9 and 10.
+        crf_position: the standard deviation of the CRF in the picture, in pixels; the authors tried 10, 15 and 20.
+        crf_compat: the weight of its colour term; the authors tried 8, 9 and 10.
     """
 
     trunk: TrunkName = "resnet101"

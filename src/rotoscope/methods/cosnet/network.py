@@ -136,12 +136,17 @@ class COSNetNetwork(nn.Module):
         """
         if not len(references):
             return torch.sigmoid(enlarge(self.single(query), size))[0, 0]
+        return torch.sigmoid(enlarge(self.logits(query, references, fusion), size)).mean(dim=0)[0]
+
+    def logits(self, query: Tensor, references: Tensor, fusion: Fusion) -> Tensor:
+        """What at least one reference says of a frame, see :meth:`segment`: ``[N or 1, 1, h, w]``."""
         if fusion == "group":  # one reference, as wide as all of them
             references = references.permute(1, 2, 0, 3).flatten(2)[None]
         summary = self.summary(query, references)
         if fusion == "summary":
             summary = summary.mean(dim=0, keepdim=True)
-        return torch.sigmoid(enlarge(self.query_head(summary, query), size)).mean(dim=0)[0]
+        found: Tensor = self.query_head(summary, query)
+        return found
 
 
 def enlarge(logits: Tensor, size: tuple[int, int]) -> Tensor:

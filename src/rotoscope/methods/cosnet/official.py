@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 from rotoscope.methods.cosnet.config import COSNetConfig
 
 OFFICIAL: dict[str, str] = {
@@ -60,4 +60,4 @@ def config_of(state: Mapping[str, Tensor]) -> COSNetConfig:
 DEEPLAB = ("encoder.", ("layer5.bottleneck.weight", "layer1.0.conv1.weight"))
 """The DeepLabv3 that its authors begin with: the encoder under its own names."""
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, config_of=config_of, part=DEEPLAB)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, config_of=config_of, part=DEEPLAB)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.layers.losses import class_balanced_bce
 from rotoscope.layers.normalise import denormalise
+from rotoscope.methods.augmentation import PLAIN, Geometry
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input, enlarge
@@ -74,6 +77,7 @@ RECIPES: dict[str, Recipe] = {
         config={},
         stages=(_published(6, 2.5e-4), _published(54, 1.25e-4)),
         trunk="cosnet-deeplabv3",
+        augmentation=replace(PLAIN, share=(0.81, 0.81), clip=Geometry(scale=(0.7, 1.3)), apart=True),
         optimiser="sgd",
         learning_rate=2.5e-4,
         poly=0.9,

@@ -22,9 +22,9 @@ class GIELConfig(MethodConfig):
     Attributes:
         trunk: network of the query encoder, cut at stride 16. A residual network is the support encoder's too; beside
             an EfficientNet-Lite that is a ResNet-18, and the two cannot share their keys and values.
-        support_width: first-layer channels of the support encoder; the query encoder's are 64.
-        key_dim: channels of a key.
-        value_dim: channels of a value.
+        support_width: the number of first-layer channels of the support encoder; the query encoder has 64.
+        key_dim: the number of channels of a key.
+        value_dim: the number of channels of a value.
         kernel: side of the convolutions that make keys and values; 1 in the paper, 3 in STM.
         shared: whether support and query have these convolutions in common, as equation 3 writes them.
         keys: a support frame's key is made from the support encoder's features (paper, STM), or it is the key that the
@@ -33,18 +33,18 @@ class GIELConfig(MethodConfig):
             STCN.
         scaled: the product is divided by sqrt(key_dim), as in STM; the paper writes no scale.
         others: the support encoder sees the masks of the other objects too, as in STM; only without instance embedding.
-        decoder_dims: channels at stride 16, 8 and 4 of the decoders.
+        decoder_dims: the numbers of channels of the decoders at stride 16, 8 and 4.
         skip_blocks: the decoders' skips go through a residual block, as in STM.
-        label_dim: channels of the label encoder's first layer.
+        label_dim: the number of channels of the label encoder's first layer.
         label_gate: what the label codes go through before they multiply values.
-        coarse_dim: channels of the coarse head.
+        coarse_dim: the number of channels of the coarse head.
         global_embedding: a class-agnostic map of all objects; without it the union of their masks takes its place.
         instance_embedding: objects are told apart by label codes on common features; without it each object goes
             through support encoder, memory and decoder on its own, as in STM.
         temporal_attention: weights of support frames: multiplied into the affinity's exponentials (``weights``), or
             into the similarity (``similarity``, products only); or none.
         refine: the learnt decoder of instances (equation 12); without it only the fast output is there.
-        slots: instances that go through in one pass; more go in several.
+        slots: the number of instances that go through the network in one pass; more go in several passes.
         output: ``full``: the learnt decoder's masks; ``fast``: the product of upsampled coarse maps and the global map.
         product: the full output is multiplied by the global map too; not in equation 12.
         binary_support: the predicted global map enters the support encoder as 0 or 1.
@@ -52,7 +52,7 @@ class GIELConfig(MethodConfig):
             ``first``; ``latest``; or a policy of STCN's: ``lfu:M``, ``every:K``, ``first-latest``.
         usage: what counts as use of a feature under ``lfu:M`` (see :class:`~rotoscope.memory.MemoryBank`).
         mem_every: under ``lfu:M`` a frame enters memory every so many frames.
-        top_k: support features that a query reads from; None reads all, as published.
+        top_k: the number of support features that a query reads from; None reads all, as published.
         include_last: keep the previous frame as one temporary entry, where not every frame enters anyhow.
         protect_given: pin the frames on which objects are given, or corrected, after the first.
         short_side: the network works on frames resized to this short side in pixels; None works at native size.

@@ -20,7 +20,7 @@ class FrameFeatures(NamedTuple):
     """What is computed once per frame, whatever the number of objects. What a network lacks has no channels.
 
     Attributes:
-        key: ``[B, Ck, h, w]`` at stride 16.
+        key: the key of each cell, ``[B, Ck, h, w]`` at stride 16.
         global16, global8, global4: the frame's part of the global decoder's first layer, and its skips.
         fine16, fine8, fine4: the same for the instances' decoder.
         coarse16: the frame's part of the coarse head's first layer.

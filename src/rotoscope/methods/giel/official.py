@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import MEAN, STD
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 from rotoscope.methods.giel.config import STM, GIELConfig
 
 OFFICIAL: dict[str, str] = {
@@ -68,4 +68,4 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt)

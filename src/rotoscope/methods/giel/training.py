@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.augmentation import PLAIN, Geometry
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
@@ -51,8 +53,9 @@ RECIPES: dict[str, Recipe] = {
         name="giel",
         method="giel",
         config={},
-        stages=(Stage(100_000, 528, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02)),),
+        stages=(Stage(100_000, 384, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02), width=736),),
         trunk="maskrcnn-resnet50",
+        augmentation=replace(PLAIN, crop="window", clip=Geometry(degrees=15, scale=(0.75, 1.5))),
         optimiser="adam",
         learning_rate=1e-5,
         poly=1.0,
@@ -64,7 +67,7 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Recipes by name. Both train the full and the fast output at once, so one file of weights serves both
-(``output="fast"``). ``giel`` is the published one: squares of about the area of 740x384, batches of all its GPUs
+(``output="fast"``). ``giel`` is the published one: crops of 736x384, batches of all its GPUs
 together; how many steps it took is not published, and 100,000 is our choice. Its ResNet-50 has learnt Mask R-CNN; the
 paper does not say whose, so it is torchvision's here. ``--set trunk=stm`` begins with STM and fills whatever fits.
 ``giel-small`` begins with ``stcn-small-resnet18``."""
@@ -74,7 +77,7 @@ class Support(NamedTuple):
     """Support frames of G clips, or of G objects where each has keys of its own.
 
     Attributes:
-        key: ``[G, Ck, M]``, M positions of all frames.
+        key: the keys of the M positions of all support frames, ``[G, Ck, M]``.
         values: ``[G, V, Cv, M]``: the plain value first where there is a global embedding, then one for each object.
         own: what the temporal attention keeps of each support frame, ``[G, T, Ck]``; without channels if there is none.
     """

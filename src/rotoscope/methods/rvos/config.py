@@ -19,17 +19,17 @@ class RVOSConfig(MethodConfig):
     """RVOS (Ventura et al., CVPR 2019); the defaults are the released one-shot network.
 
     Attributes:
-        trunk: network of the encoder.
+        trunk: the name of the network that encodes frames (see :mod:`rotoscope.layers.trunks`).
         last_width: planes of a residual encoder's fourth stage, its own if None; other encoders leave it unused.
-        hidden: channels of the coarsest ConvLSTM; the next have 1/2, 1/4, 1/8 of it.
-        kernel: side of the ConvLSTMs' kernels.
+        hidden: the number of channels of the coarsest ConvLSTM; the next have 1/2, 1/4, 1/8 of it.
+        kernel: the side of the ConvLSTMs' kernels, an odd number.
         one_shot: the decoder takes each object's previous mask; else objects are found without any (zero-shot).
         recurrence: over objects and time, over objects only (S), over time only (T). T still passes from object to
             object on the first frame, as the released code does.
-        size: height and width that frames are resized to, whatever their shape: 256x448 for YouTube-VOS, 240x427 for
-            DAVIS.
+        size: the height and width in pixels that frames are resized to, whatever their shape: 256x448 for YouTube-VOS,
+            240x427 for DAVIS.
         keep_aspect: keep the frame's shape instead, at the area of ``size``, with sides that are multiples of 16.
-        slots: objects that zero-shot looks for.
+        slots: the number of objects that zero-shot looks for.
         first_mask_again: one-shot gives the first frame's masks once more on the second (released code).
         carry: the mask that one-shot hands to the next frame: ``soft`` probabilities (released code), or ``hard``, cut
             at 0.5, which cannot fade from frame to frame.

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rotoscope.layers.convlstm import lstm_states
 from rotoscope.layers.trunks import build_trunk
 from rotoscope.methods.rvos.config import RVOSConfig
 
@@ -44,9 +45,7 @@ class ConvLSTMCell(nn.Module):
         """
         empty = x.new_zeros(x.shape[0], self.channels, *x.shape[-2:])
         given = [x, empty if hidden is None else hidden, empty if before is None else before]
-        enter, keep, leave, new = self.gates(torch.cat(given, dim=1)).chunk(4, dim=1)
-        cell = torch.sigmoid(keep) * (empty if cell is None else cell) + torch.sigmoid(enter) * torch.tanh(new)
-        return torch.sigmoid(leave) * torch.tanh(cell), cell
+        return lstm_states(self.gates(torch.cat(given, dim=1)), cell)
 
 
 class RVOSNetwork(nn.Module):

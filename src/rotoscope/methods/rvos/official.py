@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from rotoscope.layers.trunks import residual_name
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 from rotoscope.methods.rvos.config import RVOSConfig
 
 FILES = {"encoder.": "encoder.pt", "decoder.": "decoder.pt"}
@@ -51,4 +51,4 @@ def config_of(state: Mapping[str, Tensor]) -> RVOSConfig:
     return RVOSConfig(trunk=trunk, hidden=hidden, kernel=gates.shape[2], one_shot=gates.shape[1] == 3 * hidden + 1)
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of, files=FILES)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, adapt=adapt, config_of=config_of, files=FILES)

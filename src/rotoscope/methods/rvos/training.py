@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.losses import soft_iou_loss
+from rotoscope.layers.matching import assign, forbid, soft_iou_costs
+from rotoscope.methods.augmentation import PLAIN, Geometry
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
@@ -20,8 +20,6 @@ from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize
 SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
 SLOTS = 10
-FORBIDDEN = 10.0
-"""Cost of a pair that must not match."""
 TRUE, INFERRED = {"inferred": 0.0}, {"inferred": 1.0}
 
 
@@ -32,6 +30,9 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
         config={"one_shot": one_shot},
         stages=stages,
         trunk="imagenet",
+        augmentation=replace(
+            PLAIN, clip=Geometry(degrees=10, scale=(1 / 1.4, 1 / 0.7), shear=0.1, shift=0.1, by_axis=True)
+        ),
         trunk_rate=1e-3,
         optimiser="adam",
         weight_decay=1e-6,
@@ -41,9 +42,13 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
     )
 
 
+ALL = (*(0.0,) * 9, 1.0)
+"""Chances of objects: ten slots in every step, for all that are annotated."""
+
+
 def _video(steps: int, loss: dict[str, float]) -> Stage:
-    """A stage as published: a constant rate, clips of five consecutive frames, up to ten objects."""
-    return Stage(steps, 336, 5, 4, "videos", (0.4, 0.3, 0.2, 0.06, 0.04), 1e-3, (steps,), skips=((0.0, 0),), loss=loss)
+    """A stage as published: a constant rate, clips of five consecutive annotated frames, up to ten objects."""
+    return Stage(steps, 256, 5, 4, "videos", ALL, 1e-3, (steps,), skips=((0.0, 0),), loss=loss, width=448)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -84,8 +89,8 @@ RECIPES: dict[str, Recipe] = {
     "rvos-zeroshot": _published("rvos-zeroshot", False, (_video(215_000, {}),)),
 }
 """Recipes by name. ``rvos`` and ``rvos-zeroshot`` are the published ones for YouTube-VOS (20 + 20 and 50 epochs; an
-epoch of its training videos is about 4,300 steps of four clips), on squares of the area of 256x448, from a trunk that
-has learnt ImageNet. The small ones add a cross-entropy to the soft IoU, which alone lets an
+epoch of its training videos is about 4,300 steps of four clips), at 256x448, from a trunk that has
+learnt ImageNet. The small ones add a cross-entropy to the soft IoU, which alone lets an
 object that has left the picture go on for free."""
 
 
@@ -94,7 +99,7 @@ class ClipRun:
     """What running a clip gives.
 
     Attributes:
-        losses: soft IoU of each frame.
+        losses: the soft IoU loss of each frame.
         entropies: binary cross-entropy over the slots that count, of each frame.
         empties: binary cross-entropy against nothing over the slots that hold no object, of each frame; 0 if all do.
         probabilities: the probabilities of each frame, by slot, ``[B, S, H, W]``, detached.
@@ -167,24 +172,9 @@ def run_clip(
 
 def matching_cost(logits: Tensor, truth: Tensor, weight: Tensor, any_slot: bool) -> Tensor:
     """Soft-IoU costs of all pairs of the first frame, ``[B, true slot, predicted slot]``; forbidden pairs cost ten."""
-    p, y = torch.sigmoid(logits).flatten(2)[:, None], truth.flatten(2)[:, :, None]
-    both = (p * y).sum(dim=-1)
-    cost = 1 - both / ((p + y - p * y).sum(dim=-1) + 1e-6)
-    allowed = weight[:, :, None] > 0
-    if not any_slot:
-        allowed = allowed & (weight[:, None, :] > 0)
-    return torch.where(allowed, cost, torch.full_like(cost, FORBIDDEN))
-
-
-def assign(cost: Tensor) -> Tensor:
-    """The true slot of each predicted slot, ``[B, S]``, so that the sum of costs is least."""
-    found = []
-    for matrix in cost.cpu().numpy():
-        rows, columns = linear_sum_assignment(matrix)
-        truth_of = np.empty(len(rows), np.int64)
-        truth_of[columns] = rows
-        found.append(truth_of)
-    return torch.from_numpy(np.stack(found)).to(cost.device)
+    cost = soft_iou_costs(torch.sigmoid(logits), truth)
+    allowed = (weight[:, :, None] > 0).expand_as(cost)
+    return forbid(cost, allowed if any_slot else allowed & (weight[:, None, :] > 0))
 
 
 def clip_loss(

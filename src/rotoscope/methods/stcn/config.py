@@ -19,15 +19,15 @@ class STCNConfig(MethodConfig):
     """STCN (Cheng et al., NeurIPS 2021) with the memory of the thesis; the defaults are the released network.
 
     Attributes:
-        trunk: network of the key encoder, cut at stride 16.
+        trunk: the name of the network that encodes keys, cut at stride 16 (see :mod:`rotoscope.layers.trunks`).
         value_encoder: ``resnet18``: a second trunk that sees the picture with each object's mask (released);
             ``light``: a few convolutions of masks over the key encoder's features.
-        value_width: first-layer channels of the value encoder (64 as released).
-        key_dim: channels of a key.
-        value_dim: channels of a value, and of the fused object features.
-        thin_dim: channels of the compressed query features that enter the decoder beside the readout.
+        value_width: the number of first-layer channels of the value encoder; 64 as released.
+        key_dim: the number of channels of a key.
+        value_dim: the number of channels of a value, and of the fused object features.
+        thin_dim: the number of channels of the compressed query features that enter the decoder beside the readout.
         decoder: ``released``, or ``light``: thin, with 1x1 skips and the picture itself at stride 4.
-        decoder_dims: channels at stride 16, 8 and 4 of the decoder.
+        decoder_dims: the numbers of channels of the decoder at stride 16, 8 and 4.
         subpixel: the light decoder answers so many by so many logits for each cell at stride 4.
         previous: what the light decoder is told of the frame before: nothing; its masks (``mask``); or its masks, and
             the same moved to where the nearest keys within ``reach`` are (``matched``).
@@ -40,8 +40,8 @@ class STCNConfig(MethodConfig):
         resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
         memory: policy of the memory bank: ``every:K``, ``first-latest`` or ``lfu:M`` (M in frames' worth of features).
         usage: what counts as use of a feature: being among the top-k, or its softmax weight (thesis, table 4).
-        mem_every: a frame enters memory every so many frames (``every:K`` sets it too).
-        top_k: support features a query reads from; None reads all (full softmax).
+        mem_every: the distance in frames of the frames that enter memory; ``every:K`` sets it too.
+        top_k: the number of support features that a query reads from; None reads all (full softmax).
         include_last: keep the previous frame as one temporary entry (released option).
         protect_first: pin the features of the frames on which objects were given. The thesis does not.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.

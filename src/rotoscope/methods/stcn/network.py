@@ -19,9 +19,9 @@ class FrameFeatures(NamedTuple):
     """What is computed once per frame, whatever the number of objects.
 
     Attributes:
-        key: ``[B, Ck, h, w]`` at stride 16.
+        key: the key of each cell, ``[B, Ck, h, w]`` at stride 16.
         f4, f8, f16: features of the key encoder at stride 4, 8 and 16, ``[B, C, H/s, W/s]``.
-        thin: ``[B, Ct, h, w]``, compressed f16, the query's own value in the decoder.
+        thin: the compressed features at stride 16, ``[B, Ct, h, w]``: the query's own value in the decoder.
         skip8: ``[B, D16, 2h, 2w]``, projected skip of the decoder at stride 8.
         skip4: ``[B, D8, 4h, 4w]``, projected skip at stride 4.
     """

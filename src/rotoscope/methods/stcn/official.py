@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rotoscope.methods.bundles import Released
+from rotoscope.methods.bundles import CheckpointLayout
 from rotoscope.methods.stcn.config import STCNConfig
 
 OFFICIAL: dict[str, str] = {
@@ -46,4 +46,4 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-RELEASED = Released(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, adapt=adapt)
+RELEASED = CheckpointLayout(OFFICIAL, CONFIG, SIGNATURE, unwrap=unwrap, adapt=adapt)

@@ -30,8 +30,8 @@ class Before(NamedTuple):
     """What is kept of the frame before, where the decoder is told of it.
 
     Attributes:
-        key: ``[Ck, h*w]``.
-        masks: soft masks at the working size, ``[N, H', W']``.
+        key: the key of each cell of the frame before, ``[Ck, h * w]``.
+        masks: the soft masks of its objects at the working size, ``[N, H', W']`` in [0, 1].
     """
 
     key: Tensor

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth, known_places
 from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
@@ -88,6 +89,7 @@ RECIPES = {
         ),
         trunk="imagenet",
         mask_trunk="imagenet",
+        augmentation=Augmentation(between=False),
         optimiser="adam",
         weight_decay=1e-7,
         clip_norm=0.0,

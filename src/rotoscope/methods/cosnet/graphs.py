@@ -1,0 +1,72 @@
+"""COSNet as graphs: encode a frame, and find the primary object on it by others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from rotoscope.layers.normalise import MEAN, STD
+from rotoscope.methods.cosnet.config import COSNetConfig
+from rotoscope.methods.cosnet.network import CAFFE_MEAN, COSNetNetwork
+from rotoscope.methods.graphs import Graph, Port, Portable
+
+SIZES = {"h": 6, "w": 9, "N": 3}
+OTHERS = ({"h": 4, "w": 5, "N": 1}, {"h": 7, "w": 11, "N": 5})
+
+
+def portable(network: COSNetNetwork, config: COSNetConfig) -> Portable:
+    """The graphs of a network and what a session does with them."""
+    stride = config.output_stride
+    less = f"-{stride - 1}" if config.caffe else ""  # its pooling takes in an incomplete last cell
+    image = Port("image", (1, 3, f"{stride}*h{less}", f"{stride}*w{less}"), "the frame, see normalisation")
+    query = Port("query", (1, config.dim, "h", "w"), "features of the frame to answer")
+    alone = Port("alone", (1, 1, "h", "w"), "logits of the frame by itself")
+    features = Port("features", (1, config.dim, "h", "w"), "features of the frame")
+    references = Port("references", ("N", config.dim, "h", "w"), "features of N other frames")
+    many = "N" if config.fusion == "prediction" else 1
+    logits = Port(
+        "logits", (many, 1, "h", "w"), "enlarge to the working size, sigmoid, then average over the first axis"
+    )
+    graphs = (
+        Graph("encode", Encode(network), (image,), (features, alone), "once for every frame"),
+        Graph("segment", Segment(network, config), (query, references), (logits,), "once N references are known"),
+    )
+    return Portable(graphs, _facts(config), SIZES, OTHERS)
+
+
+class Encode(nn.Module):
+    """A frame to its features, and what it shows by itself."""
+
+    def __init__(self, network: COSNetNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """``[1, 3, H, W]`` to features and logits."""
+        features = self.network.encode(image)
+        return features, self.network.single(features)
+
+
+class Segment(nn.Module):
+    """Features of a frame and of its references to logits."""
+
+    def __init__(self, network: COSNetNetwork, config: COSNetConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.fusion = config.fusion
+
+    def forward(self, query: Tensor, references: Tensor) -> Tensor:
+        """``[1, C, h, w]`` and ``[N, C, h, w]`` to ``[N or 1, 1, h, w]``."""
+        return self.network.logits(query, references, self.fusion)
+
+
+def _facts(config: COSNetConfig) -> dict[str, Any]:
+    plain = {"scale": 255, "mean": MEAN, "deviation": STD, "order": "RGB"}
+    caffe = {"scale": 1, "mean": CAFFE_MEAN, "deviation": [1, 1, 1], "order": "BGR"}
+    return {
+        "method": "cosnet",
+        "normalisation": caffe if config.caffe else plain,
+        "size": {"height": config.size[0], "width": config.size[1], "keep_aspect": config.keep_aspect},
+        "state": {"references": config.references, "sampling": config.sampling, "fusion": config.fusion},
+    }
