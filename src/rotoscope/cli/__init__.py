@@ -72,18 +72,7 @@ app.command("predict", short_help="Segment a set that a server scores, and pack 
 app.command("train", short_help="Train a method, and save its weights.")(train.command)
 app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
 app.command("bench", short_help="Measure seconds per frame, on this machine.")(bench.command)
-app.command("segment")(segment.command)
 app.command("app", short_help="A page to point, paint, correct and watch.")(page.command)
-app.command("demo")(demo.command)
-app.command("check")(check.command)
-app.command("convert")(convert.command)
-app.command("methods")(methods.command)
-app.command("fetch")(fetch.command)
-app.command("evaluate")(evaluate.command)
-app.command("benchmark")(benchmark.command)
-app.command("train")(train.command)
-app.command("ablate")(ablate.command)
-app.command("bench")(bench.command)
 INTERRUPTED = 130
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""

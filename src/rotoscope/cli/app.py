@@ -36,7 +36,8 @@ def command(
     with _redirection(root, launch.address) as page:
 
         def ready() -> None:
-            out.print(f"Rotoscope is at {launch.address}\nIt answers this machine alone. Ctrl-C ends it; work is kept.")
+            out.print(f"Rotoscope is at {launch.address}")
+            out.print("It answers this machine alone. Ctrl-C ends it; work is kept.")
             if not no_browser:
                 webbrowser.open(page.resolve().as_uri())
 
