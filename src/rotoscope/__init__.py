@@ -8,6 +8,7 @@ from rotoscope.errors import CheckpointError, InputError, RotoscopeError, Sessio
 
 if TYPE_CHECKING:
     from rotoscope.evaluation import Evaluation, evaluate
+    from rotoscope.limits import set_limits
     from rotoscope.masks import read_masks
     from rotoscope.methods.base import Method, Session
     from rotoscope.methods.prediction import Prediction
@@ -32,6 +33,7 @@ __all__ = [
     "open_video",
     "read_masks",
     "segment",
+    "set_limits",
 ]
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "open_video": "rotoscope.video",
     "read_masks": "rotoscope.masks",
     "segment": "rotoscope.runs.segment",
+    "set_limits": "rotoscope.limits",
 }
 
 

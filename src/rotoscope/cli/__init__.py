@@ -118,6 +118,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         error_line(str(known))
         return known.exit_code
+    except MemoryError:
+        if debug:
+            raise
+        error_line("there is not enough memory for this. Give less at once, or a smaller --size.")
+        return 1
     except Exception as unknown:
         if debug:
             raise
