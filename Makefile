@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint page check-page bench clean
 
 setup: $(READY)
 
@@ -25,8 +25,20 @@ lint: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
 
+# The page is built from web/ into the package and committed there, so that users need no Node.
+page:
+	cd web && npm ci --silent && npm run --silent build
+
+check-page:
+	@if command -v npm > /dev/null; then \
+		cd web && npm ci --silent && npx tsc && npx vite build --logLevel warn --outDir ../build/page \
+			&& diff -r ../build/page ../src/rotoscope/app/page && echo "The page in the package is that of web/."; \
+	else echo "No Node here: whether the page in the package is that of web/ is left out (apt-get install nodejs npm)."; fi
+
 # Two processes of one thread each; a file's tests stay together, as they share what is slow to make.
 test: lint
+	@command -v "$${CHROMIUM:-chromium}" > /dev/null || echo "No Chromium here: tests/app/test_page.py is left out" \
+		"(apt-get install chromium, or CHROMIUM=its path)."
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 bench: $(READY)

@@ -38,6 +38,7 @@ TINY = {
         "subpixel": 2,
         "previous": "matched",
         "scores": True,
+        "crossings": True,
         "mem_every": 2,
     },
     "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},

@@ -18,8 +18,8 @@ FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path i
 """Modules by name without ``rotoscope.``, such as ``runs.job`` or ``runs.__init__``."""
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 
-AT_THE_ROOT = {"__init__", "__main__", "errors", "files", "provenance"}
-EVERYBODYS = {"errors", "files", "provenance"}
+AT_THE_ROOT = {"__init__", "__main__", "errors", "files", "limits", "provenance"}
+EVERYBODYS = {"errors", "files", "limits", "provenance"}
 FLOORS = (
     {"layers"},
     {"memory", "masks", "video", "runtimes"},

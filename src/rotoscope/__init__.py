@@ -8,6 +8,7 @@ from rotoscope.errors import CheckpointError, InputError, RotoscopeError, Sessio
 
 if TYPE_CHECKING:
     from rotoscope.evaluation import Evaluation, evaluate
+    from rotoscope.limits import set_limits
     from rotoscope.masks import read_masks
     from rotoscope.masks.points import Points
     from rotoscope.methods.base import Method, Session
@@ -35,6 +36,7 @@ __all__ = [
     "open_video",
     "read_masks",
     "segment",
+    "set_limits",
 ]
 
 _HOMES = {
@@ -50,6 +52,7 @@ _HOMES = {
     "open_video": "rotoscope.video",
     "read_masks": "rotoscope.masks",
     "segment": "rotoscope.runs.segment",
+    "set_limits": "rotoscope.limits",
 }
 
 

@@ -15,10 +15,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from rotoscope.errors import InputError
-from rotoscope.masks import open_writer, read_masks
-from rotoscope.masks.coco import decode, encode
+from rotoscope.masks import open_writer, read_masks, reading
+from rotoscope.masks.coco import decode, encode, masks_of_json
 from rotoscope.methods.base import Prediction
-from rotoscope.video import Frame
+from rotoscope.runs.prompts import read_prompts
+from rotoscope.video import Frame, open_video
 
 RING = [10, 10, 40, 10, 40, 40, 10, 40]
 
@@ -124,3 +125,27 @@ def test_what_is_written_scores_perfectly_against_itself(tmp_path: Path) -> None
     assert scores.stats[0] == pytest.approx(1.0)
     assert [category["id"] for category in truth.loadCats(truth.getCatIds())] == [4, 9]
     assert {image["file_name"] for image in truth.imgs.values()} == {"00000.png", "00001.png", "00002.png"}
+
+
+@pytest.mark.parametrize("counts", [2**40, 5, 0.5, True, None, {}])
+def test_counts_that_are_a_number_ask_for_no_memory(counts: object) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        masks_of_json({"size": [48, 64], "counts": counts}, Path("a.json"))
+
+
+def test_an_image_id_that_is_a_long_text_is_told_shortly(tmp_path: Path) -> None:
+    one = {"segmentation": {"size": [2, 2], "counts": [0, 4]}, "image_id": "x" * 100_000}
+    (tmp_path / "a.json").write_text(json.dumps([one, {**one, "image_id": 2}]))
+    with pytest.raises(InputError) as raised:
+        read_prompts({0: str(tmp_path / "a.json")}, open_video(np.zeros((2, 2, 2, 3), np.uint8)))
+    assert len(str(raised.value)) < 1000
+
+
+def test_too_little_memory_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_: Path) -> None:
+        raise MemoryError
+
+    (tmp_path / "a.png").write_bytes(b"x")
+    monkeypatch.setattr(reading, "masks_of_image", none_left)
+    with pytest.raises(InputError, match="more memory to read than there is"):
+        read_masks(tmp_path / "a.png")

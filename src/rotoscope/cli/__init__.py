@@ -27,6 +27,7 @@ from rotoscope.cli import (
     segment,
     train,
 )
+from rotoscope.cli import app as page
 from rotoscope.cli.output import err, error_line, out
 from rotoscope.errors import RotoscopeError, shown
 
@@ -73,6 +74,7 @@ app.command("predict", short_help="Segment a set that a server scores, and pack 
 app.command("train", short_help="Train a method, and save its weights.")(train.command)
 app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
 app.command("bench", short_help="Measure seconds per frame, on this machine.")(bench.command)
+app.command("app", short_help="A page to point, paint, correct and watch.")(page.command)
 INTERRUPTED = 130
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]
 """What a wrong command line raises: Click's base class, wherever this version of Typer keeps it."""
@@ -118,6 +120,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         error_line(str(known))
         return known.exit_code
+    except MemoryError:
+        if debug:
+            raise
+        error_line("there is not enough memory for this. Give less at once, or a smaller --size.")
+        return 1
     except Exception as unknown:
         if debug:
             raise

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotoscope.cli.options import Device, Jobs, Others, Precision, Settings, Size, Threads, session_options, use_threads
+from rotoscope.cli.options import (
+    Device,
+    Jobs,
+    Limits,
+    Others,
+    Precision,
+    Settings,
+    Size,
+    Threads,
+    session_options,
+    use_threads,
+)
 from rotoscope.cli.output import err, out
 from rotoscope.cli.tables import ablation_table, published_notes, published_rows
 
@@ -44,6 +55,7 @@ def command(
     precision: Precision = "fast",
     threads: Threads = None,
     jobs: Jobs = None,
+    limit: Limits = None,
 ) -> int:
     """Run every row of a table of the papers, and print it beside the published one."""
     from rotoscope.experiments.ablate import RESULTS, AblationRun, LongClips, find_ablation

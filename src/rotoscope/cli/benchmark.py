@@ -14,6 +14,7 @@ from rotoscope.cli.options import (
     Device,
     IncludeLast,
     Jobs,
+    Limits,
     MemEvery,
     Memory,
     Others,
@@ -55,6 +56,7 @@ def command(
     jobs: Jobs = None,
     stability: Stability = True,
     compare: Compare = False,
+    limit: Limits = None,
 ) -> int:
     """Segment a data set, score the masks, and measure speed and memory."""
     from rotoscope.datasets.spec import open_dataset

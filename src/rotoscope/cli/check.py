@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rotoscope.cli.options import Limits
 from rotoscope.cli.output import error_line, out
 from rotoscope.errors import InputError
 from rotoscope.masks import read_masks
@@ -24,6 +25,7 @@ def command(
         str, typer.Argument(help="A mask, a video, a folder, a weights file, or a data set as NAME:PATH?split=….")
     ],
     full: Annotated[bool, typer.Option("--full", help="Read a video to its end and report damage.")] = False,
+    limit: Limits = None,
 ) -> int:
     """Say what a file or a data set is, how it would be understood, and what is missing."""
     from rotoscope.datasets.spec import is_spec

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
-from rotoscope.cli.options import Compare, Jobs, Stability
+from rotoscope.cli.options import Compare, Jobs, Limits, Stability
 from rotoscope.cli.output import err, error_line, out, print_json, warning_line
 from rotoscope.cli.tables import breakdown_table, comparison_notes, comparison_table, evaluation_tables
 from rotoscope.errors import InputError, printable
@@ -34,6 +34,7 @@ def command(
     compare: Compare = False,
     csv: Annotated[Path | None, typer.Option(help="Write a line per object.")] = None,
     json_: Annotated[Path | None, typer.Option("--json", help="Write everything, per frame; - prints it.")] = None,
+    limit: Limits = None,
 ) -> int:
     """Score masks by the field's measures, whatever made them."""
     # Before NumPy is imported: its algebra threads have nothing to do here, and would keep this process from forking.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rotoscope.errors import InputError
+from rotoscope.limits import parse_limits, set_limits
 
 if TYPE_CHECKING:
     from rotoscope.methods.base import Method
@@ -42,6 +43,25 @@ Jobs = Annotated[int | None, typer.Option(help="Processes that score; as many as
 Stability = Annotated[bool, typer.Option(help="Measure T where the protocol has it.")]
 Compare = Annotated[bool, typer.Option("--compare", help="Set published figures beside.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: NAME=VALUE.")]
+
+
+def use_limits(given: list[str] | None) -> None:
+    """Set the limits that are named, before anything is read.
+
+    Raises:
+        InputError: a text that means nothing.
+    """
+    set_limits(**parse_limits(given or []))
+
+
+Limits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        callback=use_limits,
+        help="Read more than usual, NAME=NUMBER: pixels, objects, masks, arrays or json; see docs/guide.md.",
+    ),
+]
 
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 

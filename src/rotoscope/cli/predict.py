@@ -11,6 +11,7 @@ from rotoscope.cli.benchmark import facts_of, show_speed, write_record
 from rotoscope.cli.options import (
     Device,
     IncludeLast,
+    Limits,
     MemEvery,
     Memory,
     Others,
@@ -41,6 +42,7 @@ def command(
     device: Device = "auto",
     precision: Precision = "fast",
     threads: Threads = None,
+    limit: Limits = None,
 ) -> int:
     """Segment a data set whose truth is hidden, and pack the masks as its server takes them."""
     from rotoscope.datasets.spec import open_dataset

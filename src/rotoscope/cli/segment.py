@@ -12,6 +12,7 @@ import typer
 from rotoscope.cli.options import (
     Device,
     IncludeLast,
+    Limits,
     MemEvery,
     Memory,
     MemoryBudget,
@@ -97,6 +98,7 @@ def command(
     ] = False,
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    limit: Limits = None,
 ) -> int:
     """Segment a video, given the masks of one or more of its frames, or none for methods that find objects."""
     from rotoscope.runs.job import Outputs, check_direction

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rotoscope.cli.options import Settings, Threads, use_threads
+from rotoscope.cli.options import Limits, Settings, Threads, use_threads
 from rotoscope.cli.output import err, out
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def command(
     threads: Threads = None,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done and what it takes, and stop.")] = False,
+    limit: Limits = None,
 ) -> int:
     """Train a method, and save its weights."""
     from rotoscope.training.run import find_recipe, launch, prepare, save_weights

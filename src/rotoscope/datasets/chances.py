@@ -27,10 +27,10 @@ class Chances:
         hide: chance, whatever the way, that something glides over an object and covers it whole for a while.
     """
 
-    paste: float = 0.33
-    photo: float = 0.13
-    twin: float = 0.09
-    crossing: float = 0.2
+    paste: float = 0.42
+    photo: float = 0.15
+    twin: float = 0.1
+    crossing: float = 0.08
     halves: float = 0.12
     cut: float = 0.08
     plain: float = 0.05

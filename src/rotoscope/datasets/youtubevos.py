@@ -11,6 +11,7 @@ from rotoscope.datasets.sequences import ObjectFacts, VideoDataset, VideoSequenc
 from rotoscope.datasets.spec import Spec
 from rotoscope.errors import InputError, shown
 from rotoscope.files import is_plain_name, text_of
+from rotoscope.limits import limit
 
 SPLITS = ("train", "valid", "valid_all_frames", "test", "test_all_frames")
 
@@ -78,7 +79,7 @@ def _facts(entry: dict[str, Any], seen: frozenset[str] | None) -> ObjectFacts:
 
 def _meta(path: Path) -> dict[str, Any]:
     """The videos of a ``meta.json``."""
-    text = text_of(path)
+    text = text_of(path, limit("json"))
     if text is None:
         raise InputError(f"{path}: missing. It comes with the data set; put it there.")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tokenize
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError, shown
+from rotoscope.limits import check_limit
 from rotoscope.masks.values import masks_of_values
-from rotoscope.video.limits import UNREADABLE, check_pixels, max_pixels
+from rotoscope.video.limits import UNREADABLE, check_pixels
 
 Masks = dict[int, NDArray[Any]]
 Reading = tuple[Masks, list[str], str]
 HIGHEST_ID = 65535
 DAMAGED = (*UNREADABLE, zipfile.BadZipFile, NotImplementedError, RuntimeError, RecursionError, tokenize.TokenError)
 """What NumPy, and Python under it, raise on files that are damaged, odd or no arrays."""
-MOST_LABELS = 1000
-"""Objects of a label map; each takes a mask of the picture's size."""
 
 
 def masks_of_array_file(path: Path) -> Reading:
@@ -33,6 +33,7 @@ def masks_of_array_file(path: Path) -> Reading:
     try:
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
         if isinstance(loaded, np.ndarray):
+            check_limit("arrays", loaded.nbytes, path)
             arrays = {"masks": loaded}
         else:
             _check_members(path)
@@ -49,11 +50,11 @@ def masks_of_array_file(path: Path) -> Reading:
 
 
 def _check_members(path: Path) -> None:
-    """Refuse an archive whose members would unpack to more than any masks take."""
+    """Refuse an archive of more members, or of members that unpack to more, than masks take."""
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            if member.file_size > 8 * max_pixels():
-                raise InputError(f"{path}: {member.filename} unpacks to {member.file_size} bytes, which is no masks.")
+        members = archive.infolist()
+        check_limit("objects", len(members) - 1, path)
+        check_limit("arrays", sum(member.file_size for member in members), path)
 
 
 def _of_arrays(arrays: dict[str, NDArray[Any]]) -> tuple[Masks, list[str]]:
@@ -96,6 +97,8 @@ def masks_of_array(array: NDArray[Any], ids: Any = None) -> tuple[Masks, list[st
     if ids is None and array.shape[2] < 16 < 64 < array.shape[0]:
         array = np.moveaxis(array, 2, 0)
         account.append(f"read as [H, W, N]: {len(array)} masks, channels last")
+    check_limit("objects", len(array), "the stack")
+    check_limit("masks", array.size, "the stack")
     numbers = _whole(ids) if ids is not None else list(range(1, len(array) + 1))
     if len(numbers) != len(array):
         raise InputError(f"{len(array)} masks but {len(numbers)} ids. Give each mask its id.")
@@ -153,8 +156,8 @@ def _flat(array: NDArray[Any]) -> tuple[Masks, list[str]]:
     if values == [255]:
         return {1: array == 255}, ["0/255 mask read as one object"]
     _require_ids(values)
-    if len(values) > MOST_LABELS:
-        raise InputError(f"{len(values)} different values; more than {MOST_LABELS} are too many to be objects.")
+    check_limit("objects", len(values), "the label map")
+    check_limit("masks", len(values) * array.size, "the label map")
     return {v: array == v for v in values}, ["label map"]
 
 
@@ -178,11 +181,11 @@ def _whole(ids: Any) -> list[int]:
 
 
 def _require_ids(ids: list[int]) -> list[int]:
-    for i in ids:
+    for i, count in Counter(ids).items():
         if not 0 < i <= HIGHEST_ID:
             raise InputError(f"object id {i} is not allowed; ids are whole numbers from 1 to {HIGHEST_ID}.")
-        if ids.count(i) > 1:
-            raise InputError(f"id {i} is given to {ids.count(i)} masks. Give each object an id of its own.")
+        if count > 1:
+            raise InputError(f"id {i} is given to {count} masks. Give each object an id of its own.")
     return ids
 
 

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from rotoscope.errors import InputError, shown
+from rotoscope.limits import check_limit
 from rotoscope.masks.foreign import WAY_OUT, foreign_json
-from rotoscope.video.limits import check_pixels, max_pixels
-
-MOST_ANNOTATIONS = 65535
-"""Annotations of one image; there are no more ids."""
+from rotoscope.video.limits import check_pixels
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ def images_of_json(data: Any, path: Path) -> list[AnnotatedImage]:
     only = next(iter(known), None) if len(known) == 1 else None
     found = []
     for key, members in groups.items():
-        if len(members) > MOST_ANNOTATIONS:
-            raise InputError(f"{path}: {len(members)} annotations of one image; there are only {MOST_ANNOTATIONS} ids.")
+        check_limit("objects", len(members), f"{path}: image {shown(key, 40)}")
         image = known.get(key, known.get(only, {}) if key is None or len(groups) == 1 else {})
         name = image.get("file_name")
         stem = Path(name.replace("\\", "/")).stem if isinstance(name, str) and "\0" not in name else ""
@@ -109,8 +106,7 @@ def masks_of_annotations(image: AnnotatedImage, path: Path) -> tuple[dict[int, N
             raise InputError(f"{where} cannot be read ({shown(error)}). Correct it, or leave it out.") from None
         masks.append(mask)
         kinds.add(kind)
-        if len(masks) * mask.size > 16 * max_pixels():
-            raise InputError(f"{where}: more masks of this size than memory should hold. Give fewer, or smaller ones.")
+        check_limit("masks", len(masks) * mask.size, where)
     ids = [_id(annotation) for _, annotation in image.annotations]
     account = [f"{len(masks)} annotation(s), {' and '.join(sorted(kinds))}"]
     if len(set(ids)) != len(ids) or not all(0 < i < 65536 for i in ids):
@@ -156,7 +152,9 @@ def encode(mask: NDArray[Any]) -> dict[str, Any]:
 
 def _runs(counts: Any) -> list[int]:
     """Run lengths of COCO's compressed text: five bits a character, from the third on as differences."""
-    data = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
+    if not isinstance(counts, (str, bytes)):
+        raise ValueError("run lengths that are neither a text nor a list")
+    data = counts.encode("ascii") if isinstance(counts, str) else counts
     runs: list[int] = []
     position = 0
     while position < len(data):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
+from rotoscope.limits import check_limit
 from rotoscope.masks.images import masks_of_image
 
 Masks = dict[int, NDArray[Any]]
@@ -160,6 +161,7 @@ def _read_frames(found: Layout, numbers: dict[str, int]) -> dict[int, tuple[Mask
 
 def masks_of_object_folders(found: Layout, stem: str) -> Masks:
     """The masks of one frame, from a folder per object."""
+    check_limit("objects", len(found.files), next(iter(found.files.values()))[0].parent.parent)
     masks: Masks = {}
     for object_id, files in found.files.items():
         file = next((f for f in files if f.stem == stem), None)
@@ -171,6 +173,7 @@ def masks_of_object_folders(found: Layout, stem: str) -> Masks:
 
 
 def _per_object(files: list[Path]) -> Masks:
+    check_limit("objects", len(files), files[0].parent)
     masks: Masks = {}
     for object_id, file in zip(_naming(files)[0], files, strict=True):
         merged = _merged(masks_of_image(file)[0])

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.masks.arrays import masks_of_array, masks_of_array_file, one_mask
 from rotoscope.masks.coco import images_of_json, masks_of_annotations
 from rotoscope.masks.folders import masks_of_frames
 from rotoscope.masks.images import masks_of_picture
-from rotoscope.masks.reading import MaskReading, checked, read_json, read_masks
+from rotoscope.masks.reading import MaskReading, checked, enough_memory, read_json, read_masks
 
 Masks = dict[int, NDArray[Any]]
 PLAIN = {
@@ -62,7 +62,8 @@ def masks_for(given: Any, frame: int, video: Named, resize: bool, notes: list[st
         InputError: it cannot be read, or does not fit the video.
     """
     if isinstance(given, (str, Path)):
-        found = _several_frames(Path(given), video)
+        with enough_memory(given):
+            found = _several_frames(Path(given), video)
         if found is None:
             found = {frame: read_masks(given, size=video.size, resize=resize)}
         else:
@@ -168,8 +169,8 @@ def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
         number = video.number_of(image.name)
         if number is None:
             raise InputError(
-                f"{path}: annotations of {len(images)} images, of which {image.name or image.key!r} is no frame of "
-                "the video. Name them after the frames, or give one frame's."
+                f"{path}: annotations of {len(images)} images, of which {shown(image.name or repr(image.key), 80)} is "
+                "no frame of the video. Name them after the frames, or give one frame's."
             )
         masks, account = masks_of_annotations(image, path)
         line = f"masks of {len(images)} images, named as frames of the video"

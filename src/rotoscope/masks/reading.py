@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError, shown
+from rotoscope.limits import check_limit
 from rotoscope.masks.arrays import masks_of_array_file
 from rotoscope.masks.coco import masks_of_json
 from rotoscope.masks.folders import IMAGES, masks_of_folder
@@ -20,8 +22,6 @@ from rotoscope.masks.foreign import WAY_OUT, foreign_text
 from rotoscope.masks.images import masks_of_image
 
 Masks = dict[int, NDArray[Any]]
-MOST_JSON = 2**28
-"""Bytes of a JSON file that are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +70,27 @@ def read_masks(
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such mask file or folder.")
-    masks, account, kind = _read(path)
-    reading = checked(masks, account, kind, str(path), size=size, resize=resize)
+    with enough_memory(path):
+        masks, account, kind = _read(path)
+        reading = checked(masks, account, kind, str(path), size=size, resize=resize)
     if object_id is None:
         return reading
     if len(reading.masks) != 1:
         raise InputError(f"{path}: holds {len(reading.masks)} objects; an id can only be given to one.")
     return replace(reading, masks={object_id: next(iter(reading.masks.values()))})
+
+
+@contextmanager
+def enough_memory(where: str | Path) -> Iterator[None]:
+    """Tell of a file that takes more memory than there is.
+
+    Raises:
+        InputError: there was not enough in the block.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise InputError(f"{where}: takes more memory to read than there is. Make it smaller.") from None
 
 
 def checked(
@@ -96,6 +110,7 @@ def checked(
     bad = [i for i in masks if not 0 < i < 65536]
     if bad:
         raise InputError(f"{where}: object id {bad[0]} is not allowed; ids are whole numbers from 1 to 65535.")
+    check_limit("objects", len(masks), where)
     masks = {i: mask for i, mask in masks.items() if mask.any()}
     if not masks:
         raise InputError(f"{where}: mask without any object. Mark at least one pixel.")
@@ -144,10 +159,7 @@ def read_json(path: Path) -> Any:
         InputError: it is no JSON, too large, or too deep.
     """
     try:
-        if path.stat().st_size > MOST_JSON:
-            raise InputError(
-                f"{path}: {path.stat().st_size} bytes of JSON are more than the {MOST_JSON} that are read."
-            )
+        check_limit("json", path.stat().st_size, path)
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({shown(error)}).") from None

@@ -194,6 +194,15 @@ class MemoryBank:
         if not self._values:
             self._size = self._temporary = 0
 
+    def exchange(self, taken: Mapping[int, int]) -> None:
+        """Give objects the values of others.
+
+        Args:
+            taken: a permutation: of each object the one whose values it has from now on; others keep theirs.
+        """
+        self._values = {i: self._values[taken.get(i, i)] for i in self._values}
+        self._start = {i: self._start[taken.get(i, i)] for i in self._start}
+
     def limit(self, capacity: int) -> None:
         """Set the capacity in features, letting go of what no longer fits."""
         self.capacity = capacity

@@ -46,7 +46,7 @@ PRIMARY: dict[str, Any] = {
     "smallest": 0.25,
     "largest": 0.8,
 }
-HIDING: dict[str, Any] = {"cover": 0.7, "copies": 0.3, "scene": 0.2, "smallest": 0.12, "largest": 0.35}
+HIDING: dict[str, Any] = {"cover": 1.0, "scene": 0.2, "smallest": 0.12, "largest": 0.35}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"salient": COMPLETE, "primary": PRIMARY, "hiding": HIDING}
 """How kinds of synthetic clips differ: see :class:`SyntheticConfig`. For methods that find objects everything is
 labelled; the primary object is the one that is pasted, or all that a photograph shows of objects, with or without one

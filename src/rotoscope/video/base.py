@@ -77,6 +77,10 @@ class Video(ABC):
         """The number of the frame of a name, as masks are named after it; None if no frame is called so."""
         return int(name) if name.isdecimal() and name == f"{int(name):05d}" else None
 
+    def name_of(self, number: int) -> str:
+        """What the frame of a number is called, as :attr:`Frame.name` says; nothing is decoded."""
+        return f"{number:05d}"
+
     def frames(self, reverse: bool = False, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
         """Yield frames, decoded ahead in a thread.
 

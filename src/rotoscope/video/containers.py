@@ -16,6 +16,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from rotoscope.errors import InputError, shown
+from rotoscope.limits import limit
 from rotoscope.video.playlists import check_kind, check_parts
 
 COVER = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -84,6 +85,7 @@ def choose_stream(container: InputContainer, name: str) -> tuple[VideoStream, st
     default = [s for s in videos if s.disposition & Disposition.default]
     chosen = max(default or videos, key=lambda s: (s.width * s.height, -s.index))
     chosen.thread_type = "AUTO"
+    chosen.codec_context.options = {"max_pixels": str(limit("pixels"))}  # frames may grow on the way
     if len(videos) == 1:
         return chosen, ""
     told = (f"{s.index} ({s.width}x{s.height}{', default' if s in default else ''})" for s in videos)

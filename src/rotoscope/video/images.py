@@ -125,6 +125,10 @@ class ImageSequence(Video):
         """Of all images: their names with sizes and times, or with contents."""
         return self._files.code(contents)
 
+    def name_of(self, number: int) -> str:
+        """The name of an image (without suffix)."""
+        return self._names[number]
+
     def decode(self, start: int, stop: int | None, reverse: bool) -> Iterator[Frame]:
         """Yield the images that can be read; those that are damaged go to ``problems``.
 

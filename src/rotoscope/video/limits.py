@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
@@ -11,10 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from rotoscope.errors import InputError
-
-MAX_PIXELS = 2**27
-"""Pixels of a picture that are decoded (134 million, 16 times 3840x2160) unless ``ROTOSCOPE_MAX_PIXELS`` says other."""
-
+from rotoscope.limits import check_limit, limit
 
 UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, OverflowError,
@@ -23,29 +19,13 @@ UNREADABLE = (
 """What Pillow raises on images that are damaged, odd or no images."""
 
 
-def max_pixels() -> int:
-    """Most pixels of a picture: ``ROTOSCOPE_MAX_PIXELS`` of the environment, else :data:`MAX_PIXELS`.
-
-    Raises:
-        InputError: the variable is no whole number.
-    """
-    given = os.environ.get("ROTOSCOPE_MAX_PIXELS", "")
-    if given and not given.isdecimal():
-        raise InputError(f"ROTOSCOPE_MAX_PIXELS is {given!r}. Give a whole number of pixels, or none.")
-    return int(given) if given else MAX_PIXELS
-
-
 def check_pixels(width: int, height: int, where: str | Path) -> None:
-    """Refuse a picture that would take too much memory.
+    """Refuse a picture that would take too much memory; see :mod:`rotoscope.limits`.
 
     Raises:
-        InputError: it has more pixels than :func:`max_pixels`.
+        InputError: it has more pixels than are read.
     """
-    if width * height > max_pixels():
-        raise InputError(
-            f"{where}: {width}x{height} are more pixels than the {max_pixels()} that are decoded. Make it smaller, or "
-            "set ROTOSCOPE_MAX_PIXELS."
-        )
+    check_limit("pixels", width * height, where, f"{width}x{height} are more pixels")
 
 
 def open_picture(path: Path) -> Image.Image:
@@ -55,12 +35,17 @@ def open_picture(path: Path) -> Image.Image:
         OSError: it is no image.
         InputError: it is too large.
     """
+    if Image.MAX_IMAGE_PIXELS is not None and limit("pixels") > 2 * Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limit("pixels")  # Pillow refuses more than twice its own limit, which was allowed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit speaks below
         try:
             opened = Image.open(path)
         except Image.DecompressionBombError:
-            raise InputError(f"{path}: has too many pixels to be decoded. Make it smaller.") from None
+            raise InputError(
+                f"{path}: has more pixels than the {limit('pixels')} that are read. Make it smaller, or allow it with "
+                "--limit pixels=NUMBER or ROTOSCOPE_MAX_PIXELS."
+            ) from None
     check_pixels(*opened.size, path)
     return opened
 

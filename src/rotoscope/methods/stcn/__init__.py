@@ -28,6 +28,7 @@ class STCN(Method):
         "protect_first",
         "reach",
         "least_presence",
+        "crossings",
         "least_quality",
     )
     config: STCNConfig

@@ -44,6 +44,8 @@ class STCNConfig(MethodConfig):
         top_k: the number of support features that a query reads from; None reads all (full softmax).
         include_last: keep the previous frame as one temporary entry (released option).
         protect_first: pin the features of the frames on which objects were given. The thesis does not.
+        crossings: objects that look alike and have overlapped are told apart by how they moved before (see
+            :class:`~rotoscope.methods.crossings.Crossings`). The papers do not.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
         least_quality: a frame enters memory, for good or as the previous one, only if the mean of its present objects'
             predicted IoU is at least this; else the next that has it does. 0 asks for none. Needs ``scores``.
@@ -71,6 +73,7 @@ class STCNConfig(MethodConfig):
     top_k: Count | None = 20
     include_last: bool = False
     protect_first: bool = True
+    crossings: bool = False
     least_presence: Share = 0.0
     least_quality: Share = 0.0
 

@@ -13,6 +13,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.memory import MemoryBank, parse_policy
 from rotoscope.methods.canvas_session import CanvasSession
+from rotoscope.methods.crossings import Crossings
 from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
@@ -78,6 +79,7 @@ class STCNSession(CanvasSession):
             raise InputError(f"a memory budget chooses M of lfu:M; the policy {config.memory} has no M.")
         self._since_write = 0
         self._before: Before | None = None
+        self._crossings = Crossings() if config.crossings else None
         self._per_frame = 0
 
     def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
@@ -88,9 +90,12 @@ class STCNSession(CanvasSession):
         canvas = self.canvas
         assert canvas is not None
         image, features = self.encoded(frame)
-        answer = self._follow(features)
+        answer = self._told_apart(self._follow(features))
         probabilities = self.with_given(answer.probabilities, given) if given else answer.probabilities
-        if given or (self.policy.enters(self._since_write) and self._is_sure(answer)):
+        if given and self._crossings is not None:
+            self._crossings.look(frame.image, given)
+        unclear = self._crossings is not None and self._crossings.merged
+        if given or (self.policy.enters(self._since_write) and self._is_sure(answer) and not unclear):
             pinned = self._pins(probabilities, given) if given else None
             self._remember(image, features, probabilities, pinned=pinned)
             self._since_write = 0
@@ -122,6 +127,8 @@ class STCNSession(CanvasSession):
         if self._before is not None:
             kept = [slot for slot, other in enumerate(self.objects.ids) if other != object_id]
             self._before = Before(self._before.key, self._before.masks[kept])
+        if self._crossings is not None:
+            self._crossings.forget(object_id)
         if object_id in self.bank.object_ids:
             self.bank.forget(object_id)
 
@@ -129,12 +136,16 @@ class STCNSession(CanvasSession):
         """The bank, the frame before, and when a frame last entered."""
         bank = {f"bank.{name}": value for name, value in self.bank.state().items()}
         before = {} if self._before is None else {f"before.{k}": v for k, v in self._before._asdict().items()}
-        return bank | before | {"since_write": self._since_write}
+        met = {} if self._crossings is None else {f"crossings.{k}": v for k, v in self._crossings.state().items()}
+        return bank | before | met | {"since_write": self._since_write}
 
     def restore_memory(self, memory: Mapping[str, Any]) -> None:
         """Continue where :meth:`memory_state` was taken."""
         self.bank.restore({k.removeprefix("bank."): v for k, v in memory.items() if k.startswith("bank.")})
         self._before = Before(memory["before.key"], memory["before.masks"]) if "before.key" in memory else None
+        if self._crossings is not None:
+            met = {k.removeprefix("crossings."): v for k, v in memory.items() if k.startswith("crossings.")}
+            self._crossings.restore(met)
         self._since_write = int(memory["since_write"])
 
     def _follow(self, features: FrameFeatures) -> Answer:
@@ -160,6 +171,15 @@ class STCNSession(CanvasSession):
         if scores is not None and self.config.least_presence:
             own = own * (scores[:, 0] >= self.config.least_presence)[:, None, None]
         return Answer(aggregate(own), scores)
+
+    def _told_apart(self, answer: Answer) -> Answer:
+        """Look-alikes that have crossed, by how they moved before."""
+        if self._crossings is None:
+            return answer
+        probabilities, taken = self._crossings.step(answer.probabilities, self.objects.ids)
+        if taken:
+            self.bank.exchange(taken)
+        return answer._replace(probabilities=probabilities)
 
     def _places(self, features: FrameFeatures) -> Tensor | None:
         """What the decoder is told of the frame before."""

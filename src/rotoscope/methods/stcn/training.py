@@ -37,7 +37,6 @@ SMALL = {
     "decoder_dims": (96, 48, 32),
     "subpixel": 2,
     "previous": "matched",
-    "nearness": 0.3,
     "scores": True,
 }
 """Sizes of ``stcn-small``: an EfficientNet-Lite0 trunk, values from its features, a thin decoder that is told of the
@@ -66,7 +65,13 @@ RECIPES = {
         frozen_norms=True,
         frozen=("key_encoder.conv1.", "key_encoder.bn1.", "key_encoder.blocks.0.", "key_encoder.blocks.1."),
         loss={"correspondence": 0.3, "corruption": 0.3, "interval": 5},
-        inference={"max_short_side": 320, "resizing": "area", "include_last": True, "least_quality": 0.75},
+        inference={
+            "max_short_side": 320,
+            "resizing": "area",
+            "include_last": True,
+            "least_quality": 0.75,
+            "crossings": True,
+        },
     ),
     "stcn": Recipe(
         name="stcn",

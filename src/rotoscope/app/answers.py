@@ -1,0 +1,107 @@
+"""What is known of each frame of a project: how sure its masks are, and whether they are older than an edit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.app.journal import Journal
+from rotoscope.runs.watch import UNSURE
+
+TIMES_TOO_LONG = 4
+"""Lines per frame from which the file is written anew when it is opened."""
+
+
+class Answers:
+    """Which frames have been answered, with what confidence, and from which edits.
+
+    An answer depends on the masks given in a span of frames: forwards on those up to it, backwards on those from it to
+    where the pass began. It is stale once one of them was edited after the run that gave it had read them.
+
+    Args:
+        path: a file that gets a line with each answer.
+        frames: length of the video.
+        edits: frame and number of every edit so far, in order.
+    """
+
+    def __init__(self, path: Path, frames: int, edits: list[tuple[int, int]]) -> None:
+        self.frames = frames
+        self.answered = np.zeros(frames, bool)
+        self.stale = np.zeros(frames, bool)
+        self.confidence: dict[int, NDArray[np.float32]] = {}
+        self._span = np.zeros((frames, 2), np.int64)
+        self._tick = np.zeros(frames, np.int64)
+        self._journal = Journal(path, durable=False)
+        self._edits: list[tuple[int, int]] = []
+        for line in self._journal.found:
+            if 0 <= line["i"] < frames:
+                confidence = {int(object_id): value for object_id, value in line["c"].items()}
+                self._take(line["i"], confidence, (line["n"][0], line["n"][1]), line["t"])
+        for frame, tick in edits:
+            self.edited(frame, tick)
+        if len(self._journal.found) > TIMES_TOO_LONG * frames:
+            self._journal.replace(self._line(int(i)) for i in np.flatnonzero(self.answered))
+        self._journal.found = []
+
+    def add(self, index: int, confidence: Mapping[int, float], span: tuple[int, int], tick: int) -> None:
+        """Note the answer of a frame whose masks are on disk.
+
+        Args:
+            index: of the frame.
+            confidence: in [0, 1], of each object that was followed; 0 where it has no pixel.
+            span: first and last frame whose given masks the answer depends on.
+            tick: number of the last edit that the run had read.
+        """
+        self._take(index, confidence, span, tick)
+        self._journal.append(self._line(index))
+
+    def edited(self, frame: int, tick: int) -> None:
+        """Note that masks given on a frame were changed, as the edit of number ``tick``."""
+        self._edits.append((frame, tick))
+        low, high = self._span.T
+        self.stale |= self.answered & (low <= frame) & (frame <= high) & (self._tick < tick)
+
+    def is_newer(self, index: int, tick: int) -> bool:
+        """Whether a frame was answered by a run that had read the edit of number ``tick``."""
+        return bool(self.answered[index] and self._tick[index] >= tick)
+
+    def first_open(self, start: int, stop: int | None = None) -> int | None:
+        """The first frame from ``start`` on, and before ``stop``, that no answer or a stale one is for."""
+        open_ = (~self.answered | self.stale)[start:stop]
+        return start + int(open_.argmax()) if open_.any() else None
+
+    def codes(self, object_id: int, given: list[int], ends: int | None) -> str:
+        """One letter a frame: ``g`` given, ``s`` sure, ``u`` unsure, ``a`` absent, ``.`` not known."""
+        letters = np.full(self.frames, ord("."), np.uint8)
+        known = self.confidence.get(object_id)
+        if known is not None:
+            letters[known >= UNSURE] = ord("s")
+            letters[known < UNSURE] = ord("u")
+            letters[known == 0] = ord("a")
+        letters[given] = ord("g")
+        if ends is not None:
+            letters[ends:] = ord("a")
+        return letters.tobytes().decode()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._journal.close()
+
+    def _take(self, index: int, confidence: Mapping[int, float], span: tuple[int, int], tick: int) -> None:
+        for values in self.confidence.values():
+            values[index] = np.nan
+        for object_id, value in confidence.items():
+            if object_id not in self.confidence:
+                self.confidence[object_id] = np.full(self.frames, np.nan, np.float32)
+            self.confidence[object_id][index] = value
+        self.answered[index] = True
+        self._span[index], self._tick[index] = span, tick
+        later = (frame for frame, number in reversed(self._edits) if number > tick)
+        self.stale[index] = any(span[0] <= frame <= span[1] for frame in later)
+
+    def _line(self, index: int) -> dict[str, object]:
+        confidence = {str(i): round(float(v[index]), 4) for i, v in self.confidence.items() if not np.isnan(v[index])}
+        return {"i": index, "c": confidence, "n": self._span[index].tolist(), "t": int(self._tick[index])}

@@ -1,0 +1,121 @@
+"""What a project has found, in every format that ``rotoscope segment`` writes."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rotoscope.app.facts import read_facts
+from rotoscope.app.pictures import Mask
+from rotoscope.app.project import Project
+from rotoscope.errors import InputError
+from rotoscope.files import make_folder
+from rotoscope.masks.writing import formats, open_writer
+from rotoscope.runs.segment import write_overlay
+from rotoscope.video.writer import h264_encoder
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """One frame's masks, as writers take them; see :class:`~rotoscope.masks.writing.Segmented`."""
+
+    index: int
+    name: str
+    object_ids: tuple[int, ...]
+    labels: Mask
+    probabilities: torch.Tensor
+
+
+class Export:
+    """Write a project's masks into a new folder of ``exports/``.
+
+    Making it finds what is wrong with the request.
+
+    Args:
+        project: whose masks.
+        names: formats, as of ``rotoscope segment --format``.
+
+    Raises:
+        InputError: an unknown format, none, or there is no mask yet.
+    """
+
+    def __init__(self, project: Project, names: list[str]) -> None:
+        self.project = project
+        self.formats = formats(names)
+        if not self.formats:
+            raise InputError("choose at least one format.")
+        if "overlay" in self.formats:
+            self.formats = list(dict.fromkeys(["palette", *self.formats]))
+            h264_encoder()
+        self.frames = [i for i in range(project.frames) if project.mask_file(i).exists()]
+        if not self.frames:
+            raise InputError("there is no mask yet. Point at an object, and run along the clip.")
+        number = 1
+        while (project.folder / "exports" / str(number)).exists():
+            number += 1
+        self.folder = project.folder / "exports" / str(number)
+
+    @property
+    def steps(self) -> int:
+        """How many frames are gone through: once for masks, once more for the overlay."""
+        return len(self.frames) + (self.project.frames if "overlay" in self.formats else 0)
+
+    def go(self, tell: Callable[[int], None], stopped: Callable[[], bool]) -> Path:
+        """Do it; ``tell`` is told how many steps are done. Return the folder."""
+        make_folder(self.folder)
+        places = {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n != "overlay"}
+        writers = [open_writer(name, place) for name, place in places.items()]
+        done = 0
+        for index in self.frames:
+            if stopped():
+                return self.folder
+            item = answered(self.project, index)
+            image = self.project.frame(index).image if "cutout" in self.formats else None
+            for writer in writers:
+                writer.write(item, image)
+            done += 1
+            tell(done)
+        for writer in writers:
+            writer.close()
+        if "overlay" in self.formats:
+            count = iter(range(done + 1, self.steps + 1))
+            write_overlay(
+                self.project.part(0, None),
+                self.folder,
+                self.folder / "overlay.mp4",
+                lambda: tell(next(count, self.steps)),
+            )
+        return self.folder
+
+
+def answered(project: Project, index: int) -> Answered:
+    """The masks of a frame with their probabilities: those given, those found, and what is left for the background."""
+    with project.lock:
+        labels = project.labels(index)
+        ids = tuple(one.id for one in project.history.objects if one.ends is None or index < one.ends)
+        own = [project.mask(index, object_id).astype(np.float32) / 255 for object_id in ids]
+    soft: NDArray[Any] = np.stack(own) if own else np.zeros((0, *labels.shape), np.float32)
+    total = np.maximum(soft.sum(axis=0, keepdims=True), 1)
+    soft = soft / total
+    probabilities = np.concatenate([1 - soft.sum(axis=0, keepdims=True), soft])
+    return Answered(index, project.video.name_of(index), ids, labels, torch.from_numpy(probabilities.clip(0, 1)))
+
+
+def command_line(project: Project, names: list[str], method: str) -> str:
+    """What to type for the same masks without the page.
+
+    It is exact for masks that were run forward from first to last; those of frames that were run backward, corrected
+    while others were left, or locked, it gives anew.
+    """
+    video = read_facts(project.folder)["video"]["path"]
+    words = ["rotoscope", "segment", video, "--mask", str(project.folder / "prompts"), "--output", "masks"]
+    words += ["--method", method] if method != "stcn-small" else []
+    words += ["--format", ",".join(names)] if names != ["palette"] else []
+    return shlex.join(words)

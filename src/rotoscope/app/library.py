@@ -1,0 +1,169 @@
+"""What the page may open: files under one folder, each by a name that says nothing and was given by us."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from rotoscope.app.facts import FACTS, read_facts
+from rotoscope.app.project import Project, open_project
+from rotoscope.errors import InputError
+from rotoscope.video import open_video
+from rotoscope.video.images import is_image
+
+PROJECTS = "rotoscope-projects"
+"""Folder under the root that projects are made in."""
+VIDEOS = {
+    ".mp4",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".wmv",
+    ".flv",
+    ".gif",
+    ".ogv",
+    ".3gp",
+}
+MASK_FILES = {".png", ".npz", ".npy", ".json", ".tif", ".tiff", ".webp"}
+DEPTH = 4
+MOST = 500
+"""Entries that are listed; a person with more starts in a folder further down."""
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that may be opened.
+
+    Attributes:
+        key: what the page calls it.
+        path: where it is; the page is only told ``label``.
+        label: its path from the root.
+        kind: ``video``, ``frames`` (a folder of images), ``project``, ``masks`` or ``demo``.
+    """
+
+    key: str
+    path: Path
+    label: str
+    kind: str
+
+
+class Library:
+    """The allow-list. A key that it did not give opens nothing, and nothing outside the root gets a key.
+
+    Args:
+        root: the folder; links that lead out of it are not followed.
+        given: a video or folder named on the command line, which may lie anywhere.
+    """
+
+    def __init__(self, root: Path, given: Path | None = None) -> None:
+        self.root = root.resolve()
+        self._keys: dict[tuple[Path, str], Entry] = {}
+        self._by_key: dict[str, Entry] = {}
+        self.demo = self._entry(self.root / PROJECTS / DEMO, "built-in clip", "demo")
+        self.given = None
+        if given is not None:
+            kind = "frames" if given.is_dir() else "video"
+            self.given = self._entry(given.resolve(), given.name, kind)
+
+    def entries(self) -> list[Entry]:
+        """All that may be opened now, in order of names."""
+        found = [self.demo] + ([self.given] if self.given is not None else [])
+        for folder, folders, files in os.walk(self.root):
+            here = Path(folder)
+            depth = len(here.relative_to(self.root).parts)
+            folders[:] = sorted(f for f in folders if not f.startswith(".") and depth < DEPTH)
+            if (here / FACTS).exists():
+                folders[:] = []
+                if here != self.demo.path:
+                    found.append(self._entry(here, here.name, "project"))
+                continue
+            found += self._of_folder(here, [here / name for name in sorted(files) if not name.startswith(".")])
+            if len(found) > MOST:
+                break
+        return list(dict.fromkeys(found))[:MOST]
+
+    def entry(self, key: str) -> Entry:
+        """What a key stands for.
+
+        Raises:
+            InputError: nothing.
+        """
+        if key not in self._by_key:
+            raise InputError("there is nothing of that name to open. Look at the list again.")
+        return self._by_key[key]
+
+    def open(self, entry: Entry) -> Project:
+        """Open the project of an entry; one is begun for a video that has none.
+
+        Raises:
+            InputError: it cannot be opened.
+        """
+        if entry.kind == "masks":
+            raise InputError(f"{entry.label} is no video.")
+        if entry.kind == "project":
+            return open_project(entry.path)
+        source = demo_file(entry.path) if entry.kind == "demo" else entry.path
+        folder = entry.path if entry.kind == "demo" else self._project_of(source)
+        if (folder / FACTS).exists():
+            return open_project(folder)
+        return Project.create(folder, source, open_video(source))
+
+    def _project_of(self, source: Path) -> Path:
+        """The folder of a video's project: named after it, with a number where that name is another's."""
+        number = 1
+        while True:
+            name = source.stem if number == 1 else f"{source.stem}-{number}"
+            folder = self.root / PROJECTS / name
+            if not (folder / FACTS).exists() or read_facts(folder)["video"]["path"] == str(source.resolve()):
+                return folder
+            number += 1
+
+    def _of_folder(self, here: Path, files: list[Path]) -> list[Entry]:
+        found = []
+        images = [path for path in files if is_image(path)]
+        if len(images) > 1 and here != self.root:
+            found += [self._inside(here, "frames"), self._inside(here, "masks")]
+        for path in files:
+            if path.suffix.lower() in VIDEOS:
+                found.append(self._inside(path, "video"))
+            elif path.suffix.lower() in MASK_FILES and (len(images) < 3 or path not in images):
+                found.append(self._inside(path, "masks"))
+        return [entry for entry in found if entry is not None]
+
+    def _inside(self, path: Path, kind: str) -> Entry | None:
+        real = path.resolve()
+        if not real.is_relative_to(self.root):
+            return None
+        return self._entry(real, str(path.relative_to(self.root)), kind)
+
+    def _entry(self, path: Path, label: str, kind: str) -> Entry:
+        if (path, kind) not in self._keys:
+            entry = Entry(secrets.token_urlsafe(9), path, label, kind)
+            self._keys[path, kind] = self._by_key[entry.key] = entry
+        return self._keys[path, kind]
+
+
+def demo_file(folder: Path) -> Path:
+    """The built-in clip as a file, which the command line can be given too; composed when it is not there.
+
+    Raises:
+        InputError: scikit-image, of whose photographs it is composed, is not installed.
+    """
+    from rotoscope.datasets.demo import SIZE, demo_clip
+    from rotoscope.files import make_folder
+    from rotoscope.video import VideoWriter
+
+    path = make_folder(folder) / "clip.mp4"
+    if not path.exists():
+        with VideoWriter(path, 24.0, SIZE) as writer:
+            for image in demo_clip().frames:
+                writer.write(image)
+    return path

@@ -1,0 +1,223 @@
+"""Run along a clip: the masks given to a project become those of other frames."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.app.pictures import write_labels
+from rotoscope.app.project import Project
+from rotoscope.app.states import EVERY, States
+from rotoscope.errors import InputError
+from rotoscope.masks.writing import MaskWriter, Segmented, open_writer
+from rotoscope.methods.base import Method
+from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.job import Direction, Job
+from rotoscope.runs.measure import Measurement
+from rotoscope.runs.passes import Passes, Step
+from rotoscope.runs.prompts import Prompts
+from rotoscope.runs.sink import Sink
+from rotoscope.runs.state import RunState
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What is asked for.
+
+    Attributes:
+        direction: ``forward``, ``backward`` or ``both``.
+        start: frame to begin with; None for the first one without an answer, or with a stale one. Backward it is the
+            frame whose masks are followed, and has to be said. ``both`` goes over the whole clip.
+        stop: the last frame to answer; None for the clip's end (backward: its first frame).
+    """
+
+    direction: Direction = "forward"
+    start: int | None = None
+    stop: int | None = None
+
+
+class Run:
+    """One stretch of a project, from the moment it is asked for.
+
+    Making it finds what is wrong with the request; :meth:`go` does the work.
+
+    Args:
+        project: whose clip.
+        stretch: which part of it.
+        tell: is told of each frame, when its masks are on disk.
+        stopped: asked before each frame whether to stop.
+
+    Raises:
+        InputError: nothing is given to follow, or nothing is left to do.
+    """
+
+    def __init__(self, project: Project, stretch: Stretch, tell: Tell, stopped: Callable[[], bool]) -> None:
+        self.project = project
+        self.tell = tell
+        self.stopped = stopped
+        self.direction = stretch.direction
+        with project.lock:
+            self.tick = project.history.tick
+            self.given = {frame: dict(one) for frame, one in project.history.given.items()}
+            self.live = {one.id for one in project.history.objects}
+            frames = project.given_frames()
+            if stretch.direction == "backward":
+                self._plan_backward(stretch)
+            elif not frames:
+                raise InputError("nothing is given to follow yet. Point at an object, or paint it, first.")
+            else:
+                self._plan_forward(stretch, frames)
+        self.pushed = 0
+        self.written = 0
+
+    def _plan_backward(self, stretch: Stretch) -> None:
+        if stretch.start is None:
+            raise InputError("say the frame to go back from.")
+        self.project.check_index(stretch.start)
+        if not self.project.labels(stretch.start).any():
+            raise InputError(f"frame {stretch.start} has no mask to follow. Point at an object there first.")
+        self.first, self.start, self.end = stretch.stop or 0, stretch.stop or 0, stretch.start + 1
+        if self.first >= stretch.start:
+            raise InputError(f"there is no frame to go back to from {stretch.start}.")
+
+    def _plan_forward(self, stretch: Stretch, frames: list[int]) -> None:
+        self.first = frames[0] if self.direction == "forward" else 0
+        self.end = self.project.frames if stretch.stop is None or self.direction == "both" else stretch.stop + 1
+        if self.direction == "both":
+            self.start = 0
+            return
+        start = stretch.start if stretch.start is not None else self.project.answers.first_open(self.first, self.end)
+        if start is None:
+            raise InputError("every frame is up to date. Correct one, or run from the frame that is shown.")
+        if start < self.first:
+            raise InputError(f"nothing is given before frame {self.first}. Run from there, or backward.")
+        if self.end <= start:
+            raise InputError(f"frame {self.end - 1} comes before {start}, where the run would begin.")
+        self.start = start
+
+    def go(self, model: Method, name: str) -> Measurement:
+        """Do it.
+
+        Args:
+            model: a loaded method that is given masks.
+            name: of it, by which states are told apart.
+
+        Returns: what it took, of the frames that were written.
+        """
+        begun = time.perf_counter()
+        states = States(self.project.folder / "states")
+        state = None
+        if self.direction == "forward":
+            state = states.nearest(self.start, name, self.first, self.given, self.live)
+        job = self._job(model, state)
+
+        def save(state: RunState) -> None:
+            states.keep(state, name, self.first, self.given)
+
+        keeps = self.direction == "forward"
+        passes = Passes(job, start=state, save=save if keeps else None, every=EVERY)
+        measured = Measurement()
+        writers: list[MaskWriter] = [_Writer(self), open_writer("soft", self.project.folder / "soft")]
+        with closing(self._steps(passes)) as steps, Sink(writers[::-1], measured) as sink:
+            last = None
+            for step in steps:
+                last = step.prediction.index
+                self._take(step, sink)
+            session = passes.sessions[-1]
+            if keeps and last is not None and not session.latency and last + 1 < self.end:
+                save(RunState("forward", last + 1, session.state()))
+        measured.frames, measured.wall = self.written, time.perf_counter() - begun
+        return measured
+
+    def _steps(self, passes: Passes) -> Generator[Step, None, None]:
+        for step in passes:
+            yield step
+            if self.stopped() or self._overtaken(step.prediction.index):
+                return
+
+    def _overtaken(self, index: int) -> bool:
+        """Whether the frame that comes next has been given other masks since the run began."""
+        ahead = index + (1 if self.direction == "forward" else -1)
+        if self.direction == "both":
+            return False
+        return any(frame == ahead for frame, tick in self.project.history.edits if tick > self.tick)
+
+    def _take(self, step: Step, sink: Sink) -> None:
+        self.pushed += 1
+        index = step.prediction.index
+        if step.hidden or index < self.start:
+            self.tell({"type": "passed", "frame": index})
+        else:
+            sink.put(step.prediction, None)
+
+    def _job(self, model: Method, state: RunState | None) -> Job:
+        video = self.project.part(self.first, self.end)
+        prompts: Prompts = {}
+        position = state.position if state is not None else self.first
+        frames = [f for f in self.project.given_frames() if self.first <= f < self.end]
+        needed = [f for f in frames if f >= position] or frames[-1:]
+        for frame in needed:
+            prompts[frame] = {i: _as_mask(mask) for i, mask in self.project.given_masks(frame).items()}
+        if self.direction == "backward":
+            prompts[self.end - 1] = self._all_masks(self.end - 1)
+        return Job(video, dict(sorted(prompts.items())), model, self.direction)
+
+    def _all_masks(self, index: int) -> dict[int, Any]:
+        """Masks of all objects on a frame, given or found."""
+        seen = [int(i) for i in np.unique(self.project.labels(index)) if i]
+        return {object_id: _as_mask(self.project.mask(index, object_id)) for object_id in seen}
+
+    def span(self, index: int) -> tuple[int, int]:
+        """First and last frame whose given masks the answer of a frame depends on."""
+        if self.direction == "both":
+            return (0, self.project.frames - 1)
+        return (self.first, index) if self.direction == "forward" else (index, self.end - 1)
+
+
+class _Writer:
+    """Puts answers into the project: labels, then what is known of them, then word to who listens."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._begun = time.perf_counter()
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Write one frame, but for what locked objects hold there."""
+        assert isinstance(item, Prediction)
+        run, project, index = self.run, self.run.project, item.index
+        with project.lock:
+            if any(frame == index and tick > run.tick for frame, tick in project.history.edits[-64:]):
+                return  # a person was quicker; what was just painted stays
+            known = project.history.by_id
+            locked = [one.id for one in known.values() if one.locked]
+            labels = item.labels.astype(np.uint8)
+            gone = [i for i in item.object_ids if i not in known]
+            if locked:
+                before = project.labels(index)
+                labels[np.isin(labels, locked)] = 0
+                labels = np.where(np.isin(before, locked), before, labels).astype(np.uint8)
+            labels[np.isin(labels, gone)] = 0
+            write_labels(project.mask_file(index), labels)
+            confidence = {i: float(c) for i, c in zip(item.object_ids, item.confidence, strict=True) if i in known}
+            project.answers.add(index, confidence, run.span(index), run.tick)
+        run.written += 1
+        rate = run.written / max(time.perf_counter() - self._begun, 1e-6)
+        run.tell({"type": "frame", "frame": index, "confidence": confidence, "rate": round(rate, 2)})
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+def _as_mask(mask: NDArray[np.uint8]) -> NDArray[Any]:
+    """0 to 255 as the session takes it: bool where it is whole, so that it equals what the command line reads."""
+    if ((mask == 0) | (mask == 255)).all():
+        return mask > 0
+    return mask.astype(np.float32) / 255

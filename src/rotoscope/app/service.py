@@ -1,0 +1,226 @@
+"""What the page asks for, done: open projects, frames, masks, clicks, runs and exports."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.app.cache import ByteCache
+from rotoscope.app.clicks import CLICKERS, Box, EdgeFollower, Point, check_points
+from rotoscope.app.exporting import Export
+from rotoscope.app.library import Library
+from rotoscope.app.pictures import Mask, frame_bytes
+from rotoscope.app.project import Project
+from rotoscope.app.running import Run, Stretch
+from rotoscope.app.worker import Event, Listener, Task, Worker
+from rotoscope.errors import InputError
+from rotoscope.methods.base import Method
+from rotoscope.runs.prompts import read_prompts
+from rotoscope.weights import load
+
+RAW_BUDGET = 96 << 20
+SENT_BUDGET = 48 << 20
+PAUSE = 0.1
+"""Seconds between two words of how far an export has come."""
+
+
+class Service:
+    """All that is open in one launch. Every method may be called from any thread.
+
+    Args:
+        library: what may be opened.
+        method: name of the method that runs along clips.
+        tell: is told what happens, each event with the key of its ``project``.
+
+    Raises:
+        InputError: there is no such method, or it takes no masks.
+    """
+
+    def __init__(self, library: Library, method: str, tell: Listener) -> None:
+        self.library = library
+        self.method = method
+        self.model: Method = load(method)
+        if self.model.task != "semi":
+            raise InputError(f"{method} finds objects by itself, but the page gives masks. Choose stcn-small.")
+        self.tell = tell
+        self.worker = Worker(tell)
+        self._projects: dict[str, Project] = {}
+        self._lock = threading.RLock()
+        self._raw: ByteCache[NDArray[np.uint8]] = ByteCache(RAW_BUDGET, lambda image: image.nbytes)
+        self._sent: ByteCache[bytes] = ByteCache(SENT_BUDGET, len)
+        self._edges: dict[str, EdgeFollower] = {}
+
+    # Projects.
+
+    def open(self, key: str) -> Project:
+        """Open the project of an entry, or give the one that is open."""
+        with self._lock:
+            if key not in self._projects:
+                entry = self.library.entry(key)
+                same = [k for k, p in self._projects.items() if p.folder.resolve() == entry.path]
+                if same:
+                    return self._projects[same[0]]
+                self._projects[key] = self.library.open(entry)
+            return self._projects[key]
+
+    def key_of(self, project: Project) -> str:
+        """What the page calls an open project."""
+        return next(key for key, one in self._projects.items() if one is project)
+
+    def project(self, key: str) -> Project:
+        """An open project.
+
+        Raises:
+            InputError: none of that key is open.
+        """
+        if key not in self._projects:
+            raise InputError("this project is not open. Open it from the list.")
+        return self._projects[key]
+
+    def renew(self) -> None:
+        """Say that the projects are in use."""
+        for project in list(self._projects.values()):
+            project.guard.renew()
+
+    def close(self) -> None:
+        """End the work after the frame that it is at, and let go of everything."""
+        self.worker.close()
+        for project in self._projects.values():
+            project.close()
+        self._projects.clear()
+
+    # Looking.
+
+    def image(self, key: str, index: int) -> NDArray[np.uint8]:
+        """A frame as the network sees it, RGB ``[H, W, 3]``."""
+        project = self.project(key)
+        project.check_index(index)
+        return self._raw.get((key, index), lambda: project.frame(index).image)
+
+    def picture(self, key: str, index: int, side: int | None, kind: str) -> bytes:
+        """A frame as the page shows it; see :func:`~rotoscope.app.pictures.frame_bytes`."""
+        return self._sent.get((key, index, side, kind), lambda: frame_bytes(self.image(key, index), side, kind))
+
+    # Masks.
+
+    def click(
+        self, key: str, index: int, object_id: int, points: list[Point], box: Box | None, engine: str
+    ) -> tuple[Mask, float | None]:
+        """Answer clicks and keep the answer as the mask given.
+
+        Args:
+            key: of the project.
+            index: of the frame.
+            object_id: whose mask.
+            points: all clicks since the tool was taken up.
+            box: around the object, or None.
+            engine: a name of :data:`~rotoscope.app.clicks.CLICKERS`.
+        """
+        project = self.project(key)
+        check_points(points, box, project.size)
+        project.object(object_id)
+        if engine not in CLICKERS:
+            raise InputError(f"there is no tool {engine!r}; there are {', '.join(CLICKERS)}.")
+        image = self.image(key, index)
+        mask, confidence = CLICKERS[engine].answer(image, points, box, None)
+        self.edit(key, index, {object_id: mask})
+        return mask, confidence
+
+    def edit(self, key: str, index: int, masks: dict[int, Mask | None]) -> None:
+        """Give masks; see :meth:`~rotoscope.app.project.Project.edit`."""
+        self.project(key).edit(index, masks)
+        self.changed(key, index)
+
+    def turn(self, key: str, back: bool) -> int | None:
+        """Undo (back) or redo; the frame that it changed, or None."""
+        project = self.project(key)
+        record = project.undo() if back else project.redo()
+        frame = record.get("frame") if record is not None else None
+        self.changed(key, frame)
+        return frame
+
+    def edges(self, key: str, index: int, start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+        """A path along edges; see :class:`~rotoscope.app.clicks.EdgeFollower`."""
+        follower = self._edges.setdefault(key, EdgeFollower())
+        return follower.path(index, self.image(key, index), start, end)
+
+    def take_in(self, key: str, entry_key: str, index: int) -> list[int]:
+        """Import masks that ``rotoscope check`` understands; the frames that they are of."""
+        project = self.project(key)
+        entry = self.library.entry(entry_key)
+        if entry.kind != "masks":
+            raise InputError(f"{entry.label} is no mask.")
+        project.check_index(index)
+        found = read_prompts({index: entry.path}, project.part(0, None))
+        with project.lock:
+            ids = sorted({object_id for given in found.values() for object_id in given})
+            known = set(project.history.by_id)
+            names = {i: i if i in known else project.add_object(f"object {i}").id for i in ids}
+            for frame, given in found.items():
+                masks: dict[int, Mask | None] = {names[i]: _as_grey(mask) for i, mask in given.items()}
+                project.edit(frame, masks)
+        self.changed(key, None)
+        return sorted(found)
+
+    def changed(self, key: str, index: int | None) -> None:
+        """Tell all pages that objects, or masks of a frame, are others now."""
+        self.tell({"type": "changed", "project": key, "frame": index})
+
+    # Work.
+
+    def run(self, key: str, stretch: Stretch) -> None:
+        """Run along a clip, in the worker; what is wrong with the request is raised at once."""
+        project = self.project(key)
+        self._one_at_a_time()
+
+        def say(event: Event) -> None:
+            self.tell({"project": key, **event})
+
+        def work(task: Task) -> Event:
+            running = Run(project, stretch, say, task.stopped)
+            measured = running.go(self.model, self.method)
+            return {"project": key, "frames": measured.frames, "seconds": round(measured.wall, 3)}
+
+        plan = Run(project, stretch, say, lambda: False)
+        about = {"project": key, "direction": stretch.direction, "start": plan.start, "end": plan.end}
+        self.worker.put(Task("run", work, about))
+
+    def export(self, key: str, names: list[str]) -> None:
+        """Write masks in formats, in the worker."""
+        project = self.project(key)
+        self._one_at_a_time()
+        export = Export(project, names)
+
+        def work(task: Task) -> Event:
+            said = 0.0
+
+            def tell(done: int) -> None:
+                nonlocal said
+                if time.monotonic() - said > PAUSE or done == export.steps:
+                    said = time.monotonic()
+                    self.tell({"type": "exporting", "project": key, "done": done, "of": export.steps})
+
+            folder = export.go(tell, task.stopped)
+            return {"project": key, "folder": str(folder), "frames": len(export.frames)}
+
+        self.worker.put(Task("export", work, {"project": key}))
+
+    def _one_at_a_time(self) -> None:
+        if self.worker.busy:
+            raise InputError("a run is going on. Stop it, or wait for its end.")
+
+
+def _as_grey(mask: Any) -> Mask:
+    """A mask as prompts hold it, as 0 to 255."""
+    array = np.asarray(mask)
+    return array.astype(np.uint8) * 255 if array.dtype == bool else np.round(array * 255).clip(0, 255).astype(np.uint8)
+
+
+def page_folder() -> Path:
+    """Where the built page is."""
+    return Path(__file__).parent / "page"

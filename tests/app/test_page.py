@@ -1,0 +1,308 @@
+"""The page in a real browser: point, paint, run, stop, correct, run again, export; and what may go wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from drawn import contents
+from rotoscope.app.facts import FACTS
+from rotoscope.app.library import DEMO, PROJECTS
+from rotoscope.app.pictures import read_grey
+from rotoscope.datasets.demo import SIZE, demo_clip
+from rotoscope.evaluation import region_similarity
+from rotoscope.masks import read_masks
+from rotoscope.video import VideoWriter, open_video
+from served import Process, chromium
+
+if chromium() is None:
+    pytest.skip(
+        "no Chromium here: the tests of the page are left out (apt-get install chromium, or CHROMIUM=its path)",
+        allow_module_level=True,
+    )
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+FRAMES = 8
+CUP = (730, 200)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SCREENS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "out" / "screens"))
+"""Where pictures of the main states are kept, to be looked at."""
+PATIENCE = 60_000
+"""Milliseconds to wait for what has to come; how long it takes says how busy the machine is."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose built-in clip has few frames, so that it is run through in no time."""
+    folder = tmp_path_factory.mktemp("root")
+    (folder / PROJECTS / DEMO).mkdir(parents=True)
+    with VideoWriter(folder / PROJECTS / DEMO / "clip.mp4", 24.0, SIZE) as writer:
+        for image in demo_clip(FRAMES).frames:
+            writer.write(image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(root: Path) -> Iterator[Process]:
+    begun = Process(root)
+    yield begun
+    begun.end()
+
+
+def opened(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(PATIENCE)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    page.locator("body[data-open]").wait_for()
+    page.locator("body[data-frame]").wait_for()
+    page.faults = faults  # type: ignore[attr-defined]
+    return page
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where a pixel of the clip is on the screen."""
+    box = page.locator(".world").bounding_box()
+    assert box is not None
+    return box["x"] + x / SIZE[0] * box["width"], box["y"] + y / SIZE[1] * box["height"]
+
+
+def idle(page: Page) -> None:
+    page.locator("body[data-task=idle]").wait_for()
+
+
+def kept(page: Page) -> None:
+    page.locator("body[data-kept=yes]").wait_for()
+
+
+def paint(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.keyboard.press("b")
+    page.mouse.move(*place(page, *start))
+    page.mouse.down()
+    page.mouse.move(*place(page, *end), steps=5)
+    page.mouse.up()
+    kept(page)
+
+
+def go_to(page: Page, frame: int) -> None:
+    page.locator(".counter").fill(str(frame))
+    page.locator(".counter").press("Enter")
+    page.locator(f"body[data-frame='{frame}']").wait_for()
+
+
+def labels(root: Path, frame: int, project: str = DEMO) -> np.ndarray:
+    path = root / PROJECTS / project / "masks" / f"{frame:05d}.png"
+    return read_grey(path, SIZE) if path.exists() else np.zeros(SIZE[::-1], np.uint8)
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE / 1000
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_from_no_mask_to_an_exported_overlay(browser: Browser, service: Process, root: Path) -> None:
+    page = opened(browser, service.address)
+    page.screenshot(path=SCREENS / "1-begin.png")
+    truth = demo_clip(FRAMES).labels
+    page.mouse.click(*place(page, *CUP))
+    expect(page.locator(".about")).to_contain_text("given on this frame")
+    page.mouse.click(*place(page, 700, 260))
+    page.keyboard.down("Alt")
+    page.mouse.click(*place(page, 735, 120))
+    page.keyboard.up("Alt")
+    expect(page.locator(".unwanted")).to_have_count(1)
+    until(lambda: region_similarity(labels(root, 0) == 1, truth[0] == 2) > 0.8)
+    page.screenshot(path=SCREENS / "2-pointed.png")
+
+    page.locator("#run").click()
+    page.locator("body[data-task=run]").wait_for()
+    page.screenshot(path=SCREENS / "3-running.png")
+    page.locator("#stop").click()
+    idle(page)
+    done = len(list((root / PROJECTS / DEMO / "masks").glob("*.png")))
+    assert 1 <= done <= FRAMES
+    if done < FRAMES:
+        page.keyboard.press("r")
+        page.locator("body[data-task=run]").wait_for()
+        idle(page)
+    assert all((labels(root, i) == 1).any() for i in range(FRAMES))
+
+    before = contents(root / PROJECTS / DEMO / "masks")
+    go_to(page, 5)
+    paint(page, (100, 100), (200, 120))
+    expect(page.locator(".about")).to_contain_text("given on this frame")
+    page.locator("#run").click()
+    page.locator("body[data-task=run]").wait_for()
+    idle(page)
+    after = contents(root / PROJECTS / DEMO / "masks")
+    assert {k: v for k, v in after.items() if k < "00005"} == {k: v for k, v in before.items() if k < "00005"}
+    assert after["00005.png"] != before["00005.png"]
+    page.screenshot(path=SCREENS / "4-corrected.png")
+
+    page.locator("#export").click()
+    expect(page.locator(".command")).to_contain_text("rotoscope segment")
+    expect(page.locator(".command")).to_contain_text("palette,overlay")
+    page.locator("dialog .primary").click()
+    expect(page.locator(".result")).to_contain_text("Written to")
+    page.screenshot(path=SCREENS / "5-exported.png")
+    folder = Path(page.locator(".result code").inner_text())
+    with open_video(folder / "overlay.mp4") as video:
+        assert len(video) == FRAMES
+    assert set(read_masks(folder / "00005.png").masks) == {1}
+    assert len(list(folder.glob("*.png"))) == FRAMES
+    assert page.faults == []  # type: ignore[attr-defined]
+    page.close()
+
+
+def test_a_reload_in_the_middle_loses_nothing(browser: Browser, service: Process, root: Path) -> None:
+    page = opened(browser, service.address)
+    go_to(page, 3)
+    paint(page, (300, 60), (360, 60))
+    painted = labels(root, 3)
+    page.reload()
+    page.locator("body[data-frame='3']").wait_for()
+    expect(page.locator(".about")).to_contain_text("given on this frame")
+    page.keyboard.press("Control+z")
+    until(lambda: not np.array_equal(labels(root, 3), painted))
+    page.keyboard.press("Control+Shift+z")
+    until(lambda: np.array_equal(labels(root, 3), painted))
+    assert page.faults == []  # type: ignore[attr-defined]
+    page.close()
+
+
+def test_what_is_painted_while_the_connection_is_lost_is_kept_when_it_is_back(
+    browser: Browser, service: Process, root: Path
+) -> None:
+    page = opened(browser, service.address)
+    go_to(page, 2)
+    before = labels(root, 2)
+    page.context.set_offline(True)
+    page.keyboard.press("b")
+    page.mouse.move(*place(page, 60, 400))
+    page.mouse.down()
+    page.mouse.move(*place(page, 90, 420), steps=4)
+    page.mouse.up()
+    expect(page.locator(".state")).to_contain_text("not kept yet")
+    np.testing.assert_array_equal(labels(root, 2), before)
+    page.context.set_offline(False)
+    kept(page)
+    assert labels(root, 2)[410, 75] == 1
+    page.close()
+
+
+def test_two_tabs_show_one_project(browser: Browser, service: Process, root: Path) -> None:
+    one, two = opened(browser, service.address), opened(browser, service.address)
+    two.locator("#new-object").click()
+    expect(one.locator(".objects li")).to_have_count(2)
+    one.locator("#new-object").click()
+    expect(two.locator(".objects li")).to_have_count(3)
+    expect(two.locator(".about")).to_contain_text("not known on this frame")
+    one.locator(".objects li").nth(1).locator(".key").click()
+    paint(one, (400, 430), (430, 440))
+    expect(two.locator(".about")).to_contain_text("given on this frame")
+    one.keyboard.press("Control+z")
+    expect(two.locator(".about")).to_contain_text("not known on this frame")
+    for _ in range(2):
+        one.keyboard.press("Control+z")
+    expect(two.locator(".objects li")).to_have_count(1)
+    one.close()
+    two.close()
+
+
+def test_tools_views_and_keys(browser: Browser, service: Process, root: Path) -> None:
+    page = opened(browser, service.address)
+    go_to(page, 6)
+    page.keyboard.press("a")
+    expect(page.locator(".objects li")).to_have_count(2)
+    page.keyboard.press("l")
+    for corner in ((500, 300), (600, 300), (600, 380), (500, 380)):
+        page.mouse.click(*place(page, *corner))
+    page.keyboard.press("Enter")
+    kept(page)
+    number = int(np.unique(labels(root, 6)).max())
+    area = int((labels(root, 6) == number).sum())
+    assert abs(area - 8000) < 500
+    page.keyboard.press("+")
+    until(lambda: int((labels(root, 6) == number).sum()) > area)
+    page.keyboard.press("k")
+    for corner in ((300, 200), (340, 260), (280, 260)):
+        page.mouse.click(*place(page, *corner))
+    page.keyboard.press("Enter")
+    until(lambda: bool((labels(root, 6)[190:270, 270:350] == number).any()))
+    for view in ("outline", "checkers", "black", "green"):
+        page.locator("select").select_option(view)
+        page.screenshot(path=SCREENS / f"6-{view}.png")
+    page.locator("select").select_option("overlay")
+    page.keyboard.press("t")
+    page.keyboard.press("o")
+    page.screenshot(path=SCREENS / "7-other-theme.png")
+    page.keyboard.press("?")
+    expect(page.locator("dialog")).to_contain_text("run backward from the frame shown")
+    page.screenshot(path=SCREENS / "8-keys.png")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    page.locator(f"body[data-frame='{FRAMES - 1}']").wait_for()
+    assert page.faults == []  # type: ignore[attr-defined]
+    page.close()
+
+
+def test_a_killed_service_opens_again_with_all_that_was_painted(
+    browser: Browser, root: Path, tmp_path: Path, processes: Callable[..., Process]
+) -> None:
+    (tmp_path / PROJECTS / DEMO).mkdir(parents=True)
+    (tmp_path / PROJECTS / DEMO / "clip.mp4").write_bytes((root / PROJECTS / DEMO / "clip.mp4").read_bytes())
+    service = processes(tmp_path)
+    page = opened(browser, service.address)
+    paint(page, (500, 100), (560, 130))
+    service.kill()
+    expect(page.locator(".state")).to_contain_text("cannot be reached")
+    page.close()
+    again = processes(tmp_path)
+    page = opened(browser, again.address)
+    expect(page.locator(".about")).to_contain_text("given on this frame")
+    assert labels(tmp_path, 0)[115, 530] == 1
+    page.screenshot(path=SCREENS / "9-opened-again.png")
+    page.close()
+
+
+def test_the_printed_address_is_all_that_opens_the_page(browser: Browser, service: Process) -> None:
+    wrong = re.sub(r"/[^/]+/$", "/wrong/", service.address)
+    assert httpx.get(wrong).status_code == 403
+    page = browser.new_page()
+    page.goto(wrong)
+    expect(page.locator("body")).to_contain_text("another launch")
+    page.close()
+
+
+def test_a_project_is_a_folder_to_look_into(service: Process, root: Path) -> None:
+    assert (root / PROJECTS / DEMO / FACTS).exists()

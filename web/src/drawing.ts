@@ -1,0 +1,95 @@
+// Labels as pixels over the frame.
+
+import type { View } from "./editor";
+import type { Dirty } from "./painting";
+import type { Tracked } from "./types";
+
+const ALPHA = { overlay: 115, outline: 0, masks: 255 } as const;
+const BACKGROUNDS = { black: 0xff000000, white: 0xffffffff, green: 0xff3ec300 } as const;
+const OUTLINE = 235;
+
+function little(colour: string, alpha: number): number {
+  const value = parseInt(colour.slice(1), 16);
+  return ((alpha << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
+}
+
+/** Lighter, so that a line stands out on its own area. */
+function bright(colour: string): string {
+  const value = parseInt(colour.slice(1), 16);
+  const part = (shift: number) => Math.min(255, Math.round(((value >> shift) & 255) * 0.5 + 127));
+  return `#${((part(16) << 16) | (part(8) << 8) | part(0)).toString(16).padStart(6, "0")}`;
+}
+
+/** Turns labels into the pixels of the upper canvas. */
+export class Drawing {
+  private readonly image: ImageData;
+  private readonly pixels: Uint32Array;
+  private readonly inside = new Uint32Array(256);
+  private readonly edge = new Uint32Array(256);
+  private readonly shown = new Uint8Array(256);
+
+  constructor(
+    private readonly context: CanvasRenderingContext2D,
+    readonly width: number,
+    readonly height: number,
+  ) {
+    this.image = context.createImageData(width, height);
+    this.pixels = new Uint32Array(this.image.data.buffer);
+  }
+
+  colours(objects: Tracked[], view: View): void {
+    this.inside.fill(0);
+    this.edge.fill(0);
+    this.shown.fill(0);
+    for (const one of objects) {
+      if (one.hidden) continue;
+      this.shown[one.id] = 1;
+      const alpha = view in ALPHA ? ALPHA[view as keyof typeof ALPHA] : 0;
+      this.inside[one.id] = little(one.colour, alpha);
+      this.edge[one.id] = view === "overlay" || view === "outline" ? little(bright(one.colour), OUTLINE) : this.inside[one.id]!;
+    }
+  }
+
+  draw(labels: Uint8Array | null, onion: Uint8Array | null, view: View, dirty?: Dirty): void {
+    const area = dirty ?? { left: 0, top: 0, right: this.width, bottom: this.height };
+    const { left, top, right, bottom } = {
+      left: Math.max(0, area.left - 1),
+      top: Math.max(0, area.top - 1),
+      right: Math.min(this.width, area.right + 1),
+      bottom: Math.min(this.height, area.bottom + 1),
+    };
+    const { pixels, width, height, inside, edge, shown } = this;
+    const lines = view === "overlay" || view === "outline";
+    const cut = view === "checkers" || view in BACKGROUNDS || view === "masks";
+    for (let y = top; y < bottom; y++) {
+      for (let x = left, i = y * width + left; x < right; x++, i++) {
+        const label = labels ? labels[i]! : 0;
+        let value = 0;
+        if (shown[label]) {
+          value = inside[label]!;
+          if (lines && this.border(labels!, i, x, y, label)) value = edge[label]!;
+        } else if (cut) value = view === "checkers" ? this.checker(x, y) : view === "masks" ? 0xff000000 : BACKGROUNDS[view as keyof typeof BACKGROUNDS];
+        if (onion && lines) {
+          const then = onion[i]!;
+          if (shown[then] && this.border(onion, i, x, y, then)) value = (edge[then]! & 0xffffff) | 0x90000000;
+        }
+        pixels[i] = value;
+      }
+    }
+    this.context.putImageData(this.image, 0, 0, left, top, Math.max(0, right - left), Math.max(0, bottom - top));
+    void height;
+  }
+
+  private border(labels: Uint8Array, i: number, x: number, y: number, label: number): boolean {
+    return (
+      (x > 0 && labels[i - 1] !== label) ||
+      (x < this.width - 1 && labels[i + 1] !== label) ||
+      (y > 0 && labels[i - this.width] !== label) ||
+      (y < this.height - 1 && labels[i + this.width] !== label)
+    );
+  }
+
+  private checker(x: number, y: number): number {
+    return ((x >> 3) + (y >> 3)) & 1 ? 0xff9a9a9a : 0xff666666;
+  }
+}

@@ -1,0 +1,57 @@
+// Plays the clip at its own rate; a frame that is not there yet is waited for.
+
+import type { Editor } from "./editor";
+
+const AHEAD = 10;
+
+export class Player {
+  playing = false;
+  private clock = 0;
+  private from = 0;
+
+  constructor(
+    private readonly editor: Editor,
+    private readonly changed: () => void,
+  ) {}
+
+  toggle(): void {
+    this.playing ? this.pause() : this.play();
+  }
+
+  play(): void {
+    const { editor } = this;
+    if (editor.index >= editor.project.frames - 1) void editor.show(0);
+    editor.follow = false;
+    this.playing = true;
+    this.restart();
+    this.changed();
+    requestAnimationFrame((now) => this.step(now));
+  }
+
+  pause(): void {
+    this.playing = false;
+    this.changed();
+  }
+
+  private restart(): void {
+    this.clock = performance.now();
+    this.from = this.editor.index;
+  }
+
+  private step(now: number): void {
+    if (!this.playing) return;
+    const { editor } = this;
+    const wanted = Math.min(this.from + Math.floor(((now - this.clock) / 1000) * editor.project.fps), editor.project.frames - 1);
+    for (let n = 1; n <= AHEAD; n++) editor.fetchAhead(wanted + n);
+    if (wanted !== editor.index) {
+      if (editor.ready(wanted)) void editor.show(wanted, true);
+      else {
+        editor.fetchAhead(wanted);
+        // Stand still rather than leap: the clock goes on from here when the frame has come.
+        this.clock = now - (1000 / editor.project.fps) * Math.max(0, wanted - this.from - 1);
+      }
+    }
+    if (editor.index >= editor.project.frames - 1) this.pause();
+    else requestAnimationFrame((later) => this.step(later));
+  }
+}

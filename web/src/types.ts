@@ -1,0 +1,74 @@
+// What the service says; see src/rotoscope/app/actions.py.
+
+export interface Entry {
+  key: string;
+  label: string;
+  kind: "video" | "frames" | "project" | "masks" | "demo";
+}
+
+export interface Launch {
+  entries: Entry[];
+  first: string;
+  method: string;
+  tools: string[];
+  formats: string[];
+}
+
+export interface Tracked {
+  id: number;
+  name: string;
+  colour: string;
+  locked: boolean;
+  hidden: boolean;
+  ends: number | null;
+}
+
+export interface TaskFacts {
+  kind: "run" | "export";
+  project?: string;
+  direction?: string;
+  start?: number;
+  end?: number;
+}
+
+export interface Facts {
+  name: string;
+  folder: string;
+  frames: number;
+  size: [number, number];
+  fps: number;
+  objects: Tracked[];
+  timeline: Record<string, string>;
+  stale: number | null;
+  undo: number;
+  redo: number;
+  task: TaskFacts | null;
+}
+
+export type ServiceEvent =
+  | { type: "changed"; project: string; frame: number | null }
+  | { type: "frame"; project: string; frame: number; confidence: Record<string, number>; rate: number }
+  | { type: "passed"; project: string; frame: number }
+  | ({ type: "begun" } & TaskFacts)
+  | { type: "exporting"; project: string; done: number; of: number }
+  | {
+      type: "ended";
+      kind: "run" | "export";
+      project?: string;
+      stopped: boolean;
+      error?: string;
+      frames?: number;
+      seconds?: number;
+      folder?: string;
+    }
+  | { type: "lost"; error: string };
+
+export type Direction = "forward" | "backward" | "both";
+
+export interface Click {
+  x: number;
+  y: number;
+  wanted: boolean;
+}
+
+export type Box = [number, number, number, number];
