@@ -10,6 +10,7 @@ import torch
 
 from rotoscope import InputError, Points, load_prompter
 from rotoscope.errors import CheckpointError
+from rotoscope.evaluation import region_similarity
 from rotoscope.layers.precision import apply_precision
 from rotoscope.masks.points import Placed
 from rotoscope.methods import build_model
@@ -17,6 +18,7 @@ from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.prompts import Prompts
 from rotoscope.prompts.answering import NetworkPrompter
 from rotoscope.prompts.blocks import click_maps
+from rotoscope.prompts.clicks import next_click
 from rotoscope.prompts.network import Asked
 from rotoscope.prompts.training import clip_loss, normalised_focal_loss
 from rotoscope.weights import load, save_method
@@ -164,3 +166,21 @@ def test_what_answers_no_clicks_is_refused(tiny_weights: Path) -> None:
         load_prompter(tiny_weights, "cpu")
     with pytest.raises(InputError, match=r"neither a file nor what answers clicks \(did you mean 'grabcut'\?\)"):
         load_prompter("grabcat", "cpu")
+
+
+def test_the_built_in_weights_find_what_is_clicked_on() -> None:
+    """After three clicks, on a drawn scene of two disks on a ground of noise, in float32."""
+    rng = np.random.default_rng(1)
+    ys, xs = np.mgrid[:180, :240]
+    image = np.clip(rng.normal(0, 5, (180, 240, 3)) + np.array((70, 110, 70)), 0, 255)
+    disks = [(xs - 70) ** 2 + (ys - 90) ** 2 < 40**2, (xs - 170) ** 2 + (ys - 90) ** 2 < 40**2]
+    for disk, colour in zip(disks, ((200, 60, 40), (40, 70, 210)), strict=True):
+        image[disk] = colour
+    picture = load_prompter("prompts-small", "cpu", "exact").open(image.astype(np.uint8))
+    for disk in disks:
+        found, clicks = np.zeros_like(disk), []
+        for _ in range(3):
+            clicks.append(next_click(found, disk))
+            places, wanted = np.array([(c.x, c.y) for c in clicks]), np.array([c.wanted for c in clicks])
+            found = picture.answer(Placed(places, wanted)).chosen
+        assert region_similarity(found, disk) > 0.9
