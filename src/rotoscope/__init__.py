@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rotoscope.errors import CheckpointError, InputError, RotoscopeError, SessionError
 
 if TYPE_CHECKING:
+    from rotoscope.batches.run import batch
     from rotoscope.evaluation import Evaluation, evaluate
     from rotoscope.limits import set_limits
     from rotoscope.masks import read_masks
@@ -30,6 +31,7 @@ __all__ = [
     "RotoscopeError",
     "Session",
     "SessionError",
+    "batch",
     "evaluate",
     "load",
     "load_prompter",
@@ -41,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Evaluation": "rotoscope.evaluation",
+    "batch": "rotoscope.batches.run",
     "evaluate": "rotoscope.evaluation",
     "Frame": "rotoscope.video",
     "Method": "rotoscope.methods.base",

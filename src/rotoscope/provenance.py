@@ -17,10 +17,10 @@ PACKAGES = ("torch", "numpy", "opencv-python-headless", "pillow", "scipy")
 def provenance() -> dict[str, Any]:
     """What a result file records of the program and the machine that made it."""
     return {
-        "rotoscope": _version("rotoscope"),
+        "rotoscope": package_version("rotoscope"),
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: package_version(name) for name in PACKAGES},
         "machine": machine(),
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
@@ -56,7 +56,8 @@ def commit() -> str | None:
     return f"{found}{'+changes' if changed else ''}"
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """The version of a package that is installed, and, of PyTorch, in use; None otherwise."""
     if name == "torch" and "torch" not in sys.modules:
         return None  # not part of what made the number
     try:

@@ -246,6 +246,17 @@ def test_true_regions_by_hand() -> None:
     torch.testing.assert_close(region[2], torch.tensor([0.0, 0.0, 1.0]))
 
 
+def test_true_regions_may_hold_the_object_in_every_frame() -> None:
+    masks = torch.zeros(1, 8, 100, 100, dtype=torch.bool)
+    masks[0, :, 45:56, 45:56] = True
+    masks[0, 2] = False
+    masks[0, 2, 45:56, 25:36] = True  # away on a frame that is neither the first, the middle nor the last
+    leeway = torch.full((1,), 0.1)
+    (near,), (whole,) = (true_region(masks, leeway, every)[0] for every in (False, True))
+    assert float(near[0]) > 0.25
+    assert float(whole[2]) == pytest.approx(2 * 0.25 + 0.1 + 0.01, abs=0.02)
+
+
 def drawn(frames: int) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(1)
     labels = torch.zeros(2, frames, 48, 48, dtype=torch.long)

@@ -212,6 +212,9 @@ class _Writer:
         rate = run.written / max(time.perf_counter() - self._begun, 1e-6)
         run.tell({"type": "frame", "frame": index, "confidence": confidence, "rate": round(rate, 2)})
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def close(self) -> None:
         """Nothing to finish."""
 

@@ -13,6 +13,7 @@ import typer
 
 from rotoscope.cli import (
     ablate,
+    batch,
     bench,
     benchmark,
     check,
@@ -62,6 +63,7 @@ def _general(
 
 app.command("segment", short_help="Masks of one frame in, masks of every frame out.")(segment.command)
 app.command("prompt", short_help="Make a mask of one picture from clicks and boxes.")(prompt.command)
+app.command("batch", short_help="Segment many videos, each once.")(batch.command)
 app.command("demo", short_help="Segment the built-in clip, and measure it.")(demo.command)
 app.command("check", short_help="Say what a file or a data set is, and what is missing.")(check.command)
 app.command("convert", short_help="Turn a released checkpoint into a file of ours.")(convert.command)

@@ -73,6 +73,7 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=0.0,
         clip_norm=0.0,
         average=0.0,
+        loss={"every_frame": 1.0},
         validate_every=868,
     ),
 }
@@ -82,17 +83,20 @@ follows whatever moves is wrong half of the time. Clips are square and frames ar
 size."""
 
 
-def true_region(masks: Tensor, leeway: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the zoom branch should say: the square around the object's extent in a clip (released code).
+def true_region(masks: Tensor, leeway: Tensor, every_frame: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """What the zoom branch should say: the square around the object's extent in a clip.
 
     Args:
         masks: bool, ``[P, T, H, W]``.
         leeway: to add to the side, ``[P]``.
+        every_frame: the square holds the object in all frames (paper); else in the first, the middle and the last
+            (released code).
     Returns: corner and side, ``[P, 3]``; the centre, ``[P, 2]``, which is that of the first mask (or of the first that
         is not empty); and which clips show the object at all, ``[P]``: the others get the whole frame.
     """
     count = masks.shape[1]
-    looked = [bounds(masks[:, t]) for t in (0, count // 2, count - 1)]
+    chosen = range(count) if every_frame else (0, count // 2, count - 1)
+    looked = [bounds(masks[:, t]) for t in chosen]
     centre = torch.full_like(looked[0][0][:, :2], 0.5)
     for edges, there in reversed(looked):
         centre = torch.where(there[:, None], centre_of(edges), centre)
@@ -116,7 +120,9 @@ class Terms:
     answers: list[Tensor]
 
 
-def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_seeds: bool) -> Terms:
+def run_passes(
+    network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_seeds: bool, every_frame: bool = False
+) -> Terms:
     """Samples of one object each through their clips.
 
     A pass takes as many frames as the network does, and shares one with the pass before, whose answer on it is its
@@ -127,6 +133,7 @@ def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_s
         frames: RGB in [0, 1] at the working size, ``[P, T, 3, H, W]``.
         truth: masks, ``[P, T, H, W]``, 0 or 1.
         true_seeds: later passes begin with true masks.
+        every_frame: see :func:`true_region`.
     """
     config, total = network.config, frames.shape[1]
     terms = Terms([], [], [], [])
@@ -139,7 +146,7 @@ def run_passes(network: CapsuleVOSNetwork, frames: Tensor, truth: Tensor, true_s
         if real < config.clip:
             clip = torch.cat([clip, clip[:, -1:].expand(-1, config.clip - real, -1, -1, -1)], dim=1)
         drawn = torch.rand(len(clip), device=clip.device) if network.training else torch.full((len(clip),), 0.5)
-        region, centre, shown = true_region(masks > 0.5, low + (high - low) * drawn.to(clip.device))
+        region, centre, shown = true_region(masks > 0.5, low + (high - low) * drawn.to(clip.device), every_frame)
         boxes = widened(region[:, :2], region[:, 2]) if network.training and config.zoom == "learnt" else None
         answer = run_clip(network, clip, seed[:, None], centre=centre, boxes=boxes, state=state)
         state = answer.state if config.carry_states else None
@@ -164,6 +171,7 @@ def clip_loss(
     *,
     zoom: float = 1.0,
     true_seeds: float = 0.0,
+    every_frame: float = 0.0,
 ) -> ClipLoss:
     """The loss of a clip of labels, as the training loop asks for it.
 
@@ -173,6 +181,7 @@ def clip_loss(
             a sample; without any, the clips themselves are, with empty masks.
         zoom: weight of the zoom branch's squared error, summed over corner and side.
         true_seeds: other than 0: passes after the first begin with true masks.
+        every_frame: other than 0: true boxes hold the object in all frames of a pass; see :func:`true_region`.
     """
     images, labels, objects = clip.images, clip.labels, clip.objects
     config = network.config
@@ -185,7 +194,7 @@ def clip_loss(
         there = there.clone()
         there[:, 0] = True
     clip_of, slot_of = there.nonzero(as_tuple=True)
-    terms = run_passes(network, frames[clip_of], truth[clip_of, slot_of], bool(true_seeds))
+    terms = run_passes(network, frames[clip_of], truth[clip_of, slot_of], bool(true_seeds), bool(every_frame))
     sums = {"bce": torch.stack(terms.bce).sum(), "dice": torch.stack(terms.dice).sum()}
     if terms.zoom:
         sums["zoom"] = zoom * torch.stack(terms.zoom).sum()

@@ -1,0 +1,139 @@
+"""How quick the page's service is: a frame after a jump, a click, running along beside the command line, memory.
+
+    python benchmarks/bench_app.py [--frames 120] [--many 10000]
+
+Times are those of a client on the same machine, over HTTP, so that decoding, coding and the way are in them. Clips are
+drawn, and written with a key frame every 250 frames, as encoders do unless told otherwise: a jump decodes up to those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from rotoscope.app.serving import Launch
+from rotoscope.runs.measure import peak_memory
+from rotoscope.runs.segment import segment_to_folder
+from rotoscope.video import VideoWriter, open_video
+from rotoscope.weights import load
+
+SIZES = ((854, 480), (1920, 1080))
+
+
+def drawn(path: Path, size: tuple[int, int], frames: int) -> Path:
+    """A textured clip with a bright square that moves."""
+    rng = np.random.default_rng(0)
+    back = np.kron(
+        rng.integers(0, 160, (size[1] // 8 + 1, size[0] // 8 + 1, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)
+    )
+    with VideoWriter(path, 24.0, size) as writer:
+        for t in range(frames):
+            image = np.ascontiguousarray(back[: size[1], : size[0]])
+            left = 20 + t * (size[0] // 2) // frames
+            image[size[1] // 3 : size[1] * 2 // 3, left : left + size[1] // 3] = (240, 190, 40)
+            writer.write(image)
+    return path
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+class Client:
+    """A page, as far as the service can tell."""
+
+    def __init__(self, root: Path, clip: Path) -> None:
+        self.launch = Launch(root, clip)
+        ready = threading.Event()
+        threading.Thread(target=self.launch.serve, args=(ready.set,), daemon=True).start()
+        ready.wait()
+        self.http = httpx.Client(base_url=self.launch.address, timeout=600)
+        given = self.launch.service.library.given
+        assert given is not None
+        self.api = f"api/projects/{given.key}"
+
+    def post(self, action: str, **body: object) -> None:
+        self.http.post(f"{self.api}/{action}", json=body).raise_for_status()
+
+    def frame(self, index: int) -> None:
+        self.http.get(f"{self.api}/frames/{index}").raise_for_status()
+        self.http.get(f"{self.api}/labels/{index}").raise_for_status()
+
+    def run(self) -> None:
+        self.post("run")
+        while self.launch.service.worker.busy:
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        self.http.close()
+        self.launch.end()
+
+
+def measure(folder: Path, size: tuple[int, int], frames: int) -> dict[str, float]:
+    """Milliseconds for a frame and a click, and what running along costs over the command line."""
+    clip = drawn(folder / f"{size[1]}.mp4", size, frames)
+    page = Client(folder, clip)
+    page.frame(0)
+    places = [int(i) for i in np.random.default_rng(1).permutation(frames)[:20]]
+    jumps = [seconds(lambda i=i: page.frame(i)) for i in places]  # type: ignore[misc]
+    again = [seconds(lambda i=i: page.frame(i)) for i in places[-5:]]  # type: ignore[misc]
+    page.post("objects")
+    page.frame(0)
+    point = [30 + size[1] // 6, size[1] // 2]
+    clicks = [seconds(lambda: page.post("click", frame=0, object=1, points=[point])) for _ in range(5)]
+    by_page = seconds(page.run)
+    prompts = page.launch.service.project(page.api.rsplit("/", 1)[1]).folder / "prompts"
+    page.end()
+    model = load("stcn-small")
+    with open_video(clip) as video:
+        by_hand = seconds(lambda: segment_to_folder(video, str(prompts), model, folder / f"out{size[1]}"))
+    return {
+        "jump ms": 1000 * statistics.median(jumps),
+        "jump ms, worst": 1000 * max(jumps),
+        "cached ms": 1000 * statistics.median(again),
+        "click ms": 1000 * statistics.median(clicks),
+        "run / command line": by_page / by_hand,
+    }
+
+
+def growth(folder: Path, frames: int) -> dict[str, float]:
+    """Memory in MiB before and after every 50th frame of a long clip was looked at."""
+    page = Client(folder, drawn(folder / "long.mp4", (320, 180), frames))
+    for index in range(0, 500, 5):
+        page.frame(index)
+    early = peak_memory()
+    for index in range(500, frames, 50):
+        page.frame(index)
+    late = peak_memory()
+    page.end()
+    return {"MiB early": early / 2**20, "MiB late": late / 2**20}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--many", type=int, default=10_000)
+    arguments = parser.parse_args()
+    results: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for size in SIZES:
+            results[f"{size[0]}x{size[1]}"] = measure(Path(name), size, arguments.frames)
+        results[f"{arguments.many} frames"] = growth(Path(name), arguments.many)
+    for what, values in results.items():
+        print(what, ", ".join(f"{k} {v:.2f}" if "/" in k else f"{k} {v:.0f}" for k, v in values.items()))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""A page of a batch's results: a picture of each video, and why those that failed did."""
+
+from __future__ import annotations
+
+import html
+import json
+import urllib.parse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rotoscope.batches.journal import Row
+from rotoscope.batches.thumbnails import NAME
+from rotoscope.errors import shown
+from rotoscope.files import atomic_write, inside
+
+MOST = 2000
+"""Jobs that are shown; a browser bears no more. Failed ones come first."""
+STYLE = """
+:root { color-scheme: light dark; font: 15px system-ui, sans-serif; } body { margin: 1.5rem; }
+.jobs { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1rem; }
+figure { margin: 0; } figure img, .none { width: 100%; height: 150px; object-fit: contain; background: #8882; }
+.none { display: grid; place-items: center; } .failed { color: #c33; } figcaption { overflow-wrap: anywhere; }
+"""
+
+
+def write_page(folder: Path, rows: Sequence[Row]) -> None:
+    """Write ``index.html``; pictures are linked, not held.
+
+    Args:
+        folder: of the batch.
+        rows: its jobs.
+    """
+    order = {"failed": 0, "claimed": 1, "open": 2, "done": 3}
+    counts = {state: sum(row.state == state for row in rows) for state in order}
+    chosen = sorted(rows, key=lambda row: (order[row.state], row.number))[:MOST]
+    head = f"{counts['done']} done, {counts['failed']} failed, {counts['open'] + counts['claimed']} to do"
+    left_out = f"<p>The first {MOST} of {len(rows)} are shown.</p>" if len(rows) > MOST else ""
+    figures = "\n".join(_figure(folder, row) for row in chosen)
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{head}</title><style>{STYLE}</style>'
+        f'<h1>{html.escape(head)}</h1>{left_out}<div class="jobs">{figures}</div></html>\n'
+    )
+    with atomic_write(inside(folder, "index.html")) as path:
+        path.write_text(page, encoding="utf-8")
+
+
+def _figure(folder: Path, row: Row) -> str:
+    name = html.escape(shown(row.name))
+    if row.state != "done":
+        words = html.escape(row.reason or row.state)
+        told = f'<span class="{row.state}">{words}</span>'
+        return f'<figure><div class="none">none</div><figcaption>{name}: {told}</figcaption></figure>'
+    link = urllib.parse.quote(f"{row.name}/{NAME}")
+    there = (folder / row.name / NAME).is_file()
+    picture = f'<img loading="lazy" alt="" src="{link}">' if there else '<div class="none">no picture</div>'
+    report = json.loads(row.report or "{}")
+    facts = f"{report.get('frames', 0)} frames, objects {', '.join(map(str, report.get('objects', []))) or 'none'}"
+    return f"<figure>{picture}<figcaption>{name}: {html.escape(facts)}</figcaption></figure>"

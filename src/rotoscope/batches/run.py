@@ -1,0 +1,235 @@
+"""``rotoscope.batch``: many videos into one folder, each once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rotoscope.batches.clusters import Resources, run_ray
+from rotoscope.batches.jobs import BatchJob
+from rotoscope.batches.journal import Journal, Row
+from rotoscope.batches.listing import checked_names
+from rotoscope.batches.page import write_page
+from rotoscope.batches.places import Places
+from rotoscope.batches.processes import Settings, choose_workers, run_processes
+from rotoscope.batches.work import Carrier, weights_hash
+from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.files import atomic_write, inside, make_folder
+from rotoscope.masks.writing import formats
+from rotoscope.runs.job import check_direction
+
+Runner = Literal["processes", "ray"]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a batch stands.
+
+    Attributes:
+        done, failed, open: numbers of jobs; open ones are not begun, or being done.
+        frames: answered in all.
+        seconds: that the call took.
+        failures: the reason by job, one line each.
+        folder: of the batch.
+    """
+
+    done: int
+    failed: int
+    open: int
+    frames: int
+    seconds: float
+    folder: Path
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def as_record(self) -> dict[str, Any]:
+        """As plain values: what ``batch.json`` holds."""
+        counts = {"done": self.done, "failed": self.failed, "open": self.open, "frames": self.frames}
+        return counts | {"seconds": self.seconds, "folder": str(self.folder), "failures": self.failures}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found of one job.
+
+    Attributes:
+        job: the job.
+        size: width and height of its frames; None if it cannot be done.
+        frames: their number; None if it cannot be known beforehand.
+        problem: why it cannot be done, one line; empty if it can.
+    """
+
+    job: BatchJob
+    size: tuple[int, int] | None = None
+    frames: int | None = None
+    problem: str = ""
+
+
+def check_jobs(jobs: Sequence[BatchJob], folder: Path, device: str = "auto") -> Iterable[Checked]:
+    """Look at each job as the batch would, and touch nothing: its video opens, its masks fit, its options are known.
+
+    Yields: what was found, job by job.
+    """
+    carrier = Carrier(Path(folder), device)
+    for job in jobs:
+        try:
+            size, frames = carrier.check(job)
+        except RotoscopeError as error:
+            yield Checked(job, problem=" ".join(str(error).split()))
+        else:
+            yield Checked(job, size, frames)
+
+
+def batch(
+    jobs: Sequence[BatchJob],
+    folder: str | Path,
+    *,
+    runner: Runner = "processes",
+    workers: int | None = None,
+    threads: int | None = None,
+    ray_address: str = "local",
+    cpus: float = 1,
+    gpus: float = 0,
+    device: str = "auto",
+    precision: str = "fast",
+    retries: int = 2,
+    lease: float = 60.0,
+    state_every: int = 50,
+    overwrite: bool = False,
+    on_look: Callable[[Journal], None] | None = None,
+) -> Summary:
+    """Segment many videos, each once; called again, go on where it stopped.
+
+    A job that fails is a line of the summary and stops nothing. Results of a job are in ``folder/NAME`` and appear
+    there whole. Several calls may work on one folder at once, on one machine.
+
+    Args:
+        jobs: see :func:`~rotoscope.batches.listing.read_jobs`.
+        folder: where results go.
+        runner: ``processes`` on this machine, or ``ray``.
+        workers: processes or actors; None for as many as there is room for.
+        threads: of each worker process; None divides the processors among them.
+        ray_address: see :func:`~rotoscope.batches.clusters.connect`.
+        cpus: processors that an actor asks for.
+        gpus: GPUs that an actor asks for; may be a fraction.
+        device: see :func:`rotoscope.load`.
+        precision: see :func:`rotoscope.load`.
+        retries: how often a job is tried again after what may pass, such as a full disk.
+        lease: seconds after which a worker that gives no sign of life has lost its job.
+        state_every: frames between saved states.
+        overwrite: do jobs again whose inputs, options or weights have changed.
+        on_look: called several times a second with the journal.
+
+    Raises:
+        InputError: two jobs of one name, an unknown method, format or direction, weights that are not here, a folder
+            of something else or of the same jobs with other inputs, more workers than there is room for, or no cluster.
+    """
+    begun = time.perf_counter()
+    if runner not in ("processes", "ray"):
+        raise InputError(f"runner {runner!r} is not known; use processes or ray.")
+    if retries < 0 or lease <= 0 or state_every < 1:
+        raise InputError("retries must be 0 or more, the lease above 0 seconds, states at least a frame apart.")
+    jobs = checked_names(jobs)
+    places, count = Places(Path(folder)), 1
+    entries = _entries(jobs, places)
+    if runner == "processes":
+        count, threads = choose_workers(workers, threads)
+    make_folder(places.folder)
+    make_folder(places.own)
+    settings = Settings(places.folder, device, precision, threads or 1, retries, lease, state_every)
+    journal = Journal(places.journal)
+    try:
+        journal.register(entries, overwrite)
+        _take_over(journal, jobs, places)
+    finally:
+        journal.close()
+    look = on_look or (lambda _: None)
+    if runner == "processes":
+        run_processes(settings, count, look)
+    else:
+        run_ray(settings, ray_address, Resources(cpus, gpus, workers), look)
+    summary = summarise(places.folder, time.perf_counter() - begun)
+    write_summary(summary)
+    return summary
+
+
+def summarise(folder: str | Path, seconds: float = 0.0) -> Summary:
+    """How the batch in a folder stands, also while it runs.
+
+    Raises:
+        InputError: there is no batch in it.
+    """
+    places = Places(Path(folder))
+    if not places.journal.is_file():
+        raise InputError(f"{folder}: holds no batch.")
+    journal = Journal(places.journal)
+    try:
+        counts = journal.counts()
+        failures = {row.name: row.reason for row in journal.rows("failed")}
+        waiting = counts["open"] + counts["claimed"]
+        return Summary(counts["done"], counts["failed"], waiting, counts["frames"], seconds, places.folder, failures)
+    finally:
+        journal.close()
+
+
+def write_summary(summary: Summary) -> None:
+    """Write ``batch.json`` and the page ``index.html`` into the batch's folder."""
+    with atomic_write(inside(summary.folder, "batch.json")) as path:
+        path.write_text(json.dumps(summary.as_record(), indent=1), encoding="utf-8")
+    journal = Journal(Places(summary.folder).journal)
+    try:
+        write_page(summary.folder, list(journal.rows()))
+    finally:
+        journal.close()
+
+
+def _entries(jobs: Sequence[BatchJob], places: Places) -> list[tuple[str, str, str]]:
+    """Name, identity and text of each job; what concerns all of them is checked here.
+
+    An input that cannot be read has an identity too, so that its job fails by itself and not the batch.
+    """
+    hashes: dict[str, str] = {}
+    entries = []
+    for job in jobs:
+        check_direction(job.direction)
+        if not formats(list(job.formats)):
+            raise InputError(f"job {job.name}: gives no output format.")
+        places.results(job)
+        weights = weights_hash(job.method, hashes)
+        try:
+            identity = job.identity(weights)
+        except InputError:
+            identity = f"unreadable {weights}"
+        entries.append((job.name, identity, job.as_text()))
+    return entries
+
+
+def _take_over(journal: Journal, jobs: Sequence[BatchJob], places: Places) -> None:
+    """See that nothing foreign lies where results go.
+
+    Raises:
+        InputError: something does.
+    """
+    known = {row.name for row in journal.rows("done")}
+    for job in jobs:
+        if job.name not in known:
+            places.committed(job)
+
+
+def rows_of(folder: str | Path) -> list[Row]:
+    """All jobs of the batch in a folder.
+
+    Raises:
+        InputError: there is no batch in it.
+    """
+    places = Places(Path(folder))
+    if not places.journal.is_file():
+        raise InputError(f"{folder}: holds no batch.")
+    journal = Journal(places.journal)
+    try:
+        return list(journal.rows())
+    finally:
+        journal.close()

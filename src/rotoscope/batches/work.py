@@ -1,0 +1,156 @@
+"""Carrying out one job of a batch: the same in a worker process, in an actor of Ray, and in a check beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rotoscope.batches.jobs import BatchJob
+from rotoscope.batches.places import Places
+from rotoscope.batches.thumbnails import write_thumbnail
+from rotoscope.datasets.sequences import VideoDataset
+from rotoscope.datasets.spec import open_dataset
+from rotoscope.errors import InputError
+from rotoscope.evaluation.protocol import protocol
+from rotoscope.files import atomic_write, text_of
+from rotoscope.methods.base import Method
+from rotoscope.runs.dataset import given_masks
+from rotoscope.runs.folder import holds_run
+from rotoscope.runs.job import Job, Outputs
+from rotoscope.runs.prompts import Prompts, read_prompts
+from rotoscope.runs.segment import segment_to_folder
+from rotoscope.video import Video, open_video
+from rotoscope.video.images import ImageSequence
+from rotoscope.weights import load
+from rotoscope.weights.load import located
+from rotoscope.weights.store import file_hash
+
+
+@dataclass
+class Carrier:
+    """Does jobs one after another; holds the model and the data set over jobs.
+
+    Attributes:
+        folder: of the batch.
+        device: see :func:`rotoscope.load`.
+        precision: see :func:`rotoscope.load`.
+        state_every: frames between saved states.
+    """
+
+    folder: Path
+    device: str = "auto"
+    precision: str = "fast"
+    state_every: int = 50
+    _models: dict[str, Method] = field(default_factory=dict)
+    _datasets: dict[str, VideoDataset] = field(default_factory=dict)
+
+    def do(self, job: BatchJob, identity: str, on_frame: Callable[[Any], None] | None = None) -> dict[str, Any]:
+        """Segment a job's video and move the results into place; what is done already is not done again.
+
+        Args:
+            job: what to do.
+            identity: of the job; see :meth:`~rotoscope.batches.jobs.BatchJob.identity`.
+            on_frame: called with each prediction; what it raises ends the job, which can go on later.
+        Returns: the report, as ``run.json`` has it.
+
+        Raises:
+            InputError: something about the job cannot be used.
+            RotoscopeError: the results cannot be written.
+        """
+        places = Places(self.folder)
+        there = places.committed(job)
+        if there is not None and there["identity"] == identity:
+            return dict(there["report"])
+        work = places.work(job)
+        with self.opened(job) as (video, prompts, model):
+            report = segment_to_folder(
+                video,
+                prompts or None,
+                model,
+                work,
+                output_formats=job.formats,
+                direction=job.direction,  # type: ignore[arg-type]
+                resume=holds_same(work, identity),
+                overwrite=True,
+                state_every=self.state_every,
+                on_frame=on_frame,
+                **job.options,
+            )
+            write_thumbnail(video, work)
+        record = report.as_record() | {"folder": str(places.results(job))}
+        places.commit(job, identity)
+        mark_of(work).unlink(missing_ok=True)
+        return record
+
+    def check(self, job: BatchJob) -> tuple[tuple[int, int], int | None]:
+        """See that a job could be done, without touching anything; size and number of frames of its video.
+
+        Raises:
+            InputError: it could not.
+        """
+        places = Places(self.folder)
+        places.committed(job)
+        with self.opened(job) as (video, prompts, model):
+            outputs = Outputs.of(places.results(job), job.formats, self.state_every)
+            Job.of(video, prompts or None, model, direction=job.direction, options=job.options, outputs=outputs)  # type: ignore[arg-type]
+            return video.size, video.length
+
+    @contextmanager
+    def opened(self, job: BatchJob) -> Iterator[tuple[Video, Prompts, Method]]:
+        """A job's video, masks and model, ready.
+
+        Raises:
+            InputError: one of them cannot be used.
+        """
+        model = self._model(job.method)
+        if not job.dataset:
+            with open_video(job.video, start=job.start, end=job.end) as video:
+                masks = {frame: Path(path) for frame, path in job.masks.items()}
+                yield video, read_prompts(masks or None, video, job.resize_masks), model
+            return
+        if job.dataset not in self._datasets:
+            self._datasets[job.dataset] = open_dataset(job.dataset)
+        dataset = self._datasets[job.dataset]
+        sequence = next((s for s in dataset if s.name == job.sequence), None)
+        if sequence is None or not sequence.images:
+            raise InputError(f"{job.dataset}: has no images of a sequence {job.sequence}.")
+        prompts = given_masks(sequence, protocol(dataset.kind, "semi")) if model.task == "semi" else {}
+        with ImageSequence(list(sequence.images.values()), sequence.name) as images:
+            yield images, prompts, model
+
+    def _model(self, name: str) -> Method:
+        if name not in self._models:
+            self._models.clear()  # a batch of several methods holds one at a time
+            self._models[name] = load(name, device=self.device, precision=self.precision)
+        return self._models[name]
+
+
+def mark_of(work: Path) -> Path:
+    """The file beside a folder of work that says which identity it is of."""
+    return work.with_name(f"{work.name}.identity")
+
+
+def holds_same(work: Path, identity: str) -> bool:
+    """Whether a folder of work holds an attempt of the same identity that can go on; a new one gets its mark."""
+    work.mkdir(parents=True, exist_ok=True)
+    mark = mark_of(work)
+    if text_of(mark) == identity:
+        return holds_run(work)
+    with atomic_write(mark) as path:
+        path.write_text(identity, encoding="utf-8")
+    return False
+
+
+def weights_hash(name: str, known: dict[str, str]) -> str:
+    """Hash of the weights that a name or path stands for; kept in ``known``.
+
+    Raises:
+        InputError: there are none.
+    """
+    if name not in known:
+        path, _ = located(name)
+        known[name] = file_hash(path) if path.is_file() else str(path)
+    return known[name]
