@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 HALF_WRITTEN = re.compile(r"\..+(\.\w+)\.[a-z0-9_]{8}\1")
@@ -28,6 +28,7 @@ EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symli
 NEED_ROOM = {"open", "os.mkdir", "os.link", "os.symlink", "write"}
 
 _watching: Watched | None = None
+Self = TypeVar("Self", bound="Watched")
 
 
 class Watched:
@@ -69,7 +70,7 @@ class Watched:
         """In place of ``os.fsync``; nothing is waited for, as no power is cut here."""
         self.saw("fsync", _path_of(handle))
 
-    def __enter__(self) -> Watched:
+    def __enter__(self: Self) -> Self:
         global _watching
         assert _watching is None
         _hook()

@@ -1,6 +1,7 @@
 """Killed before any write, or with the disk full from any write on, in every format and direction: nothing is lost.
 
-``benchmarks/kill_everywhere.py`` does this at every write of longer runs; here some of them are drawn, others of each format and direction.
+``benchmarks/kill_everywhere.py`` does this at every write of longer runs. Here some writes are drawn, others for each
+format and direction.
 """
 
 from __future__ import annotations
