@@ -30,10 +30,12 @@ page:
 	cd web && npm ci --silent && npm run --silent build
 
 check-page:
-	@if command -v npm > /dev/null; then \
-		cd web && npm ci --silent && npx tsc && npx vite build --logLevel warn --outDir ../build/page \
-			&& diff -r ../build/page ../src/rotoscope/app/page && echo "The page in the package is that of web/."; \
-	else echo "No Node here: whether the page in the package is that of web/ is left out (apt-get install nodejs npm)."; fi
+	@if ! command -v npm > /dev/null; then \
+		echo "No Node here: whether the page in the package is that of web/ is left out (apt-get install nodejs npm)."; \
+	elif ! (cd web && npm ci --silent); then \
+		echo "The page's tools could not be had: whether the page in the package is that of web/ is left out."; \
+	else cd web && npx tsc && npx vite build --logLevel warn --outDir ../build/page \
+		&& diff -r ../build/page ../src/rotoscope/app/page && echo "The page in the package is that of web/."; fi
 
 # Two processes of one thread each; a file's tests stay together, as they share what is slow to make.
 test: lint

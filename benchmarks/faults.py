@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 HALF_WRITTEN = re.compile(r"\..+(\.\w+)\.[a-z0-9_]{8}\1")
@@ -28,6 +28,7 @@ EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symli
 NEED_ROOM = {"open", "os.mkdir", "os.link", "os.symlink", "write"}
 
 _watching: Watched | None = None
+Self = TypeVar("Self", bound="Watched")
 
 
 class Watched:
@@ -69,7 +70,7 @@ class Watched:
         """In place of ``os.fsync``; nothing is waited for, as no power is cut here."""
         self.saw("fsync", _path_of(handle))
 
-    def __enter__(self) -> Watched:
+    def __enter__(self: Self) -> Self:
         global _watching
         assert _watching is None
         _hook()
@@ -106,7 +107,9 @@ class Recorder(Watched):
 
     def operation(self, kind: str, path: str, append: bool) -> None:
         """Keep what there is."""
-        number, added, self._added = len(self.seen) - 1, self._added, None
+        number, added = len(self.seen) - 1, self._added
+        if kind != "write":  # which comes after the file was opened, and before the line is there
+            self._added = None
         me = threading.get_ident()
         if append:
             self._added = path, os.path.getsize(path) if os.path.exists(path) else 0, me
@@ -168,7 +171,11 @@ def duplicate(folder: Path, copy: Path) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """Every file of a folder, hidden ones too, by its path in it; of ``run.json`` what does not tell of time."""
+    """Every file of a folder, hidden ones too, by its path in it; of ``run.json`` what does not tell of time.
+
+    Of an overlay only that it is there: on a busy machine the encoder (libx264) writes one of several files for the
+    same pictures, also without an interruption. See :func:`interrupted.same_pictures`.
+    """
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -179,6 +186,8 @@ def contents(folder: Path) -> dict[str, bytes | str]:
             for key in ("frames", "resumed_at", "seconds", "wall", "peak_memory", "remembered", "folder"):
                 del facts["report"][key]
             found[name] = json.dumps(facts)
+        elif name == "overlay.mp4":
+            found[name] = "a video"
         else:
             found[name] = path.read_bytes()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from faults import contents
 from rotoscope.masks.writing import FORMATS
 from rotoscope.methods.base import Method, Session, VideoLike
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Direction
 from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder
+from rotoscope.runs.state import RunState
 from rotoscope.video import Frame, open_video
 
 SIZE = (32, 24)
@@ -134,3 +137,51 @@ def run(
             state_every=every,
             **more,
         )
+
+
+def same_pictures(one: Path, other: Path) -> bool:
+    """Whether two videos show the same frames at the same times, but for what the encoder leaves out of them."""
+    with open_video(one) as a, open_video(other) as b:
+        pairs = list(zip(a, b, strict=True))
+    alike = [abs(x.image.astype(int) - y.image).mean() < 6 and x.time == y.time for x, y in pairs]
+    return bool(alike) and all(alike)
+
+
+def differences(folder: Path, whole: Path) -> list[str]:
+    """In what a resumed run's folder differs from that of an unbroken one; nothing if it is equal."""
+    got, want = contents(folder), contents(whole)
+    found = sorted(name for name in got.keys() | want.keys() if got.get(name) != want.get(name))
+    if (
+        not found
+        and (whole / "overlay.mp4").exists()
+        and not same_pictures(folder / "overlay.mp4", whole / "overlay.mp4")
+    ):
+        found = ["overlay.mp4"]
+    return found
+
+
+def untrue(folder: Path, whole: Path, direction: Direction) -> list[str]:
+    """What is wrong in a folder at the moment of a kill: a file that is not as it will be, or masks behind the state.
+
+    Every file under its own name is whole, and is that of an unbroken run; only the COCO file and the report of the
+    run may still lack frames. The COCO file holds every frame that the state has behind it.
+    """
+    found = []
+    want = contents(whole)
+    for name, data in contents(folder).items():
+        own = not any(part.startswith(".") for part in Path(name).parts)
+        if own and name != "coco/annotations.json" and want.get(name) != data:
+            found.append(name)
+    annotations, state = folder / "coco" / "annotations.json", folder / ".rotoscope" / "state.safetensors"
+    if (whole / "coco").exists() and state.exists():
+        read = RunState.read(state)
+        final = json.loads((whole / "coco" / "annotations.json").read_text())
+        now = json.loads(annotations.read_text()) if annotations.exists() else {"images": [], "annotations": []}
+        there = {image["id"] for image in now["images"]}
+        assert read is not None
+        hidden = direction == "both" and read.phase == "backward"
+        for image in final["images"]:
+            behind = image["id"] > read.position if direction == "backward" else image["id"] < read.position
+            if behind and not hidden and image["id"] not in there:
+                found.append(f"COCO lacks frame {image['id']}")
+    return found

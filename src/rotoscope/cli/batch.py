@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rotoscope.cli.options import Device, Others, Precision, Size, Threads, session_options
-from rotoscope.cli.output import InterruptedRunError, err, out, warning_line
+from rotoscope.cli.output import InterruptedRunError, err, out, print_json, warning_line
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def command(
     if dry_run:
         return _tell_checked(jobs, output, device, as_json)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err,
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err,
         disable=not err.is_terminal,
     ) as progress:  # fmt: skip
         watch = _watcher(progress, len(jobs), as_json)
@@ -125,7 +124,7 @@ def _watcher(progress: Progress, count: int, as_json: bool) -> Callable[[Journal
                 ended.add(row.number)
                 facts = {"name": row.name, "state": state, "frames": row.frames, "seconds": row.seconds}
                 if as_json:
-                    print(json.dumps(facts | {"reason": row.reason}), flush=True)
+                    print_json(facts | {"reason": row.reason})
                 elif state == "failed":
                     warning_line(f"{row.name}: {row.reason}")
                 else:
@@ -136,7 +135,7 @@ def _watcher(progress: Progress, count: int, as_json: bool) -> Callable[[Journal
 
 def _tell(summary: Summary, strict: bool, as_json: bool) -> int:
     if as_json:
-        print(json.dumps(summary.as_record()))
+        print_json(summary.as_record())
     else:
         out.print(batch_table(summary))
     return 2 if strict and summary.failed else 0
@@ -147,7 +146,7 @@ def _tell_status(folder: Path, as_json: bool) -> int:
 
     summary = summarise(folder)
     if as_json:
-        print(json.dumps(summary.as_record()))
+        print_json(summary.as_record())
         return 0
     out.print(batch_table(summary))
     for row in rows_of(folder):
@@ -165,7 +164,7 @@ def _tell_checked(jobs: list[BatchJob], output: Path, device: str, as_json: bool
     if as_json:
         for one in found:
             facts = {"name": one.job.name, "size": one.size, "frames": one.frames, "problem": one.problem}
-            print(json.dumps(facts))
+            print_json(facts)
     else:
         out.print(checked_table(found))
     return 2 if any(one.problem for one in found) else 0

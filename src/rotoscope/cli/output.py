@@ -52,7 +52,7 @@ def warning_line(text: str) -> None:
 
 def print_json(record: Any) -> None:
     """A record for programs, on one line of standard output; JSON spells out what is not ASCII."""
-    print(json.dumps(record))
+    print(json.dumps(record), flush=True)
 
 
 class _Rate(ProgressColumn):
