@@ -74,8 +74,7 @@ def command(
         return _tell_checked(jobs, output, device, as_json)
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
+        console=err, disable=not err.is_terminal,
     ) as progress:  # fmt: skip
         watch = _watcher(progress, len(jobs), as_json)
         try:
