@@ -94,10 +94,10 @@ export class ProjectApi {
     await ask(`${this.root}/mask/${index}/${object}`, { method: "POST", body: mask as Uint8Array<ArrayBuffer> });
   }
 
-  async click(frame: number, object: number, points: Click[], box: Box | null, engine: string): Promise<[Uint8Array, number | null]> {
+  async click(frame: number, object: number, points: Click[], box: Box | null, engine: string, begin: boolean): Promise<[Uint8Array, number | null]> {
     const response = await ask(`${this.root}/click`, {
       method: "POST",
-      body: JSON.stringify({ frame, object, engine, box, points: points.map((p) => [p.x, p.y, p.wanted]) }),
+      body: JSON.stringify({ frame, object, engine, begin, box, points: points.map((p) => [p.x, p.y, p.wanted]) }),
     });
     const sure = response.headers.get("x-confidence");
     return [await grey(response), sure ? Number(sure) : null];

@@ -45,6 +45,7 @@ export class Editor {
   connected = true;
   clicking = false;
   stroking = false;
+  private talking = false;
 
   readonly saving = new Saving(
     () => this.api,
@@ -228,6 +229,7 @@ export class Editor {
   }
 
   forgetPoints(): void {
+    this.talking = false;
     this.points = [];
     this.box = null;
     this.confidence = null;
@@ -265,11 +267,14 @@ export class Editor {
       if (!one) return this.forgetPoints();
       const index = this.index;
       let asked: Click[];
+      let begin = !this.talking;
+      this.talking = true;
       do {
         asked = this.points;
         await this.saving.done();
         this.remember();
-        const answer = await this.attempt(() => this.api.click(index, one.id, asked, this.box, engine));
+        const answer = await this.attempt(() => this.api.click(index, one.id, asked, this.box, engine, begin));
+        begin = false;
         if (!answer) return this.forgetPoints();
         this.confidence = answer[1];
         await this.reload(index);

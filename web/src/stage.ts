@@ -263,7 +263,7 @@ export class Stage {
     const place = this.at(event);
     const away = pressed.alt || pressed.button === 2;
     if (editor.tool === "point" || editor.tool === "fill") {
-      const engine = editor.tool === "fill" ? "fill" : "";
+      const engine = editor.tool === "fill" ? "flood" : "";
       const box = this.band;
       this.band = null;
       if (box && box[2] > box[0] && box[3] > box[1]) await editor.click(null, box, engine);

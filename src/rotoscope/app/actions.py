@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,15 @@ def click(service: Service, call: Call) -> Response:
     given = data.get("points", [])
     if not isinstance(given, list) or len(given) > 100:
         raise InputError("points are a list of at most a hundred.")
-    points = [Point(*pair(value), wanted=len(value) < 3 or bool(value[2])) for value in given]
+    points = []
+    for value in given:
+        x, y = pair(value)
+        points.append(Point(floor(x), floor(y), len(value) < 3 or bool(value[2])))
     box = data.get("box")
     corners = (*pair(box), *pair(box[2:])) if isinstance(box, list) else None
     engine = data.get("engine") or next(iter(CLICKERS))
     place = whole(data, "frame"), whole(data, "object")
-    found, confidence = service.click(call.project, *place, points, corners, str(engine))
+    found, confidence = service.click(call.project, *place, points, corners, str(engine), bool(data.get("begin", True)))
     sure = "" if confidence is None else f"{confidence:.3f}"
     return _png(found, {"x-confidence": sure})
 

@@ -82,6 +82,10 @@ def pair(value: Any) -> tuple[float, float]:
     Raises:
         InputError: it is none.
     """
-    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(v, (int, float)) for v in value[:2]):
+    if (
+        not isinstance(value, list)
+        or len(value) < 2
+        or not all(isinstance(v, (int, float)) and abs(v) < 1e6 for v in value[:2])
+    ):
         raise InputError("a point is two numbers, x and y in pixels.")
     return float(value[0]), float(value[1])

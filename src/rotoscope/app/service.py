@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.app.cache import ByteCache
-from rotoscope.app.clicks import CLICKERS, Box, EdgeFollower, Point, check_points
+from rotoscope.app.clicks import Clicks, EdgeFollower, Point, check_engine, placed_of
 from rotoscope.app.exporting import Export
 from rotoscope.app.library import Library
 from rotoscope.app.pictures import Mask, frame_bytes
@@ -19,6 +19,7 @@ from rotoscope.app.project import Project
 from rotoscope.app.running import Run, Stretch
 from rotoscope.app.worker import Event, Listener, Task, Worker
 from rotoscope.errors import InputError
+from rotoscope.masks.points import Box
 from rotoscope.methods.base import Method
 from rotoscope.runs.prompts import read_prompts
 from rotoscope.weights import load
@@ -54,6 +55,7 @@ class Service:
         self._raw: ByteCache[NDArray[np.uint8]] = ByteCache(RAW_BUDGET, lambda image: image.nbytes)
         self._sent: ByteCache[bytes] = ByteCache(SENT_BUDGET, len)
         self._edges: dict[str, EdgeFollower] = {}
+        self._clicks: dict[str, Clicks] = {}
 
     # Projects.
 
@@ -109,7 +111,7 @@ class Service:
     # Masks.
 
     def click(
-        self, key: str, index: int, object_id: int, points: list[Point], box: Box | None, engine: str
+        self, key: str, index: int, object_id: int, points: list[Point], box: Box | None, engine: str, begin: bool
     ) -> tuple[Mask, float | None]:
         """Answer clicks and keep the answer as the mask given.
 
@@ -120,14 +122,16 @@ class Service:
             points: all clicks since the tool was taken up.
             box: around the object, or None.
             engine: a name of :data:`~rotoscope.app.clicks.CLICKERS`.
+            begin: whether these are the first clicks; what the object has on the frame is what they correct.
         """
         project = self.project(key)
-        check_points(points, box, project.size)
+        check_engine(engine)
         project.object(object_id)
-        if engine not in CLICKERS:
-            raise InputError(f"there is no tool {engine!r}; there are {', '.join(CLICKERS)}.")
-        image = self.image(key, index)
-        mask, confidence = CLICKERS[engine].answer(image, points, box, None)
+        placed = placed_of(points, box, project.size)
+        clicks = self._clicks.setdefault(key, Clicks())
+        if begin:
+            clicks.begin(index, object_id, project.mask(index, object_id))
+        mask, confidence = clicks.answer(index, self.image(key, index), object_id, placed, engine)
         self.edit(key, index, {object_id: mask})
         return mask, confidence
 

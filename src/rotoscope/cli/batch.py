@@ -73,8 +73,8 @@ def command(
     if dry_run:
         return _tell_checked(jobs, output, device, as_json)
     with Progress(
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err,
-        disable=not err.is_terminal,
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=err, disable=not err.is_terminal,
     ) as progress:  # fmt: skip
         watch = _watcher(progress, len(jobs), as_json)
         try:
