@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from rotoscope.datasets.demo import demo_clip
 from rotoscope.errors import InputError
+from rotoscope.evaluation import region_similarity
 from rotoscope.methods import make_config
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.rsis import RIS_LEAVES, RIS_PERSONS, RSIS, RSISConfig, RSISNetwork
 from rotoscope.methods.rsis.answers import Links
 from rotoscope.methods.rsis.losses import Targets, boxes_of, ris_lesson
 from rotoscope.methods.rsis.training import RECIPES, clip_loss
-from rotoscope.weights import CATALOGUE
+from rotoscope.runs.segment import segment
+from rotoscope.weights import load
 
 SMALL: dict[str, Any] = {"trunk": "resnet18", "hidden": 16, "classes": 0}
 RIS: dict[str, Any] = {**RIS_PERSONS, "trunk": "resnet18", "hidden": 32, "size": (64, 64)}
@@ -172,7 +175,6 @@ def test_published_recipes_join_terms_in_the_order_of_the_paper() -> None:
     assert all((stop > 0) == (limit > 5) for limit, stop in leaves)
     for recipe in RECIPES.values():
         make_config("rsis", {**recipe.config, **recipe.inference})
-    assert make_config("rsis", CATALOGUE["ris"].config) == make_config("rsis", RIS_PERSONS)
 
 
 def test_a_picture_without_objects_teaches_to_stop_and_nothing_else() -> None:
@@ -252,6 +254,15 @@ def test_stopping_ends_or_skips() -> None:
         session.push(frame)
         steps[ending] = [one.step for one in session.found]
     assert steps == {"skip": [0, 2], "end": [0]}
+
+
+def test_the_built_in_weights_find_objects() -> None:
+    """Without a mask, what is found covers the clip's objects better than the whole picture would."""
+    clip = demo_clip(6)
+    found = list(segment(clip.frames, None, load("rsis-small", device="cpu")))
+    union = [region_similarity(p.labels > 0, t > 0) for p, t in zip(found, clip.labels, strict=True)]
+    whole = [region_similarity(np.ones_like(t, bool), t > 0) for t in clip.labels]
+    assert np.mean(union) > np.mean(whole)
 
 
 @pytest.mark.parametrize(

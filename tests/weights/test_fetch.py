@@ -64,7 +64,7 @@ def test_every_released_entry_is_of_the_catalogue_and_safe() -> None:
         assert released.about < released.most
         assert "/" not in released.file
     without = {name for name, entry in CATALOGUE.items() if entry.file is None} - set(RELEASED)
-    assert without == {"giel", "giel-fast", "ris"}
+    assert without == {"giel", "giel-fast"}
 
 
 def test_fetched_once_and_found_by_name_ever_after(

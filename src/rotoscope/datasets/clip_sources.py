@@ -76,9 +76,10 @@ class StillClips:
     def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
         """Make a clip."""
         for _ in range(16):
-            image, labels = read_still(self.stills[rng.integers(len(self.stills))])
+            still = self.stills[rng.integers(len(self.stills))]
+            image, labels = read_still(still)
             frames, marks = self._versions(rng, image, labels, shape)
-            clip = finished(rng, frames, marks, shape.objects)
+            clip = finished(rng, frames, marks, shape.objects, classes_of(still, labels))
             if clip is not None:
                 return clip
         raise InputError("sixteen photographs in a row show no object large enough; look at their masks.")
@@ -199,8 +200,33 @@ def read_still(still: Still) -> tuple[Rgb, Labels]:
     return image, (mask > 127).astype(np.uint8) if still.binary else mask.astype(np.uint8)
 
 
-def finished(rng: np.random.Generator, frames: list[Rgb], marks: list[Labels], objects: int) -> Clip | None:
-    """Choose up to ``objects`` of the first frame's objects, in random order; None if there is none of any size."""
+def classes_of(still: Still, labels: Labels) -> NDArray[np.int64] | None:
+    """The class of each label, ``[256]``: the smallest inside the object (RSIS, released code); None if none is known.
+
+    Raises:
+        InputError: the classes have another size than the labels.
+    """
+    if still.classes is None:
+        return None
+    classes = read_label_file(still.classes)
+    if classes.shape != labels.shape:
+        raise InputError(f"{still.classes}: is not of the size of {still.mask}. Make them the same size.")
+    found = np.full(256, VOID, np.int64)
+    np.minimum.at(found, labels.ravel(), classes.ravel().astype(np.int64))
+    return np.where(found == VOID, 0, found)
+
+
+def finished(
+    rng: np.random.Generator,
+    frames: list[Rgb],
+    marks: list[Labels],
+    objects: int,
+    classes: NDArray[np.int64] | None = None,
+) -> Clip | None:
+    """Choose up to ``objects`` of the first frame's objects, in random order; None if there is none of any size.
+
+    ``classes`` is the class of each label.
+    """
     labels = np.stack(marks)
     counts = np.bincount(labels[0].ravel(), minlength=256)
     least = max(16, labels[0].size // 2000)
@@ -211,4 +237,4 @@ def finished(rng: np.random.Generator, frames: list[Rgb], marks: list[Labels], o
     table = np.zeros(256, np.uint8)
     table[chosen] = np.arange(1, len(chosen) + 1)
     unknown = np.full((len(frames), labels.shape[1] // CELL, labels.shape[2] // CELL, 3), -1, np.float32)
-    return Clip(np.stack(frames), table[labels], unknown)
+    return Clip(np.stack(frames), table[labels], unknown, None if classes is None else classes[chosen])

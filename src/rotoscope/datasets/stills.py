@@ -69,11 +69,15 @@ LAYOUTS: dict[str, Layout] = {
 
 @dataclass(frozen=True)
 class Still:
-    """A photograph and its mask; ``binary`` masks hold one object of bright pixels, others labels (255 unknown)."""
+    """A photograph and its mask; ``binary`` masks hold one object of bright pixels, others labels (255 unknown).
+
+    ``classes``, where there is one, holds the class of each pixel (0 none, 255 unknown).
+    """
 
     image: Path
     mask: Path
     binary: bool
+    classes: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,8 @@ def _voc(root: Path, split: str) -> tuple[list[Still], list[str]]:
     for name in read_list(listed):
         image, mask = root / "JPEGImages" / f"{name}.jpg", root / "SegmentationObject" / f"{name}.png"
         if image.exists() and mask.exists():
-            stills.append(Still(image, mask, False))
+            classes = root / "SegmentationClass" / f"{name}.png"
+            stills.append(Still(image, mask, False, classes if classes.exists() else None))
         else:
             missing.append(name)
     return stills, [f"{len(missing)} listed photograph(s) missing, such as {missing[0]}"] if missing else []

@@ -74,11 +74,13 @@ class Clip:
         places: float32 ``[T, H / 16, W / 16, 3]``: what the centre of each cell shows, as the number of a layer (-1:
             nothing that can be followed) and a point on it, in pixels of the first frame. Two cells of different
             frames show the same thing if these agree.
+        classes: class of each object, int64 ``[N]``, 0 where it is not known; None if no class is.
     """
 
     frames: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     places: NDArray[np.float32]
+    classes: NDArray[np.int64] | None = None
 
 
 class SyntheticClips:

@@ -27,12 +27,14 @@ class Batch(NamedTuple):
         labels: the labels, int64 ``[B, T, H, W]`` in [0, objects].
         objects: the number of slots for objects.
         places: float32 ``[B, T, H / 16, W / 16, 3]``, see :class:`~rotoscope.datasets.synthetic.Clip`.
+        classes: class of each slot, int64 ``[B, objects]``, 0 where it is not known; None if no class is.
     """
 
     frames: Tensor
     labels: Tensor
     objects: int
     places: Tensor
+    classes: Tensor | None = None
 
     def on(self, device: torch.device, hardest: float = 1.0) -> ClipBatch:
         """The batch as a clip loss takes it, on a device.
@@ -42,14 +44,22 @@ class Batch(NamedTuple):
             hardest: share of the pixels that a bootstrapped loss counts.
         """
         images, labels = normalise(self.frames.to(device)), self.labels.to(device)
-        return ClipBatch(images, labels, self.objects, self.places.to(device), hardest)
+        classes = None if self.classes is None else self.classes.to(device)
+        return ClipBatch(images, labels, self.objects, self.places.to(device), hardest, classes)
 
     def parts(self, count: int) -> list[Batch]:
         """The batch in ``count`` parts of one size, or as near to it as its clips allow."""
         size = -(-len(self.frames) // count)
+        cuts = [slice(start, start + size) for start in range(0, len(self.frames), size)]
         return [
-            Batch(self.frames[i : i + size], self.labels[i : i + size], self.objects, self.places[i : i + size])
-            for i in range(0, len(self.frames), size)
+            Batch(
+                self.frames[cut],
+                self.labels[cut],
+                self.objects,
+                self.places[cut],
+                None if self.classes is None else self.classes[cut],
+            )
+            for cut in cuts
         ]
 
 
@@ -93,7 +103,11 @@ def stacked(clips: list[Clip], objects: int) -> Batch:
     """Clips as a batch."""
     frames = torch.from_numpy(np.stack([clip.frames for clip in clips])).permute(0, 1, 4, 2, 3).contiguous()
     labels = torch.from_numpy(np.stack([clip.labels for clip in clips])).long()
-    return Batch(frames, labels, objects, torch.from_numpy(np.stack([clip.places for clip in clips])))
+    classes = None
+    if any(clip.classes is not None for clip in clips):
+        known = [np.zeros(0, np.int64) if clip.classes is None else clip.classes for clip in clips]
+        classes = torch.from_numpy(np.stack([np.pad(row, (0, objects - len(row))) for row in known]))
+    return Batch(frames, labels, objects, torch.from_numpy(np.stack([clip.places for clip in clips])), classes)
 
 
 def collate(clips: SyntheticClips, indices: range, objects: int) -> Batch:

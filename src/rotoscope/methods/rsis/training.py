@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
@@ -156,6 +157,9 @@ def clip_loss(
         stop: weight of the stop scores' cross-entropy. RIS has 1.
         box: weight of the boxes' smooth L1, where the network has the head.
         entropy: weight of a binary cross-entropy beside the soft IoU (not in the released recipe).
+
+    Raises:
+        InputError: objects of a class that the network's head does not have.
     """
     images, labels = clip.images.flatten(0, 1), clip.labels.flatten(0, 1)
     most = max(MOST, network.slots)
@@ -165,6 +169,11 @@ def clip_loss(
     found = network.run(images, steps)
     if not network.pyramid:
         return _ris_loss(found, truth, clip, stop, network.beyond)
+    if found.classes is not None and int(truth.classes.max()) >= found.classes.shape[2]:
+        raise InputError(
+            f"objects are of class {int(truth.classes.max())}, and the network tells {found.classes.shape[2]} classes "
+            f"apart, 0 among them. Give more: --set config.classes=…"
+        )
     lesson = rsis_lesson(found, truth)
     weights = {"soft_iou": 1.0, "stop": stop, "entropy": entropy}
     terms = {"soft_iou": lesson.mask, "stop": lesson.stop, "entropy": lesson.entropy}
