@@ -85,7 +85,9 @@ def test_an_empty_and_a_one_pixel_mask(any_method: Method, clip: np.ndarray, mas
 def test_what_a_session_keeps_does_not_grow(any_method: Method) -> None:
     size = (32, 32)
     frames = clip_of(40, size)
-    session = any_method.session()
+    # Look-alikes that touch keep frames out of memory for a while, which then is full only later.
+    options = {"crossings": False} if "crossings" in any_method.inference_options else {}
+    session = any_method.session(**options)
     session.add(stripes(2, size))
     sizes = []
     for number in range(200):

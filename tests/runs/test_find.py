@@ -56,7 +56,7 @@ def test_what_is_found_is_followed_both_ways(
     assert main([*command, *common, "-o", str(tmp_path / "out"), "--resume"]) == 0  # the same is found again
     mask = str(tmp_path / "out" / "00.png")
     assert main([*command, "--mask", mask, "-o", str(tmp_path / "b")]) == 2
-    assert "Leave --mask out" in capsys.readouterr().err
+    assert "Leave --mask and points out" in capsys.readouterr().err
     assert main([*command[:-1], "cosnet", "--device", "cpu", "-o", str(tmp_path / "b")]) == 2
     assert "comes without weights" in capsys.readouterr().err
 

@@ -18,6 +18,7 @@ from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
 from rotoscope.errors import CheckpointError, InputError, RotoscopeError
 from rotoscope.layers.normalise import normalise
+from rotoscope.methods import build_method
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.schedule import Schedule
@@ -26,7 +27,7 @@ from rotoscope.methods.stcn.training import clip_loss
 from rotoscope.training.clips import collate
 from rotoscope.training.data import TrainingData
 from rotoscope.training.run import find_recipe, prepare, save_weights
-from rotoscope.weights import load
+from rotoscope.weights import load, save_method
 
 SMALL = {
     "trunk": "resnet18", "value_width": 8, "key_dim": 16, "value_dim": 16, "thin_dim": 16, "decoder_dims": (16, 16, 8)
@@ -250,10 +251,19 @@ def test_validation_on_a_data_set_keeps_the_best(tmp_path: Path, photographs_fol
     assert again.best == trainer.best
 
 
-def test_frozen_parts_are_not_trained(tmp_path: Path, photographs_folder: Path) -> None:
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    """Weights to begin with: what is frozen must not be random."""
+    method = build_method("stcn", SMALL)
+    path = tmp_path / "begun.safetensors"
+    save_method(path, "stcn", method.config, method.state_dict())
+    return path
+
+
+def test_frozen_parts_are_not_trained(tmp_path: Path, photographs_folder: Path, begun: Path) -> None:
     frozen = ("key_encoder.conv1.", "key_encoder.bn1.")
     recipe = dataclasses.replace(RECIPE, frozen=frozen)
-    trainer = prepare(recipe, photographs_folder, tmp_path / "a", device="cpu", workers=0)
+    trainer = prepare(recipe, photographs_folder, tmp_path / "a", device="cpu", workers=0, initial=begun)
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
     next(iter(trainer.run(log_every=1)))
     for name, tensor in trainer.network.state_dict().items():
@@ -307,8 +317,9 @@ def test_a_run_from_before_a_setting_existed_goes_on(tmp_path: Path, photographs
         prepare(changed, photographs_folder, tmp_path, device="cpu", workers=0, resume=True)
 
 
-def test_frozen_norms_keep_their_statistics(tmp_path: Path, photographs_folder: Path) -> None:
-    trainer = prepare(RECIPE.changed(["frozen_norms=true"]), photographs_folder, tmp_path, device="cpu", workers=0)
+def test_frozen_norms_keep_their_statistics(tmp_path: Path, photographs_folder: Path, begun: Path) -> None:
+    recipe = RECIPE.changed(["frozen_norms=true"])
+    trainer = prepare(recipe, photographs_folder, tmp_path / "a", device="cpu", workers=0, initial=begun)
     before = trainer.network.key_encoder.bn1.running_mean.clone()  # type: ignore[union-attr]
     next(iter(trainer.run(log_every=1)))
     assert torch.equal(before, trainer.network.key_encoder.bn1.running_mean)  # type: ignore[union-attr]

@@ -116,7 +116,7 @@ export function exportDialog(editor: Editor, formats: string[]): void {
   const element = dialog(
     "Export",
     h("div", { class: "formats" }, ...formats.map((name, n) => h("label", {}, boxes[n]!, h("b", {}, name), h("span", { class: "quiet" }, FORMATS[name] ?? "")))),
-    h("p", { class: "quiet" }, "Without the page, from the masks you gave, this does the same:"),
+    h("p", { class: "quiet" }, "Without the page, this runs forward from the masks you gave:"),
     h("div", { class: "row" }, line, copy),
     bar,
     result,

@@ -7,6 +7,7 @@ report. All nodes see the batch's folder and the videos under the same paths.
 from __future__ import annotations
 
 import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from rotoscope.batches.jobs import BatchJob
 from rotoscope.batches.journal import Journal, Row, me
 from rotoscope.batches.places import Places
 from rotoscope.batches.processes import LOCKED, Settings, reason_of
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 
 LOOK = 1.0
 """Seconds between renewals of all claims."""
@@ -75,11 +76,10 @@ def connect(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise InputError(
-            '--ray needs Ray, which is not installed. Install it: pip install "rotoscope[batch]".'
-        ) from None
+        raise InputError('--ray needs Ray, which is not installed. Install it: pip install -e ".[batch]".') from None
     if ray.is_initialized():
         return ray
+    _check_address(address)
     try:
         if address == "local":
             ray.init(address="local", include_dashboard=False, log_to_driver=False, configure_logging=False)
@@ -89,6 +89,23 @@ def connect(address: str) -> Any:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"no Ray cluster at {address} ({reason}). Start one with 'ray start --head'.") from None
     return ray
+
+
+def _check_address(address: str) -> None:
+    """See that somebody answers at ``HOST:PORT``: Ray itself would try for many minutes.
+
+    Raises:
+        InputError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or "://" in address:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"no Ray cluster at {address} ({shown(error, 120)}). Start one with 'ray start --head'."
+        ) from None
 
 
 def run_ray(settings: Settings, address: str, wanted: Resources, on_look: Callable[[Journal], None]) -> None:

@@ -125,9 +125,7 @@ def _yaml(text: str, path: Path) -> Any:
     try:
         import yaml
     except ImportError:
-        raise InputError(
-            f'{path}: YAML needs PyYAML. Install it (pip install "rotoscope[batch]"), or write JSON.'
-        ) from None
+        raise InputError(f'{path}: YAML needs PyYAML. Install it (pip install -e ".[batch]"), or write JSON.') from None
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

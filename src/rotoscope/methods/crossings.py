@@ -54,12 +54,14 @@ class Crossings:
 
     Attributes:
         now: number of the current frame.
+        cells: height and width of the last frame in cells.
         looks: colours of each object where it was given; see :func:`colours`.
         tracks: centre and area of each object outside meetings, ``(frame, x, y, area)``, at most ``FITTED`` of them.
         meetings: those that go on.
     """
 
     now: int = 0
+    cells: tuple[int, int] = (0, 0)
     looks: dict[int, Tensor] = field(default_factory=dict)
     tracks: dict[int, list[tuple[int, float, float, float]]] = field(default_factory=dict)
     meetings: list[Meeting] = field(default_factory=list)
@@ -107,6 +109,7 @@ class Crossings:
         if len(ids) < 2 or not self._any_alike(ids):
             return probabilities, taken
         labels = cell_labels(probabilities)
+        self.cells = (labels.shape[0], labels.shape[1])
         seen = centres_of(labels, ids)
         self._meet(labels, ids)
         over = []
@@ -132,33 +135,30 @@ class Crossings:
         return probabilities, taken
 
     def state(self) -> dict[str, Any]:
-        """All of it, as tensors and texts."""
+        """All of it, as tensors and texts; of the same size whether objects are in a meeting or not."""
         state: dict[str, Any] = {f"look.{object_id}": look for object_id, look in self.looks.items()}
+        state |= {f"mask.{object_id}": torch.zeros(self.cells, dtype=torch.bool) for object_id in self.looks}
         meetings = []
-        for number, meeting in enumerate(self.meetings):
+        for meeting in self.meetings:
             motions = {i: [*motion.centre, *motion.pace, *motion.at] for i, motion in meeting.motions.items()}
             meetings.append([meeting.since, motions, meeting.merged, meeting.apart])
-            for object_id, motion in meeting.motions.items():
-                state[f"mask.{number}.{object_id}"] = torch.from_numpy(motion.mask)
-        facts = {"now": self.now, "tracks": self.tracks, "meetings": meetings}
+            state |= {f"mask.{i}": torch.from_numpy(motion.mask) for i, motion in meeting.motions.items()}
+        facts = {"now": self.now, "cells": self.cells, "tracks": self.tracks, "meetings": meetings}
         return state | {"facts": json.dumps(facts)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
         facts = json.loads(state["facts"])
-        self.now = int(facts["now"])
+        self.now, self.cells = int(facts["now"]), (int(facts["cells"][0]), int(facts["cells"][1]))
         self.looks = {int(k.removeprefix("look.")): v for k, v in state.items() if k.startswith("look.")}
         self.tracks = {
             int(k): [(int(t), x, y, area) for t, x, y, area in track] for k, track in facts["tracks"].items()
         }
         self.meetings = []
-        for number, (since, motions, merged, apart) in enumerate(facts["meetings"]):
+        for since, motions, merged, apart in facts["meetings"]:
             known = {
                 int(i): Motion(
-                    np.array(numbers[:2]),
-                    np.array(numbers[2:4]),
-                    state[f"mask.{number}.{i}"].numpy(),
-                    np.array(numbers[4:]),
+                    np.array(numbers[:2]), np.array(numbers[2:4]), state[f"mask.{i}"].numpy(), np.array(numbers[4:])
                 )
                 for i, numbers in motions.items()
             }

@@ -8,6 +8,7 @@ import os
 import secrets
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +21,10 @@ STALE = 600.0
 """Seconds after which a lock that nobody renewed counts as left behind."""
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What is said where a disk has no hard links."""
+BROKEN_WITHIN = 10.0
+"""Seconds that to remove a stale lock takes at most."""
+ATTEMPTS = 200
+"""Tries to take a lock while others remove a stale one."""
 RENEWED_EVERY = 5.0
 """Seconds between renewals."""
 
@@ -42,7 +47,7 @@ class FolderLock:
         Raises:
             InputError: another run has it.
         """
-        for _ in range(3):
+        for _ in range(ATTEMPTS):
             try:
                 self._place()
             except FileExistsError:
@@ -125,15 +130,24 @@ class FolderLock:
                 f"{self.path.parent}: {who} is writing to it (last sign of life {max(age, 0):.0f} s ago). "
                 f"Wait for it, choose another folder, or, if it is certain that no run is alive, remove {self.path}."
             )
-        aside = self.path.with_name(f"{NAME}.{secrets.token_hex(4)}")
+        self._break(text)
+
+    def _break(self, text: str | None) -> None:
+        """Remove a lock left behind; one run at a time may, or a second would remove what the first then put there."""
+        mutex = self.path.with_name(f"{NAME}.break")
         try:
-            os.rename(self.path, aside)
-        except FileNotFoundError:
+            os.close(os.open(mutex, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            with suppress(FileNotFoundError):
+                if time.time() - mutex.stat().st_mtime > BROKEN_WITHIN:  # whoever broke it died meanwhile
+                    mutex.unlink()
+            time.sleep(0.01)
             return
-        if _text(aside) != text:  # somebody else broke it first, and this is his
-            os.replace(aside, self.path)
-            return
-        aside.unlink(missing_ok=True)
+        try:
+            if _text(self.path) == text:
+                self.path.unlink(missing_ok=True)
+        finally:
+            mutex.unlink(missing_ok=True)
 
 
 def _text(path: Path) -> str | None:
