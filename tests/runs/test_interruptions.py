@@ -100,7 +100,7 @@ def test_a_kill_while_an_earlier_run_is_replaced_leaves_that_or_this(tmp_path: P
     for kept in recorder.kept[::14]:
         begun = kept / ".rotoscope" / "identity.json"
         record = begun if begun.exists() else kept / "run.json"
-        if "objects" in record.read_text():  # the earlier run, as it was
+        if record.exists() and "objects" in record.read_text():  # the earlier run, as it was
             with pytest.raises(InputError, match="differs in its"):
                 run(kept, "npz", "forward", FRAMES, EVERY, resume=True)
             run(kept, "objects,coco,npz", "forward", FRAMES + 8, EVERY, resume=True)

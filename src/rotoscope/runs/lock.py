@@ -21,6 +21,8 @@ STALE = 600.0
 """Seconds after which a lock that nobody renewed counts as left behind."""
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 """What is said where a disk has no hard links."""
+MUTEX = f".{NAME}.breaking.lock"
+"""Who has made this file may remove a stale lock. A killed one's is swept, as files half written are."""
 BROKEN_WITHIN = 10.0
 """Seconds that to remove a stale lock takes at most."""
 ATTEMPTS = 200
@@ -134,7 +136,7 @@ class FolderLock:
 
     def _break(self, text: str | None) -> None:
         """Remove a lock left behind; one run at a time may, or a second would remove what the first then put there."""
-        mutex = self.path.with_name(f"{NAME}.break")
+        mutex = self.path.with_name(MUTEX)
         try:
             os.close(os.open(mutex, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         except FileExistsError:
