@@ -174,3 +174,41 @@ def test_weights_of_ones_own_for_rows_that_are_not_trained(
     rows = json.loads((tmp_path / "run/results.json").read_text())["rows"]
     assert [row["row"]["options"]["references"] for row in rows] == [0, 1, 2, 5, 7]
     assert [row["remembered"] for row in rows] == [0, 3, 3, 3, 3]  # of a clip of three frames
+
+
+def test_a_table_is_resumed_row_by_row(
+    tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Finished rows are not run again, rows that are trained alike share weights, and other settings are refused."""
+    import rotoscope.experiments.ablate as module
+
+    small = scaled(find_recipe_of(ablations()["small-choices"]), 0.001).changed(
+        ["stages=2x48x3x1", "validation_clips=2"]
+    )
+    monkeypatch.setattr(module, "find_recipe_of", lambda table: small)
+    arguments = ["ablate", "small-choices", "--long", "1", "--long-frames", "5", "--long-size", "64", "--scale", "1"]
+    arguments += ["--data", str(photographs_folder), "--device", "cpu", "--jobs", "1", "-o", str(tmp_path / "run")]
+    rows = ["--row", "stcn-small", "--row", "11", "--row", "trunk frozen"]
+    trained: list[str] = []
+    train = module.AblationRun._train
+
+    def stop_at_the_second(self: module.AblationRun, recipe: object, place: Path) -> Path:
+        trained.append(place.parent.name)
+        if len(trained) == 2:
+            (tmp_path / "run/row-2/long").mkdir(parents=True)
+            raise KeyboardInterrupt
+        return train(self, recipe, place)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module.AblationRun, "_train", stop_at_the_second)
+    assert main([*arguments, *rows]) == 130
+    assert main([*arguments, *rows]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert main([*arguments, *rows, "--resume", "--set", "learning_rate=1"]) == 2
+    assert "(settings)" in capsys.readouterr().err
+    assert main([*arguments, "--row", "nonsense", "--resume"]) == 2
+    assert main([*arguments, *rows, "--resume"]) == 0
+    assert "short side 384" in capsys.readouterr().out
+    assert trained == ["row-0", "row-2", "row-2", "row-0"]
+    record = json.loads((tmp_path / "run/results.json").read_text())
+    assert [row["number"] for row in record["rows"]] == [0, 2, 11]
+    assert record["rows"][0]["weights"] == record["rows"][2]["weights"] != record["rows"][1]["weights"]

@@ -22,6 +22,7 @@ from rotoscope.cli.options import (
 )
 from rotoscope.cli.output import err, out
 from rotoscope.cli.tables import ablation_table, published_notes, published_rows
+from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
     from rotoscope.experiments.ablate import RowResult
@@ -49,6 +50,10 @@ def command(
     initial: Annotated[Path | None, typer.Option(help="Weights that trained rows begin with.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Weights for rows that are not trained.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="New folder for masks and results.")] = None,
+    row: Annotated[
+        list[str] | None, typer.Option(help="Only this row, by its name or its number from 0; any number of times.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output that was stopped.")] = False,
     option: Others = None,
     size: Size = None,
     device: Device = "auto",
@@ -61,6 +66,8 @@ def command(
     from rotoscope.experiments.ablate import RESULTS, AblationRun, LongClips, find_ablation
 
     use_threads(threads)
+    if resume and output is None:
+        raise InputError("--resume needs the folder of the run: give it as --output.")
     run = AblationRun(
         find_ablation(table),
         output or Path(f"ablation-{table}-{datetime.now():%Y%m%d-%H%M%S}"),
@@ -76,6 +83,8 @@ def command(
         threads=threads,
         jobs=jobs,
         options=session_options(size=size, others=option),
+        only=row or [],
+        resume=resume,
         tell=lambda line: err.print(f"  {line}"),
     )
     results: list[RowResult] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
-from rotoscope.files import atomic_write, check_folder
+from rotoscope.files import atomic_write, check_folder, inside
 from rotoscope.methods import ablations, look_up, training_of
 from rotoscope.methods.ablation import Ablation, Row
 from rotoscope.methods.base import Method
@@ -60,7 +61,13 @@ class RowResult:
             "remembered": self.measured.remembered,
             "peak": self.measured.peak,
             "weights": self.weights,
+            "measured": asdict(self.measured),
         }
+
+    @classmethod
+    def of_record(cls, row: Row, record: Mapping[str, Any]) -> RowResult:
+        """What :meth:`as_record` made, of a row of the table."""
+        return cls(row, record["scores"], Measurement(**record["measured"]), record["weights"])
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class AblationRun:
 
     Attributes:
         table: the table to run.
-        folder: the folder for masks, weights and results of the rows; it must not hold anything.
+        folder: the folder for masks, weights and results of the rows; it must not hold anything, unless it is resumed.
         datasets: specs of data sets to score on.
         long: long clips to score on as well.
         data: photographs and data sets, for long clips and for rows that are trained.
@@ -110,6 +117,9 @@ class AblationRun:
         threads: how many threads of the processor training takes; None leaves PyTorch's choice.
         jobs: the number of processes that score.
         options: fields of the method's config for the session, for all rows; a row's own go before them.
+        only: the rows to run, by their names or their numbers from 0 on; all rows if it is empty.
+        resume: go on in the folder of a run that was stopped. Rows that are finished are taken from it, and a row that
+            was being trained goes on from its checkpoint.
         tell: called with a line now and then while a row is trained.
     """
 
@@ -127,35 +137,68 @@ class AblationRun:
     threads: int | None = None
     jobs: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    only: Sequence[str] = ()
+    resume: bool = False
     tell: Callable[[str], None] | None = None
 
     def rows(self) -> Iterator[RowResult]:
         """Run every row; each is yielded as it is done, and the results so far are in the folder.
 
+        Rows that are trained alike, and differ in how they segment, share their weights.
+
         Raises:
-            InputError: the folder holds something, there is nothing to score on, or no data to train with.
+            InputError: the folder holds something and is not resumed, or it is resumed and holds another table's run;
+                a row is unknown; there is nothing to score on, or no data to train with.
         """
-        check_folder(self.folder)
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise InputError(f"{self.folder}: holds something already. Give another folder.")
-        recipes = [self._recipe(row) for row in self.table.rows]
+        chosen = self._chosen()
+        recipes = {number: self._recipe(self.table.rows[number]) for number in chosen}
+        done = self._done()
         model = None
         if self.table.recipe is None:
             model = load(self.weights or self.table.weights, device=self.device, precision=self.precision)
         datasets = self._datasets()
-        done: list[RowResult] = []
-        for number, (row, recipe) in enumerate(zip(self.table.rows, recipes, strict=True)):
-            place = self.folder / f"row-{number}"
-            result = RowResult(row)
-            if recipe is not None:
-                trained = self._train(recipe, place / "training")
-                result.weights = str(trained)
-                model = load(trained, device=self.device, precision=self.precision)
-            assert model is not None
-            self._score(result, model, datasets, place)
-            done.append(result)
-            self._keep(done)
-            yield result
+        self._keep(done)
+        for number in chosen:
+            if number not in done:
+                result = RowResult(self.table.rows[number])
+                recipe = recipes[number]
+                if recipe is not None:
+                    first = min(other for other in chosen if recipes[other] == recipe)
+                    result.weights = str(self._train(recipe, self.folder / f"row-{first}" / "training"))
+                    model = load(result.weights, device=self.device, precision=self.precision)
+                assert model is not None
+                self._score(result, model, datasets, self.folder / f"row-{number}")
+                done[number] = result
+                self._keep(done)
+            yield done[number]
+
+    def _chosen(self) -> list[int]:
+        """Numbers of the rows to run, in the table's order."""
+        numbers = {row.name: number for number, row in enumerate(self.table.rows)}
+        known = {**{str(number): number for number in numbers.values()}, **numbers}
+        asked = {look_up(f"row of {self.table.name}", name, known) for name in self.only}
+        return sorted(asked or numbers.values())
+
+    def _done(self) -> dict[int, RowResult]:
+        """The finished rows of the run that is resumed; none for a new run."""
+        check_folder(self.folder)
+        if not self.folder.exists() or not any(self.folder.iterdir()):
+            return {}
+        results = inside(self.folder, RESULTS)
+        if not self.resume:
+            raise InputError(
+                f"{self.folder}: holds something already. Give another folder, or --resume to go on with a run."
+            )
+        if not results.is_file():
+            raise InputError(f"{self.folder}: holds no {RESULTS}, so no run to resume. Give another folder.")
+        record = json.loads(results.read_text(encoding="utf-8"))
+        ours = json.loads(json.dumps(self._asked()))
+        differing = sorted(key for key in ours if record.get(key) != ours[key])
+        if differing:
+            raise InputError(
+                f"{results}: was made with other settings ({', '.join(differing)}). Use the same, or another folder."
+            )
+        return {row["number"]: RowResult.of_record(self.table.rows[row["number"]], row) for row in record["rows"]}
 
     def _datasets(self) -> list[tuple[str, VideoDataset]]:
         opened = [open_dataset(spec) for spec in self.datasets]
@@ -175,12 +218,15 @@ class AblationRun:
         return scaled(find_recipe_of(self.table), self.scale).changed([*self.settings, *row.settings])
 
     def _train(self, recipe: Recipe, place: Path) -> Path:
-        from rotoscope.training.run import prepare, save_weights  # rows that are not trained do without that extra
+        # Rows that are not trained do without that extra.
+        from rotoscope.training.loop import CHECKPOINT
+        from rotoscope.training.run import prepare, save_weights
 
+        begun = inside(place, CHECKPOINT).exists()
         trainer = prepare(
-            recipe, list(self.data), place, device=self.device, threads=self.threads, initial=self.initial
+            recipe, list(self.data), place, device=self.device, threads=self.threads, initial=self.initial, resume=begun
         )
-        for line in trainer.run(save_every=recipe.steps, log_every=100):
+        for line in trainer.run(save_every=100, log_every=100):
             if self.tell is not None:
                 self.tell(f"step {line.step}/{recipe.steps}: loss {line.loss:.3f}")
         return save_weights(trainer)
@@ -193,19 +239,31 @@ class AblationRun:
             if not len(dataset):
                 continue
             how = protocol(dataset.kind, self.table.task)
+            if (place / name).exists():  # half a row of a run that was stopped
+                shutil.rmtree(place / name)
             run = segment_dataset(dataset, how, model, place / name, **{**self.options, **result.row.options})
             scores = evaluate(place / name, dataset, self.table.task, stability=False, jobs=self.jobs).overall()
             result.scores[name] = {key: 100 * scores[key] for key in ("J&F", "J mean", "F mean")}
             result.measured.add(run.measured)
 
-    def _keep(self, done: Sequence[RowResult]) -> None:
-        record = {
+    def _asked(self) -> dict[str, Any]:
+        """What a run that is resumed must have in common with the one before."""
+        return {
             "table": self.table.name,
             "settings": list(self.settings),
             "scale": self.scale,
-            "rows": [result.as_record() for result in done],
-            "made_by": provenance(),
+            "datasets": list(self.datasets),
+            "long": None if self.long is None else asdict(self.long),
+            "data": [str(folder) for folder in self.data],
+            "initial": None if self.initial is None else str(self.initial),
+            "model": None if self.weights is None else str(self.weights),
+            "precision": self.precision,
+            "options": dict(self.options),
         }
+
+    def _keep(self, done: Mapping[int, RowResult]) -> None:
+        rows = [{"number": number, **done[number].as_record()} for number in sorted(done)]
+        record = {**self._asked(), "rows": rows, "made_by": provenance()}
         with atomic_write(self.folder / RESULTS) as path:
             path.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
