@@ -22,6 +22,19 @@ def test_aggregation_by_hand() -> None:
     assert torch.isfinite(aggregate_logits(torch.tensor([[0.0], [1.0]]))).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("count", [1, 3])
+def test_aggregation_of_half_precision_is_finite_and_learns(dtype: torch.dtype, count: int) -> None:
+    own = torch.tensor([[-40.0, -5.0, 0.0, 9.0, 40.0]]).repeat(count, 1).to(dtype).requires_grad_()
+    logits = aggregate_logits(torch.sigmoid(own))
+    assert torch.isfinite(logits).all()
+    torch.softmax(logits, dim=0)[1:].square().sum().backward()
+    assert own.grad is not None
+    assert torch.isfinite(own.grad).all()
+    assert own.grad[0, 2] != 0
+    assert torch.isfinite(aggregate(torch.sigmoid(own.detach()))).all()
+
+
 @pytest.mark.parametrize("size", [(854, 480), (16, 16), (101, 149), (1, 1), (1920, 1080)])
 def test_canvas_there_and_back(size: tuple[int, int]) -> None:
     canvas = Canvas.fit(size, max_short_side=480)

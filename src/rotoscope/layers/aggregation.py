@@ -46,6 +46,11 @@ def put_in(objects: Tensor, slots: Sequence[int], masks: Tensor) -> Tensor:
 
 
 def _with_background(probabilities: Tensor, dim: int) -> Tensor:
-    """Independent probabilities with the background's before them, none of them 0 or 1."""
+    """Independent probabilities with the background's before them, none of them 0 or 1.
+
+    In float32 at least: half precision has no number between 1 - EPSILON and 1, so the odds would be infinite there.
+    """
+    if probabilities.dtype in (torch.float16, torch.bfloat16):
+        probabilities = probabilities.float()
     background = 1 - probabilities if probabilities.shape[dim] == 1 else (1 - probabilities).prod(dim=dim, keepdim=True)
     return torch.cat([background, probabilities], dim=dim).clamp_(EPSILON, 1 - EPSILON)

@@ -234,7 +234,7 @@ def _read(weights: Tensor, values: Tensor, query: FrameFeatures) -> Tensor:
 
 def _aggregated(logits: Tensor, valid: Tensor) -> Tensor:
     """Aggregated logits ``[B, 1 + N, H, W]`` from each object's own, ``[B * N, 1, H, W]``."""
-    own = logits.unflatten(0, tuple(valid.shape))[:, :, 0]
+    own = logits.float().unflatten(0, tuple(valid.shape))[:, :, 0]
     return aggregate_logits(torch.sigmoid(own) * valid[:, :, None, None], dim=1)
 
 
