@@ -58,7 +58,7 @@ ODD: dict[str, tuple[Any, str]] = {
     "compressed nonsense": ({"size": [64, 96], "counts": "\x01\x02"}, "characters"),
     "one side": ({"size": [64], "counts": [64]}, "height and width"),
     "another size than its image": (of_image({"size": [2, 2], "counts": [4]}), "but its image is"),
-    "another tool's file": ({"shapes": [], "imagePath": "a.jpg"}, "LabelMe"),
+    "another tool's file": ({"type": "FeatureCollection", "features": []}, "GeoJSON"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Annotation files of other tools are named, not guessed at, wherever they are given."""
+"""Annotation files of other tools that are not read are named, not guessed at, wherever they are given."""
 
 from __future__ import annotations
 
@@ -15,41 +15,20 @@ from rotoscope.cli import main
 from rotoscope.errors import InputError
 from rotoscope.masks import read_masks
 
-REGION = {"shape_attributes": {"name": "polygon", "all_points_x": [1, 9, 5], "all_points_y": [1, 1, 9]}}
-
 
 def dump(data: Any) -> str:
     return json.dumps(data)
 
 
-SHAPES = [{"label": "car", "points": [[1, 1], [9, 1], [5, 9]], "shape_type": "polygon"}] * 2
 FILES: dict[str, tuple[str, str, str]] = {
-    "LabelMe": (
-        "a.json",
-        dump({"version": "5.4.1", "shapes": SHAPES, "imagePath": "a.jpg", "imageHeight": 48, "imageWidth": 64}),
-        "is a LabelMe file (2 shapes: car)",
-    ),
-    "VIA": ("a.json", dump({"a.jpg123": {"filename": "a.jpg", "size": 123, "regions": [REGION]}}), "(VIA)"),
     "VIA project": ("a.json", dump({"_via_settings": {}, "_via_img_metadata": {}}), "(VIA)"),
     "VIA table": (
         "a.csv",
         "filename,file_size,file_attributes,region_count,region_id,region_shape_attributes,region_attributes\n",
         "(VIA)",
     ),
-    "CVAT of images": (
-        "a.xml",
-        '<?xml version="1.0"?>\n<annotations><version>1.1</version><image id="0" name="a.jpg" width="64" height="48">'
-        '<polygon label="car" points="1,1;9,1;5,9"/></image></annotations>',
-        "is a file of CVAT",
-    ),
-    "CVAT of videos": (
-        "a.xml", '<annotations><track id="0" label="car"><mask frame="0" rle="1,2"/></track></annotations>', "of CVAT"
-    ),
     "Pascal VOC": ("a.xml", "<annotation>\n<folder>x</folder>\n<object><name>a</name></object></annotation>", "VOC"),
-    "YOLO boxes": ("a.txt", "0 0.5 0.5 0.25 0.3\n12 0.1 0.2 0.05 0.08\n", "is a label file of YOLO"),
-    "YOLO polygons": ("a.txt", "0 0.1 0.1 0.9 0.1 0.5 0.9\n", "is a label file of YOLO"),
     "YOLO data set": ("data.yaml", "path: ../set\ntrain: images/train\nval: images/val\nnames:\n  0: car\n", "YOLO"),
-    "Label Studio": ("a.json", dump([{"id": 1, "data": {"image": "a.jpg"}, "annotations": []}]), "Label Studio"),
     "GeoJSON": ("a.json", dump({"type": "FeatureCollection", "features": []}), "GeoJSON"),
 }  # fmt: skip
 
@@ -80,10 +59,10 @@ def test_check_and_masks_say_what_it_is(
 
 
 def test_check_says_it_of_a_folder(written: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
-    folder = written("YOLO boxes").parent
+    folder = written("Pascal VOC").parent
     assert main(["check", str(folder)]) == 2
-    assert "is a folder with a label file of YOLO" in capsys.readouterr().err
-    written("CVAT of images")
+    assert "is a folder with a file of Pascal VOC" in capsys.readouterr().err
+    written("YOLO data set")
     assert main(["check", str(folder)]) == 2
     assert "is a folder with files of other tools" in capsys.readouterr().err
 
@@ -99,7 +78,7 @@ def test_other_texts_are_nothing_known(tmp_path: Path, name: str, text: str) -> 
 
 
 def test_what_is_ours_is_read_beside_them(written: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
-    folder = written("YOLO boxes").parent
+    folder = written("Pascal VOC").parent
     for number in range(2):
         Image.fromarray(np.full((48, 64, 3), 90 * number, np.uint8)).save(folder / f"{number}.png")
     assert main(["check", str(folder)]) == 0

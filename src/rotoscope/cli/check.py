@@ -13,6 +13,8 @@ from rotoscope.errors import InputError
 from rotoscope.masks import read_masks
 from rotoscope.masks.folders import IMAGES
 from rotoscope.masks.foreign import WAY_OUT, foreign_folder, foreign_text
+from rotoscope.masks.outlines import outlines_of
+from rotoscope.masks.sheets import Objects, Sheet
 from rotoscope.video import open_video
 from rotoscope.video.images import is_image
 from rotoscope.video.limits import has_pages
@@ -37,6 +39,8 @@ def command(
         raise InputError(f"{path}: no such file or folder.")
     if path.suffix.lower() in WEIGHTS:
         return _weights(path)
+    if outlines := outlines_of(path) if _is_bare(path) or path.suffix.lower() in (".json", ".xml", ".txt") else None:
+        return _outlines(*outlines, path)
     if other := foreign_folder(path) if _is_bare(path) else foreign_text(path):
         raise InputError(f"{path}: is {other}, which is not read. {WAY_OUT}")
     as_mask = path.is_file() and path.suffix.lower() in IMAGES | {".json", ".npz", ".npy"} and not has_pages(path)
@@ -45,6 +49,17 @@ def command(
             out.print(line)
         return 0
     return _video(path, full)
+
+
+def _outlines(sheets: list[Sheet], kind: str, path: Path) -> int:
+    """Say what an annotation tool's outlines are of."""
+    objects = Objects(sheets, str(path))
+    size = next((sheet.size for sheet in sheets if sheet.size), None)
+    told = f", {size[0]}x{size[1]}" if size else ", of the size of its video"
+    out.print(f"{kind}{told}, {len(sheets)} frame(s), {len(set(objects.ids.values()))} object(s)")
+    for line in objects.account(sheets):
+        out.print(line)
+    return 0
 
 
 def _is_bare(path: Path) -> bool:

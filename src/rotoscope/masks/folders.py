@@ -47,6 +47,11 @@ def mask_files(folder: Path) -> list[Path]:
     )
 
 
+def has_images(folder: Path) -> bool:
+    """Whether a folder holds a mask image, or folders that are named as objects are."""
+    return bool(mask_files(folder)) or any(p.is_dir() and p.name.isdecimal() for p in folder.iterdir())
+
+
 def layout(folder: Path) -> Layout:
     """Look at a folder of masks and tell what it holds.
 

@@ -14,9 +14,11 @@ from PIL import Image, ImageOps
 from rotoscope.errors import InputError, shown
 from rotoscope.masks.arrays import masks_of_array, masks_of_array_file, one_mask
 from rotoscope.masks.coco import images_of_json, masks_of_annotations
-from rotoscope.masks.folders import masks_of_frames
+from rotoscope.masks.folders import has_images, masks_of_frames
 from rotoscope.masks.images import masks_of_picture
-from rotoscope.masks.reading import MaskReading, checked, enough_memory, read_json, read_masks
+from rotoscope.masks.outlines import number_of, outlines_of, read_json
+from rotoscope.masks.reading import MaskReading, checked, enough_memory, read_masks
+from rotoscope.masks.sheets import Sheet, frame_of, masks_of_sheets
 
 Masks = dict[int, NDArray[Any]]
 PLAIN = {
@@ -154,12 +156,18 @@ def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
     if path.is_dir():
         if files := sorted(path.glob("*.npz")):
             return _archives(path, files, video)
+        if not has_images(path) and (outlines := outlines_of(path)):
+            return _outlined(*outlines, path, video)
         found = masks_of_frames(path, video.number_of, names)
         if found is None:
             return None
         by_frame, line = found
         return {n: MaskReading(masks, (0, 0), (line, *account), "") for n, (masks, account) in by_frame.items()}
-    if path.suffix.lower() != ".json" or not path.is_file():
+    if path.suffix.lower() not in (".json", ".xml", ".txt") or not path.is_file():
+        return None
+    if outlines := outlines_of(path):
+        return _outlined(*outlines, path, video)
+    if path.suffix.lower() != ".json":
         return None
     images = images_of_json(read_json(path), path)
     if len(images) < 2:
@@ -176,6 +184,26 @@ def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
         line = f"masks of {len(images)} images, named as frames of the video"
         readings[number] = MaskReading(masks, (0, 0), (line, *account[1:]), "")
     return readings
+
+
+def _outlined(sheets: list[Sheet], kind: str, path: Path, video: Named) -> dict[int, MaskReading] | None:
+    """Outlines of an annotation tool, by the frames' names or numbers; None for one picture's, named as it may be."""
+    places = [video.number_of(sheet.name) if sheet.name else None for sheet in sheets]
+    places = [number_of(sheet) if place is None else place for sheet, place in zip(sheets, places, strict=True)]
+    if len(sheets) == 1 and sheets[0].number is None:
+        return None
+    other = next((sheet for sheet, place in zip(sheets, places, strict=True) if place is None), None)
+    if other is not None:
+        raise InputError(
+            f"{path}: {kind}, outlines of {len(sheets)} images, of which {frame_of(other)} is no frame of the video. "
+            "Name them after the frames, or give one frame's."
+        )
+    masks, account = masks_of_sheets(sheets, video.size, str(path))
+    return {
+        place: MaskReading(dict(found), (0, 0), tuple(account), kind)
+        for place, found in zip(places, masks, strict=True)
+        if place is not None and any(mask.any() for mask in found.values())
+    }
 
 
 def _archives(folder: Path, files: list[Path], video: Named) -> dict[int, MaskReading]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,13 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError, shown
+from rotoscope.errors import InputError
 from rotoscope.limits import check_limit
 from rotoscope.masks.arrays import masks_of_array_file
 from rotoscope.masks.coco import masks_of_json
-from rotoscope.masks.folders import IMAGES, masks_of_folder
+from rotoscope.masks.folders import IMAGES, has_images, masks_of_folder
 from rotoscope.masks.foreign import WAY_OUT, foreign_text
 from rotoscope.masks.images import masks_of_image
+from rotoscope.masks.outlines import outlines_of, read_json
+from rotoscope.masks.sheets import Sheet, masks_of_sheets
 
 Masks = dict[int, NDArray[Any]]
 
@@ -56,7 +57,8 @@ def read_masks(
     """Read the masks of one frame.
 
     Understands palette and grey index images (16 bits too), 0/255 and soft images, RGB colours, alpha, a folder with
-    one file per object, COCO run-length or polygon JSON, NPY and NPZ.
+    one file per object, COCO run-length or polygon JSON, NPY and NPZ; outlines of CVAT, LabelMe, VIA, Label Studio and
+    YOLO.
 
     Args:
         path: the file or folder.
@@ -71,7 +73,7 @@ def read_masks(
     if not path.exists():
         raise InputError(f"{path}: no such mask file or folder.")
     with enough_memory(path):
-        masks, account, kind = _read(path)
+        masks, account, kind = _read(path, size)
         reading = checked(masks, account, kind, str(path), size=size, resize=resize)
     if object_id is None:
         return reading
@@ -134,12 +136,16 @@ def checked(
     return MaskReading(masks, (width, height), tuple(lines), kind)
 
 
-def _read(path: Path) -> tuple[Masks, list[str], str]:
+def _read(path: Path, size: tuple[int, int] | None) -> tuple[Masks, list[str], str]:
+    if path.is_dir() and not has_images(path) and (outlines := outlines_of(path)):
+        return _drawn(*outlines, path, size)
     if path.is_dir():
         return masks_of_folder(path)
     if not path.is_file():
         raise InputError(f"{path}: is no file. Give a mask file or a folder of them.")
     suffix = path.suffix.lower()
+    if suffix in (".json", ".xml", ".txt") and (outlines := outlines_of(path)):
+        return _drawn(*outlines, path, size)
     if suffix == ".json":
         masks, account = masks_of_json(read_json(path), path)
         return masks, account, "COCO JSON"
@@ -152,17 +158,16 @@ def _read(path: Path) -> tuple[Masks, list[str], str]:
     raise InputError(f"{path}: not a mask format known here. Use PNG, COCO JSON, NPZ, NPY, or a folder of PNGs.")
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; a byte order mark before it is passed over.
-
-    Raises:
-        InputError: it is no JSON, too large, or too deep.
-    """
-    try:
-        check_limit("json", path.stat().st_size, path)
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path}: not JSON ({shown(error)}).") from None
+def _drawn(
+    sheets: Sequence[Sheet], kind: str, path: Path, size: tuple[int, int] | None
+) -> tuple[Masks, list[str], str]:
+    """The masks of the one frame that an annotation tool's file is about."""
+    if len(sheets) > 1:
+        raise InputError(
+            f"{path}: {kind}, outlines of {len(sheets)} frames; give one frame's, or the file as --mask of its video."
+        )
+    masks, account = masks_of_sheets(sheets, size, str(path))
+    return dict(masks[0]), account, kind
 
 
 def resized(mask: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
