@@ -42,7 +42,7 @@ def labelme(*shapes: dict[str, Any], name: str = "a.jpg") -> dict[str, Any]:
     return {"version": "5.4.1", "imagePath": name, "imageWidth": 64, "imageHeight": 48, "shapes": list(shapes)}
 
 
-def shape(ring: list[list[int]] = SQUARE, label: str = "cup", **more: Any) -> dict[str, Any]:
+def shape(ring: Any = SQUARE, label: str = "cup", **more: Any) -> dict[str, Any]:
     return {"label": label, "points": ring, "shape_type": "polygon", **more}
 
 

@@ -26,6 +26,7 @@ from rotoscope.cli import (
     predict,
     prompt,
     segment,
+    shapes,
     train,
 )
 from rotoscope.cli import app as page
@@ -68,6 +69,7 @@ app.command("demo", short_help="Segment the built-in clip, and measure it.")(dem
 app.command("check", short_help="Say what a file or a data set is, and what is missing.")(check.command)
 app.command("convert", short_help="Turn a released checkpoint into a file of ours.")(convert.command)
 app.command("export", short_help="Write a network as ONNX or OpenVINO graphs.")(export.command)
+app.command("shapes", short_help="Write masks as outlines, for CVAT, LabelMe, YOLO, SVG, Blender.")(shapes.command)
 app.command("methods", short_help="List what can be loaded by name.")(methods.command)
 app.command("fetch", short_help="Get the weights that a method's authors released.")(fetch.command)
 app.command("evaluate", short_help="Score masks, whatever made them.")(evaluate.command)

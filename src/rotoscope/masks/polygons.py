@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+SHARE = 0.6
+"""Of the tolerance, for thinning out. With all of it objects of 70 pixels lose 2 % at a pixel, with this 0.8 %."""
 Ring = NDArray[np.float64]
 """The corners of a closed line, ``[N, 2]`` as x and y; the last is joined to the first."""
 
@@ -146,7 +148,7 @@ def _thinned(line: Ring, tolerance: float) -> Ring:
     The rule's corners lie on the line, so its sides cut off every bend. Fitted sides run through the middle of it, and
     their crossings are the new corners where they stay within the tolerance of the old ones.
     """
-    corners = cv2.approxPolyDP(line.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
+    corners = cv2.approxPolyDP(line.astype(np.float32)[:, None], SHARE * tolerance, True)[:, 0].astype(np.float64)
     if len(corners) < 3:
         return corners
     places = {(x, y): number for number, (x, y) in enumerate(map(tuple, line))}

@@ -125,8 +125,9 @@ class Objects:
                 )
             keys |= dict.fromkeys(found)
         check_limit("objects", len(keys), where)
-        numbers = [re.findall(r"\d+", label)[-1:] for label, _ in keys]
-        own = [int(n[0]) if n and len(n[0]) < 6 else 0 for n in numbers]
+        own = [_number(label) for label, _ in keys]
+        if len(set(own)) < len(own) or not all(0 < i < 65536 for i in own):
+            own = [_number(group) if group.startswith("group ") else 0 for _, group in keys]
         if len(set(own)) < len(own) or not all(0 < i < 65536 for i in own):
             own = list(range(1, len(keys) + 1))
         self.ids = dict(zip(keys, own, strict=True))
@@ -160,6 +161,12 @@ class Objects:
             told = ", ".join(f"{count} {shown(kind, 30)}" for kind, count in out.items())
             lines.append(f"left out, for they are no areas: {told}")
         return lines
+
+
+def _number(text: str) -> int:
+    """The number that a name ends in; 0 if there is none."""
+    found = re.search(r"(\d{1,5})$", text)
+    return int(found[1]) if found else 0
 
 
 def frame_of(sheet: Sheet) -> str:
