@@ -19,6 +19,7 @@ import numpy as np
 
 from rotoscope.batches.jobs import BatchJob
 from rotoscope.batches.journal import Journal
+from rotoscope.batches.schema import Entry
 
 
 class Clock:
@@ -41,7 +42,7 @@ def simulate(jobs: int, workers: int, die: float, fail: float, seed: int, folder
     journal = Journal(folder / "journal.sqlite", clock)
     begun = time.perf_counter()
     journal.register(
-        (name, "0" * 64, BatchJob(name, f"/videos/{name}.mp4", {0: f"/masks/{name}.png"}).as_text())
+        Entry(name, "0" * 64, BatchJob(name, f"/videos/{name}.mp4", {0: f"/masks/{name}.png"}).as_text())
         for name in (f"{n // 1000:04d}/{n:07d}" for n in range(jobs))
     )
     registered = time.perf_counter() - begun

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotoscope.batches.journal import DEATHS, Journal
+from rotoscope.batches.schema import Entry
 from rotoscope.errors import InputError
 
 
@@ -21,8 +22,8 @@ class Clock:
         return self.now
 
 
-def entries(count: int, identity: str = "i") -> list[tuple[str, str, str]]:
-    return [(f"job{number}", identity, "{}") for number in range(count)]
+def entries(count: int, identity: str = "i") -> list[Entry]:
+    return [Entry(f"job{number}", identity, "{}") for number in range(count)]
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_failure_waits_and_is_tried_again(journal: Journal, clock: Clock) -> N
 def test_jobs_of_other_inputs_are_refused_and_nothing_is_entered(journal: Journal) -> None:
     journal.register(entries(2))
     with pytest.raises(InputError, match=r"other inputs.*job0"):
-        journal.register([*entries(1, "changed"), ("new", "i", "{}")])
+        journal.register([*entries(1, "changed"), Entry("new", "i", "{}")])
     assert [row.name for row in journal.rows()] == ["job0", "job1"]
     journal.register(entries(1, "changed"), overwrite=True)
     assert next(iter(journal.rows())).identity == "changed"

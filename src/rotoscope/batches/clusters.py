@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from rotoscope.batches.jobs import BatchJob
-from rotoscope.batches.journal import Journal, Row, me
+from rotoscope.batches.journal import Journal, me
 from rotoscope.batches.places import Places
-from rotoscope.batches.processes import LOCKED, Settings, reason_of
+from rotoscope.batches.processes import LOCKED, RENEWED_EVERY, Settings, reason_of
+from rotoscope.batches.schema import Row
 from rotoscope.errors import InputError, shown
 
 LOOK = 1.0
-"""Seconds between renewals of all claims."""
+"""Seconds that an answer is waited for at most between two looks."""
 GROW_EVERY = 10.0
 """Seconds between looks at whether the cluster has grown."""
 
@@ -122,24 +123,22 @@ def run_ray(settings: Settings, address: str, wanted: Resources, on_look: Callab
     """
     ray = connect(address)
     journal = Journal(Places(settings.folder).journal)
-    journal.put_back_of_the_dead()
+    journal.put_back_of_the_dead(died=False)  # the driver of an earlier call died, not its workers
     crew = _Crew(ray, settings, wanted)
-    owner = me(secrets.token_hex(4))
+    owner, renewed = me(secrets.token_hex(4)), time.monotonic()
+    on_look(journal)
     try:
-        while True:
-            counts = journal.counts()
-            left = counts["open"] + counts["claimed"]
-            if not left:
-                break
-            crew.grow(left)
+        while (counts := journal.counts())["open"] + counts["claimed"]:
+            crew.grow(counts["ready"])
             for actor in list(crew.idle):
                 row = journal.claim(owner, settings.lease)
                 if row is None:
                     break
                 crew.give(actor, row)
             crew.collect(journal, owner)
-            for row in crew.busy():
-                journal.renew(row.number, owner, row.frames, settings.lease)
+            if time.monotonic() - renewed > min(RENEWED_EVERY, settings.lease / 4):
+                journal.renew_all(owner, settings.lease)
+                renewed = time.monotonic()
             on_look(journal)
         on_look(journal)
     finally:

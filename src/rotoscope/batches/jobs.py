@@ -31,6 +31,8 @@ class BatchJob:
         end: index of the frame after the last to answer; None for the video's end.
         resize_masks: bring masks to the video's size.
         options: of the method's session.
+        cuts: frames at which the video is cut into pieces; see :mod:`rotoscope.batches.split`.
+        piece: which of these pieces this is, from 0; None for the whole video, which joins its pieces if it has cuts.
     """
 
     name: str
@@ -45,6 +47,8 @@ class BatchJob:
     end: int | None = None
     resize_masks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    cuts: tuple[int, ...] = ()
+    piece: int | None = None
 
     def __post_init__(self) -> None:
         parts = self.name.split("/") if isinstance(self.name, str) else []
@@ -71,7 +75,7 @@ class BatchJob:
             known = {f.name for f in fields(cls)}
             facts = {name: value for name, value in facts.items() if name in known}
             facts["masks"] = {int(frame): path for frame, path in facts["masks"].items()}
-            facts["formats"] = tuple(facts["formats"])
+            facts["formats"], facts["cuts"] = tuple(facts["formats"]), tuple(map(int, facts["cuts"]))
             return cls(**facts)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"the journal holds a damaged job ({shown(repr(error), 80)}).") from None

@@ -9,64 +9,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rotoscope.batches.schema import COLUMNS, SCHEMA, VERSION, Entry, Row
 from rotoscope.errors import InputError, RotoscopeError
 
-VERSION = 1
 LEASE = 60.0
 """Seconds for which a claim holds unless it is renewed."""
 DEATHS = 5
 """A job whose workers died so often is given up: it probably kills them."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS jobs (
-    number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, identity TEXT NOT NULL, job TEXT NOT NULL,
-    state TEXT NOT NULL DEFAULT 'open', owner TEXT NOT NULL DEFAULT '', lease REAL NOT NULL DEFAULT 0,
-    after REAL NOT NULL DEFAULT 0, tries INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
-    frames INTEGER NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
-    report TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS by_state ON jobs (state, number);
-"""
-COLUMNS = "number, name, identity, job, state, owner, lease, tries, deaths, frames, seconds, reason, report"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A job as the journal has it.
-
-    Attributes:
-        number: its place in the list.
-        name: see :class:`~rotoscope.batches.jobs.BatchJob`.
-        identity: hash of what its masks depend on.
-        job: the job as text.
-        state: ``open``, ``claimed``, ``done`` or ``failed``.
-        owner: who has claimed it.
-        lease: until when, in seconds since 1970.
-        tries: how often it was begun and failed.
-        deaths: how often its worker died.
-        frames: answered so far.
-        seconds: that the last attempt took.
-        reason: why it failed, one line.
-        report: facts of the finished run, as JSON.
-    """
-
-    number: int
-    name: str
-    identity: str
-    job: str
-    state: str
-    owner: str
-    lease: float
-    tries: int
-    deaths: int
-    frames: int
-    seconds: float
-    reason: str
-    report: str
 
 
 class Journal:
@@ -91,23 +43,24 @@ class Journal:
             self._base.execute("PRAGMA journal_mode=WAL")
             self._base.execute("PRAGMA synchronous=NORMAL")
             with self._change():
-                for statement in SCHEMA.split(";"):
+                self._base.execute(SCHEMA[0])
+                self._base.execute("INSERT OR IGNORE INTO facts VALUES ('version', ?), ('ended', '0')", (str(VERSION),))
+                found = self._base.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0]
+                if found != str(VERSION):
+                    raise InputError(
+                        f"{path}: is a journal of version {found}; this one reads {VERSION}. Choose another folder."
+                    )
+                for statement in SCHEMA[1:]:
                     self._base.execute(statement)
-                self._base.execute("INSERT OR IGNORE INTO facts VALUES ('version', ?)", (str(VERSION),))
-            found = self._base.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0]
         except sqlite3.DatabaseError as error:
             raise InputError(f"{path}: is no journal of a batch ({error}). Choose another folder.") from None
-        if found != str(VERSION):
-            raise InputError(f"{path}: is a journal of version {found}; this version reads {VERSION}.")
 
     def close(self) -> None:
         """Close the file."""
         self._base.close()
 
-    def register(self, jobs: Iterable[tuple[str, str, str]], overwrite: bool = False) -> None:
-        """Enter jobs: name, identity and text each. Jobs that are there already keep their state.
-
-        Jobs that had failed are open again.
+    def register(self, jobs: Iterable[Entry], overwrite: bool = False) -> None:
+        """Enter jobs. Jobs that are there already keep their state; those that had failed are open again.
 
         Args:
             jobs: of one batch.
@@ -118,29 +71,41 @@ class Journal:
         """
         with self._change():
             differing = []
-            for name, identity, text in jobs:
-                known = self._base.execute("SELECT identity, state FROM jobs WHERE name = ?", (name,)).fetchone()
-                if known is None:
-                    self._base.execute(
-                        "INSERT INTO jobs (name, identity, job) VALUES (?, ?, ?)", (name, identity, text)
-                    )
-                elif known[0] != identity:
-                    differing.append(name)
-                    self._base.execute(
-                        "UPDATE jobs SET identity = ?, job = ?, state = 'open', owner = '', lease = 0, tries = 0, "
-                        "deaths = 0, reason = '', report = '', frames = 0 WHERE name = ?",
-                        (identity, text, name),
-                    )
+            for entry in jobs:
+                known = self._base.execute("SELECT identity, state FROM jobs WHERE name = ?", (entry.name,)).fetchone()
+                if known is None or known[0] != entry.identity:
+                    differing += [entry.name] if known is not None else []
+                    self._enter(entry)
                 elif known[1] == "failed":
-                    self._base.execute(
-                        "UPDATE jobs SET state = 'open', tries = 0, deaths = 0, after = 0 WHERE name = ?", (name,)
-                    )
+                    self._reopen(entry)
             if differing and not overwrite:
                 more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
                 raise InputError(
                     f"{self.path.parent.parent}: was begun with other inputs, options or weights for "
                     f"{', '.join(differing[:3])}{more}. Choose another folder, or pass --overwrite."
                 )
+
+    def _enter(self, entry: Entry) -> None:
+        """A new job, or one in the place of another of its name, whose pieces go with it."""
+        self._base.execute("DELETE FROM jobs WHERE part_of = ? AND part_of != ''", (entry.name,))
+        state = "waiting" if entry.kind == "whole" else "open"
+        self._base.execute(
+            "INSERT INTO jobs (name, identity, job, kind, part_of, state) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, job = excluded.job, kind = excluded.kind, "
+            "part_of = excluded.part_of, state = excluded.state, owner = '', lease = 0, after = 0, tries = 0, "
+            "deaths = 0, reason = '', report = '', frames = 0, ended = 0, begun = 0",
+            (*entry, state),
+        )
+
+    def _reopen(self, entry: Entry) -> None:
+        """Let a failed job be tried again; a whole waits for those of its pieces that are not done."""
+        left = self._base.execute(
+            "SELECT 1 FROM jobs WHERE part_of = ? AND part_of != '' AND state != 'done'", (entry.name,)
+        ).fetchone()
+        self._base.execute(
+            "UPDATE jobs SET state = ?, tries = 0, deaths = 0, after = 0, reason = '', ended = 0 WHERE name = ?",
+            ("open" if left is None else "waiting", entry.name),
+        )
 
     def claim(self, owner: str, lease: float = LEASE) -> Row | None:
         """Take the next job that is open, or whose lease has run out; None if there is none now.
@@ -158,13 +123,14 @@ class Journal:
                 return None
             number, died = found[0], int(found[1] == "claimed")
             self._base.execute(
-                "UPDATE jobs SET state = 'claimed', owner = ?, lease = ?, deaths = deaths + ? WHERE number = ?",
+                "UPDATE jobs SET state = 'claimed', owner = ?, lease = ?, deaths = deaths + ?, begun = begun + 1 "
+                "WHERE number = ?",
                 (owner, now + lease, died, number),
             )
             row = self._row("number = ?", (number,))
             if row.deaths <= DEATHS:
                 return row
-            self._fail(row, f"its worker died {row.deaths} times; it may need more memory than there is.")
+            self._fail(row.number, f"its worker died {row.deaths} times; it may need more memory than there is.")
         return self.claim(owner, lease)
 
     def renew(self, number: int, owner: str, frames: int, lease: float = LEASE) -> bool:
@@ -175,6 +141,13 @@ class Journal:
                 (self.clock() + lease, frames, number, owner),
             )
             return changed.rowcount == 1
+
+    def renew_all(self, owner: str, lease: float = LEASE) -> None:
+        """Hold all claims of an owner for longer."""
+        with self._change():
+            self._base.execute(
+                "UPDATE jobs SET lease = ? WHERE state = 'claimed' AND owner = ?", (self.clock() + lease, owner)
+            )
 
     def done(self, number: int, owner: str, report: Mapping[str, Any]) -> bool:
         """Enter a finished job; False if the claim is another's meanwhile."""
@@ -196,42 +169,88 @@ class Journal:
             number, owner, "state = 'open', after = ?, deaths = deaths + ?", (self.clock() + wait, int(died))
         )
 
-    def put_back_of_the_dead(self) -> int:
-        """Open the jobs that processes of this host had claimed which are no more; how many there were."""
+    def put_back_of_the_dead(self, died: bool = True) -> int:
+        """Open the jobs that processes of this host had claimed which are no more; how many there were.
+
+        Args:
+            died: whether that counts as a death of the job's worker; not where all of a batch was ended at once.
+        """
         count = 0
-        for row in self.rows("claimed"):
+        for row in list(self.rows("claimed")):
             host, _, rest = row.owner.partition(":")
             process = rest.partition(":")[0]
             if host == socket.gethostname() and process.isdecimal() and not is_running(int(process)):
-                count += self.put_back(row.number, row.owner, died=True)
+                count += self.put_back(row.number, row.owner, died=died)
         return count
 
     def counts(self) -> dict[str, int]:
-        """How many jobs are in each state, and ``frames`` that were answered in all."""
-        found = {"open": 0, "claimed": 0, "done": 0, "failed": 0, "frames": 0}
-        for state, count, frames in self._base.execute("SELECT state, COUNT(*), SUM(frames) FROM jobs GROUP BY state"):
-            found[state] = count
-            found["frames"] += frames or 0
+        """How the batch stands.
+
+        Returns: the numbers of jobs that are ``open``, ``claimed``, ``done`` and ``failed``, where pieces do not count;
+            ``frames`` that were answered in all; and how many jobs and pieces are ``ready`` for workers or with them.
+        """
+        found = {"open": 0, "claimed": 0, "done": 0, "failed": 0, "frames": 0, "ready": 0}
+        for state, kind, jobs, frames in self._base.execute("SELECT state, kind, jobs, frames FROM totals"):
+            if kind != "piece":
+                found["open" if state == "waiting" else state] += jobs
+            if kind != "whole":
+                found["frames"] += frames
+            if state in ("open", "claimed"):
+                found["ready"] += jobs
         return found
 
-    def rows(self, state: str | None = None) -> Iterator[Row]:
-        """The jobs in the order of the list; those of one state, if one is given."""
+    def rows(self, state: str | None = None, most: int = -1) -> Iterator[Row]:
+        """The jobs and pieces in the order of the list; those of one state, if one is given; at most so many."""
         where, bound = ("WHERE state = ?", (state,)) if state else ("", ())
-        for values in self._base.execute(f"SELECT {COLUMNS} FROM jobs {where} ORDER BY number", bound).fetchall():
+        for values in self._base.execute(f"SELECT {COLUMNS} FROM jobs {where} ORDER BY number LIMIT ?", (*bound, most)):
             yield Row(*values)
+
+    def ended(self) -> int:
+        """How many jobs and pieces have ended so far, each time counted."""
+        return int(self._base.execute("SELECT value FROM facts WHERE name = 'ended'").fetchone()[0])
+
+    def ended_after(self, number: int) -> list[Row]:
+        """The jobs and pieces that ended after so many others had; see :meth:`ended`."""
+        query = f"SELECT {COLUMNS} FROM jobs WHERE ended > ? AND ended > 0 ORDER BY ended"
+        return [Row(*values) for values in self._base.execute(query, (number,))]
 
     def _end(self, number: int, owner: str, change: str, values: tuple[Any, ...]) -> bool:
         with self._change():
             changed = self._base.execute(
-                f"UPDATE jobs SET {change}, owner = '', lease = 0 WHERE number = ? AND owner = ? AND state = 'claimed'",
+                f"UPDATE jobs SET {change}, lease = 0 WHERE number = ? AND owner = ? AND state = 'claimed'",
                 (*values, number, owner),
             )
+            if changed.rowcount == 1:
+                self._ended(number)
             return changed.rowcount == 1
 
-    def _fail(self, row: Row, reason: str) -> None:
+    def _ended(self, number: int) -> None:
+        """Number a job that ended among those that did, and tell the whole that it is a piece of."""
+        query = "SELECT name, state, part_of, reason FROM jobs WHERE number = ?"
+        name, state, part_of, reason = self._base.execute(query, (number,)).fetchone()
+        if state not in ("done", "failed"):
+            return
+        self._base.execute("UPDATE facts SET value = value + 1 WHERE name = 'ended'")
+        self._base.execute("UPDATE jobs SET ended = ? WHERE number = ?", (self.ended(), number))
+        if not part_of:
+            return
+        whole = self._base.execute(
+            "SELECT number FROM jobs WHERE name = ? AND state = 'waiting'", (part_of,)
+        ).fetchone()
+        if whole is None:
+            return
+        if state == "failed":
+            self._fail(whole[0], f"{name.removeprefix(part_of).lstrip(', ')}: {reason}")
+            return
+        left = "SELECT 1 FROM jobs WHERE part_of = ? AND part_of != '' AND state != 'done'"
+        if self._base.execute(left, (part_of,)).fetchone() is None:
+            self._base.execute("UPDATE jobs SET state = 'open' WHERE number = ?", whole)
+
+    def _fail(self, number: int, reason: str) -> None:
         self._base.execute(
-            "UPDATE jobs SET state = 'failed', reason = ?, owner = '' WHERE number = ?", (reason, row.number)
+            "UPDATE jobs SET state = 'failed', reason = ?, owner = '' WHERE number = ?", (reason, number)
         )
+        self._ended(number)
 
     def _next(self, where: str, now: float) -> tuple[int, str] | None:
         query = f"SELECT number, state FROM jobs WHERE {where} ORDER BY number LIMIT 1"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import html
 import json
 import urllib.parse
-from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
-from rotoscope.batches.journal import Row
+from rotoscope.batches.journal import Journal
+from rotoscope.batches.schema import Row
 from rotoscope.batches.thumbnails import NAME
 from rotoscope.errors import shown
 from rotoscope.files import atomic_write, inside
 
 MOST = 2000
 """Jobs that are shown; a browser bears no more. Failed ones come first."""
+ORDER = ("failed", "claimed", "open", "waiting", "done")
 STYLE = """
 :root { color-scheme: light dark; font: 15px system-ui, sans-serif; } body { margin: 1.5rem; }
 .jobs { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1rem; }
@@ -23,18 +25,20 @@ figure { margin: 0; } figure img, .none { width: 100%; height: 150px; object-fit
 """
 
 
-def write_page(folder: Path, rows: Sequence[Row]) -> None:
+def write_page(folder: Path, journal: Journal) -> None:
     """Write ``index.html``; pictures are linked, not held.
 
     Args:
         folder: of the batch.
-        rows: its jobs.
+        journal: its journal.
     """
-    order = {"failed": 0, "claimed": 1, "open": 2, "done": 3}
-    counts = {state: sum(row.state == state for row in rows) for state in order}
-    chosen = sorted(rows, key=lambda row: (order[row.state], row.number))[:MOST]
-    head = f"{counts['done']} done, {counts['failed']} failed, {counts['open'] + counts['claimed']} to do"
-    left_out = f"<p>The first {MOST} of {len(rows)} are shown.</p>" if len(rows) > MOST else ""
+    counts = journal.counts()
+    to_do = counts["open"] + counts["claimed"]
+    found = (row for state in ORDER for row in journal.rows(state) if row.kind != "piece")
+    chosen = list(islice(found, MOST))
+    head = f"{counts['done']} done, {counts['failed']} failed, {to_do} to do"
+    count = counts["done"] + counts["failed"] + to_do
+    left_out = f"<p>The first {MOST} of {count} are shown.</p>" if count > MOST else ""
     figures = "\n".join(_figure(folder, row) for row in chosen)
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{head}</title><style>{STYLE}</style>'

@@ -8,14 +8,16 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from rotoscope.batches.jobs import BatchJob
-from rotoscope.batches.journal import LEASE, Journal, Row, me
+from rotoscope.batches.journal import LEASE, Journal, me
 from rotoscope.batches.places import Places
+from rotoscope.batches.schema import Row
 from rotoscope.errors import InputError, RotoscopeError, shown
 
 TICK = 0.2
@@ -77,7 +79,7 @@ def choose_workers(asked: int | None, threads: int | None, cores: int | None = N
     Raises:
         InputError: none, or more than fit into memory.
     """
-    cores = cores or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     memory = memory_of_this_machine()
     room = max(int(0.8 * memory // WORKER_MEMORY), 1) if memory is not None else cores
     workers = asked if asked is not None else max(min(cores // (threads or 1), room), 1)
@@ -99,9 +101,13 @@ def run_processes(settings: Settings, workers: int, on_look: Callable[[Journal],
         workers: how many.
         on_look: called several times a second with the journal, as long as there is work.
     """
-    context = multiprocessing.get_context("spawn")
+    # A server that has imported what workers need starts each in a moment, and a new one where one died.
+    served = "forkserver" in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context("forkserver" if served else "spawn")
+    if served:
+        context.set_forkserver_preload(["rotoscope.batches.work"])
     journal = Journal(Places(settings.folder).journal)
-    journal.put_back_of_the_dead()
+    journal.put_back_of_the_dead(died=False)  # they went with an earlier call, as when the power did
     alive: list[tuple[Any, Connection]] = []
 
     def start() -> None:
@@ -111,19 +117,16 @@ def run_processes(settings: Settings, workers: int, on_look: Callable[[Journal],
         theirs.close()
         alive.append((process, ours))
 
-    def open_jobs() -> int:
-        counts = journal.counts()
-        return counts["open"] + counts["claimed"]
-
+    on_look(journal)
     try:
-        while (left := open_jobs()) or alive:
+        while ((counts := journal.counts())["open"] + counts["claimed"]) or alive:
             for process, pipe in list(alive):
                 if not process.is_alive():
                     alive.remove((process, pipe))
                     pipe.close()
                     if process.exitcode:
                         journal.put_back_of_the_dead()
-            while left and len(alive) < min(workers, left):
+            while len(alive) < min(workers, counts["ready"]):
                 start()
             on_look(journal)
             time.sleep(TICK)
@@ -136,7 +139,7 @@ def run_processes(settings: Settings, workers: int, on_look: Callable[[Journal],
             if process.is_alive():
                 process.kill()
                 process.join()
-        journal.put_back_of_the_dead()
+        journal.put_back_of_the_dead(died=False)
         journal.close()
 
 
@@ -221,9 +224,10 @@ class Heartbeat:
         journal = Journal(path)
         try:
             while not self._stop.wait(min(RENEWED_EVERY, lease / 4)):
-                if not journal.renew(number, owner, self.frames, lease):
-                    self.lost = True
-                    return
+                with suppress(RotoscopeError):  # the disk may be full for a while: the lease outlasts some tries
+                    if not journal.renew(number, owner, self.frames, lease):
+                        self.lost = True
+                        return
         finally:
             journal.close()
 

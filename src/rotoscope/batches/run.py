@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Literal
 
 from rotoscope.batches.clusters import Resources, run_ray
 from rotoscope.batches.jobs import BatchJob
-from rotoscope.batches.journal import Journal, Row
+from rotoscope.batches.joining import piece_identity
+from rotoscope.batches.journal import Journal
 from rotoscope.batches.listing import checked_names
 from rotoscope.batches.page import write_page
 from rotoscope.batches.places import Places
 from rotoscope.batches.processes import Settings, choose_workers, run_processes
-from rotoscope.batches.work import Carrier, weights_hash
+from rotoscope.batches.schema import Entry, Row
+from rotoscope.batches.split import check_formats, piece_jobs, title
+from rotoscope.batches.work import Carrier, cut, weights_hash
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.writing import formats
@@ -99,6 +103,7 @@ def batch(
     lease: float = 60.0,
     state_every: int = 50,
     overwrite: bool = False,
+    split: bool = False,
     on_look: Callable[[Journal], None] | None = None,
 ) -> Summary:
     """Segment many videos, each once; called again, go on where it stopped.
@@ -121,6 +126,7 @@ def batch(
         lease: seconds after which a worker that gives no sign of life has lost its job.
         state_every: frames between saved states.
         overwrite: do jobs again whose inputs, options or weights have changed.
+        split: cut videos at prompted frames into jobs of their own; see :mod:`rotoscope.batches.split`.
         on_look: called several times a second with the journal.
 
     Raises:
@@ -133,6 +139,8 @@ def batch(
     if retries < 0 or lease <= 0 or state_every < 1:
         raise InputError("retries must be 0 or more, the lease above 0 seconds, states at least a frame apart.")
     jobs = checked_names(jobs)
+    if split:
+        jobs = cut_all(jobs)
     places, count = Places(Path(folder)), 1
     entries = _entries(jobs, places)
     if runner == "processes":
@@ -153,7 +161,24 @@ def batch(
         run_ray(settings, ray_address, Resources(cpus, gpus, workers), look)
     summary = summarise(places.folder, time.perf_counter() - begun)
     write_summary(summary)
+    _sweep(places)
     return summary
+
+
+def cut_all(jobs: Sequence[BatchJob]) -> list[BatchJob]:
+    """Decide at which frames videos are cut.
+
+    Raises:
+        InputError: pieces of a format cannot be joined, or no video at all may be cut.
+    """
+    check_formats(jobs)
+    found = [cut(job) for job in jobs]
+    if not any(job.cuts for job in found):
+        raise InputError(
+            "--split: no video can be cut: none has masks on a later frame that show every object again (see "
+            "docs/batch.md). Give such masks, or leave --split out."
+        )
+    return found
 
 
 def summarise(folder: str | Path, seconds: float = 0.0) -> Summary:
@@ -168,7 +193,7 @@ def summarise(folder: str | Path, seconds: float = 0.0) -> Summary:
     journal = Journal(places.journal)
     try:
         counts = journal.counts()
-        failures = {row.name: row.reason for row in journal.rows("failed")}
+        failures = {row.name: row.reason for row in journal.rows("failed") if row.kind != "piece"}
         waiting = counts["open"] + counts["claimed"]
         return Summary(counts["done"], counts["failed"], waiting, counts["frames"], seconds, places.folder, failures)
     finally:
@@ -181,13 +206,13 @@ def write_summary(summary: Summary) -> None:
         path.write_text(json.dumps(summary.as_record(), indent=1), encoding="utf-8")
     journal = Journal(Places(summary.folder).journal)
     try:
-        write_page(summary.folder, list(journal.rows()))
+        write_page(summary.folder, journal)
     finally:
         journal.close()
 
 
-def _entries(jobs: Sequence[BatchJob], places: Places) -> list[tuple[str, str, str]]:
-    """Name, identity and text of each job; what concerns all of them is checked here.
+def _entries(jobs: Sequence[BatchJob], places: Places) -> list[Entry]:
+    """What the journal is to hold; what concerns all jobs is checked here.
 
     An input that cannot be read has an identity too, so that its job fails by itself and not the batch.
     """
@@ -203,7 +228,14 @@ def _entries(jobs: Sequence[BatchJob], places: Places) -> list[tuple[str, str, s
             identity = job.identity(weights)
         except InputError:
             identity = f"unreadable {weights}"
-        entries.append((job.name, identity, job.as_text()))
+        entries.append(Entry(job.name, identity, job.as_text(), "whole" if job.cuts else "job"))
+        for number, piece in enumerate(piece_jobs(job)):
+            own = piece_identity(identity, number)
+            entries.append(Entry(title(piece), own, piece.as_text(), "piece", job.name))
+    names = Counter(entry.name for entry in entries)
+    for name, count in names.items():
+        if count > 1:
+            raise InputError(f"two jobs are called {name}, one of them a piece. Name the other one otherwise.")
     return entries
 
 
@@ -217,6 +249,26 @@ def _take_over(journal: Journal, jobs: Sequence[BatchJob], places: Places) -> No
     for job in jobs:
         if job.name not in known:
             places.committed(job)
+
+
+def _sweep(places: Places) -> None:
+    """Remove what nobody goes on with; not while another call is at work in the folder."""
+    journal = Journal(places.journal)
+    try:
+        counts = journal.counts()
+        if not counts["open"] + counts["claimed"] + counts["ready"]:
+            failed = list(journal.rows("failed"))
+            wanted = [row.identity for row in failed]
+            if wholes := {row.identity for row in failed if row.kind == "whole"}:
+                wanted += [row.identity for row in journal.rows("done") if _whole(row) in wholes]
+            places.sweep(wanted)
+    finally:
+        journal.close()
+
+
+def _whole(piece: Row) -> str:
+    """Identity of the whole that a piece is of."""
+    return piece.identity.rpartition(" ")[0]
 
 
 def rows_of(folder: str | Path) -> list[Row]:

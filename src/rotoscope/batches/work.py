@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rotoscope.batches.jobs import BatchJob
+from rotoscope.batches.joining import join, piece_identity
 from rotoscope.batches.places import Places
+from rotoscope.batches.split import find_cuts, piece_jobs, pieces_of
 from rotoscope.batches.thumbnails import write_thumbnail
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import open_dataset
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.evaluation.protocol import protocol
-from rotoscope.files import atomic_write, text_of
+from rotoscope.files import remove_tree
 from rotoscope.methods.base import Method
 from rotoscope.runs.dataset import given_masks
 from rotoscope.runs.folder import holds_run
@@ -54,36 +56,53 @@ class Carrier:
             job: what to do.
             identity: of the job; see :meth:`~rotoscope.batches.jobs.BatchJob.identity`.
             on_frame: called with each prediction; what it raises ends the job, which can go on later.
-        Returns: the report, as ``run.json`` has it.
+        Returns: the report, as ``run.json`` has it, with the frames of all attempts.
 
         Raises:
             InputError: something about the job cannot be used.
             RotoscopeError: the results cannot be written.
         """
         places = Places(self.folder)
-        there = places.committed(job)
-        if there is not None and there["identity"] == identity:
-            return dict(there["report"])
-        work = places.work(job)
+        there = places.committed(job, identity)
+        if there is None or there["identity"] != identity:
+            places.adopt(identity)
+            if job.cuts and job.piece is None:
+                self._join(job, identity)
+            else:
+                self._run(job, identity, on_frame)
+            there = places.commit(job, identity)
+        for number, _ in enumerate(piece_jobs(job) if job.piece is None else ()):
+            remove_tree(places.results(replace(job, piece=number), piece_identity(identity, number)))
+        return there["report"] | {"frames": len(there["masks"])}  # the last call may have answered only some of them
+
+    def _run(self, job: BatchJob, identity: str, on_frame: Callable[[Any], None] | None) -> None:
+        """Segment, into the folder of work."""
+        work = Places(self.folder).work(identity)
         with self.opened(job) as (video, prompts, model):
-            report = segment_to_folder(
+            segment_to_folder(
                 video,
                 prompts or None,
                 model,
                 work,
                 output_formats=job.formats,
                 direction=job.direction,  # type: ignore[arg-type]
-                resume=holds_same(work, identity),
+                resume=holds_run(work),
                 overwrite=True,
                 state_every=self.state_every,
                 on_frame=on_frame,
                 **job.options,
             )
-            write_thumbnail(video, work)
-        record = report.as_record() | {"folder": str(places.results(job))}
-        places.commit(job, identity)
-        mark_of(work).unlink(missing_ok=True)
-        return record
+            if job.piece is None:
+                write_thumbnail(video, work)
+
+    def _join(self, job: BatchJob, identity: str) -> None:
+        """Join the pieces of a video, in the folder of work."""
+        places = Places(self.folder)
+        with self.opened(job) as (video, prompts, model):
+            outputs = Outputs.of(places.work(identity), job.formats, self.state_every)
+            asked = Job.of(video, prompts, model, direction=job.direction, options=job.options, outputs=outputs)  # type: ignore[arg-type]
+            join(job, identity, places, video, asked)
+            write_thumbnail(video, places.work(identity))
 
     def check(self, job: BatchJob) -> tuple[tuple[int, int], int | None]:
         """See that a job could be done, without touching anything; size and number of frames of its video.
@@ -109,7 +128,13 @@ class Carrier:
         if not job.dataset:
             with open_video(job.video, start=job.start, end=job.end) as video:
                 masks = {frame: Path(path) for frame, path in job.masks.items()}
-                yield video, read_prompts(masks or None, video, job.resize_masks), model
+                prompts = read_prompts(masks or None, video, job.resize_masks)
+                if job.piece is None:
+                    yield video, prompts, model
+                    return
+            piece = pieces_of(job)[job.piece]
+            with open_video(job.video, start=piece.first, end=piece.stop) as video:
+                yield video, {frame: given for frame, given in prompts.items() if piece.holds(frame)}, model
             return
         if job.dataset not in self._datasets:
             self._datasets[job.dataset] = open_dataset(job.dataset)
@@ -128,22 +153,6 @@ class Carrier:
         return self._models[name]
 
 
-def mark_of(work: Path) -> Path:
-    """The file beside a folder of work that says which identity it is of."""
-    return work.with_name(f"{work.name}.identity")
-
-
-def holds_same(work: Path, identity: str) -> bool:
-    """Whether a folder of work holds an attempt of the same identity that can go on; a new one gets its mark."""
-    work.mkdir(parents=True, exist_ok=True)
-    mark = mark_of(work)
-    if text_of(mark) == identity:
-        return holds_run(work)
-    with atomic_write(mark) as path:
-        path.write_text(identity, encoding="utf-8")
-    return False
-
-
 def weights_hash(name: str, known: dict[str, str]) -> str:
     """Hash of the weights that a name or path stands for; kept in ``known``.
 
@@ -154,3 +163,19 @@ def weights_hash(name: str, known: dict[str, str]) -> str:
         path, _ = located(name)
         known[name] = file_hash(path) if path.is_file() else str(path)
     return known[name]
+
+
+def cut(job: BatchJob) -> BatchJob:
+    """A job with the frames at which its video may be cut; as it was if there are none, or it cannot be opened.
+
+    Sequences of data sets stay whole: their protocols ask for one run. What is wrong with a job is said when it is done
+    or checked.
+    """
+    if job.dataset or not job.masks:
+        return job
+    try:
+        with open_video(job.video, start=job.start, end=job.end) as video:
+            prompts = read_prompts({frame: Path(path) for frame, path in job.masks.items()}, video, job.resize_masks)
+            return replace(job, cuts=find_cuts(prompts, job.direction, video.start))
+    except RotoscopeError:
+        return job

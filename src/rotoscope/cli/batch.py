@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -47,6 +47,9 @@ def command(
     precision: Precision = "fast",
     retries: Annotated[int, typer.Option(help="Further tries of a job after what may pass, such as a full disk.")] = 2,
     state_every: Annotated[int, typer.Option(help="Frames between saved states.")] = 50,
+    split: Annotated[
+        bool, typer.Option("--split", help="Cut videos, where masks show all objects again, into jobs of their own.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every job, print what would be done.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 2 if a job failed.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Do changed jobs again.")] = False,
@@ -55,23 +58,19 @@ def command(
 ) -> int:
     """Segment many videos; called again, go on where it stopped."""
     from rotoscope.batches.listing import read_jobs
-    from rotoscope.batches.run import batch
+    from rotoscope.batches.run import batch, cut_all
     from rotoscope.masks.writing import formats
 
     if status is not None:
         return _tell_status(status, as_json)
     if source is None or output is None:
         raise InputError("give the videos and --output FOLDER, or --status FOLDER.")
-    common = {
-        "method": method,
-        "direction": direction,
-        "formats": tuple(formats(format or ["palette"])),
-        "resize_masks": resize_masks,
-        "options": session_options(size=size, others=option),
-    }
+    common = {"method": method, "direction": direction, "resize_masks": resize_masks}
+    common["formats"] = tuple(formats(format or ["palette"]))
+    common["options"] = session_options(size=size, others=option)
     jobs = read_jobs(source, masks, common)
     if dry_run:
-        return _tell_checked(jobs, output, device, as_json)
+        return _tell_checked(cut_all(jobs) if split else jobs, output, device, as_json)
     with Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
         console=err, disable=not err.is_terminal,
@@ -92,6 +91,7 @@ def command(
                 retries=retries,
                 state_every=state_every,
                 overwrite=overwrite,
+                split=split,
                 on_look=watch,
             )
         except KeyboardInterrupt:
@@ -104,31 +104,24 @@ def command(
 def _watcher(progress: Progress, count: int, as_json: bool) -> Callable[[Journal], None]:
     """What is called with the journal while the batch runs: moves the bar, prints a line for each job that ends."""
     task = progress.add_task("batch", total=count)
-    ended: set[int] = set()
-    before: dict[str, Any] = {}
+    told: list[int] = []
 
     def look(journal: Journal) -> None:
         counts = journal.counts()
-        over = counts["done"] + counts["failed"]
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
-        progress.update(task, completed=over, description=f"batch ({counts['frames']} frames{failed})")
-        if over == before.get("over"):
-            return
-        if "over" not in before:  # ended in an earlier call
-            ended.update(row.number for state in ("done", "failed") for row in journal.rows(state))
-        before["over"] = over
-        for state in ("done", "failed"):
-            for row in journal.rows(state):
-                if row.number in ended:
-                    continue
-                ended.add(row.number)
-                facts = {"name": row.name, "state": state, "frames": row.frames, "seconds": row.seconds}
-                if as_json:
-                    print_json(facts | {"reason": row.reason})
-                elif state == "failed":
-                    warning_line(f"{row.name}: {row.reason}")
-                else:
-                    err.print(f"{row.name}: {row.frames} frames in {row.seconds:.1f} s", markup=False)
+        description = f"batch ({counts['frames']} frames{failed})"
+        progress.update(task, completed=counts["done"] + counts["failed"], description=description)
+        if not told:  # what ended in an earlier call is not told again
+            told.append(journal.ended())
+        for row in journal.ended_after(told[0]):
+            told[0] = row.ended
+            facts = {"name": row.name, "state": row.state, "frames": row.frames, "seconds": row.seconds}
+            if as_json:
+                print_json(facts | {"reason": row.reason})
+            elif row.state == "failed":
+                warning_line(f"{row.name}: {row.reason}")
+            else:
+                err.print(f"{row.name}: {row.frames} frames in {row.seconds:.1f} s", markup=False)
 
     return look
 
@@ -198,5 +191,6 @@ def checked_table(found: Sequence[Checked]) -> Table:
         size = f"{one.size[0]}x{one.size[1]}" if one.size else ""
         frames = str(one.frames) if one.frames is not None else "?" if one.size else ""
         masks = ", ".join(map(str, one.job.masks)) or ("of the data set" if one.job.dataset else "none")
+        masks += f"; cut at {', '.join(map(str, one.job.cuts))}" if one.job.cuts else ""
         table.add_row(Text(one.job.name), size, frames, masks, Text(one.job.method), Text(one.problem or ""))
     return table

@@ -167,16 +167,33 @@ class CocoWriter:
         self.path = inside(make_folder(folder), "annotations.json")
         self._frames: dict[int, dict[str, Any]] = {}
         self._behind = True
-        text = text_of(self.path)
-        if text is not None:
-            try:
-                data = json.loads(text)
-                for image in data["images"]:
+        self.take(self.path)
+
+    def take(self, path: Path, names: Collection[str] | None = None) -> None:
+        """Take the frames of a file that such a writer wrote; nothing if there is none.
+
+        Args:
+            path: of the file.
+            names: the frames to take; None for all. Of a frame that is here already the file's annotations count.
+
+        Raises:
+            InputError: it is no such file.
+        """
+        text = text_of(path)
+        if text is None:
+            return
+        try:
+            data, taken = json.loads(text), set()
+            for image in data["images"]:
+                if names is None or image["file_name"].removesuffix(".png") in names:
+                    taken.add(image["id"])
                     self._frames[image["id"]] = {"image": image, "annotations": []}
-                for annotation in data["annotations"]:
+            for annotation in data["annotations"]:
+                if annotation["image_id"] in taken:
                     self._frames[annotation["image_id"]]["annotations"].append(annotation)
-            except (ValueError, KeyError, TypeError):
-                raise InputError(f"{self.path}: not an annotation file of an earlier run. Move it away.") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{path}: not an annotation file of an earlier run. Move it away.") from None
+        self._behind = True
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Take one frame."""
