@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -77,11 +78,40 @@ class Evaluation:
         """Averages over the objects of sequences with one object, with two, and so on."""
         return sorted(self._grouped(lambda o: str(o.instances)), key=lambda row: int(row[0]))
 
+    def rows(self) -> list[dict[str, Any]]:
+        """A row per object, for ``pandas.DataFrame`` or a table of any other kind: names, ids, and each measure."""
+        return [
+            {
+                "sequence": found.sequence,
+                "object": found.object_id,
+                "category": found.category,
+                "proposal": found.proposal,
+                "frames": len(found.frames),
+                **values_of(found),
+            }
+            for found in self.objects
+        ]
+
     def _grouped(self, key: Callable[[ObjectScores], str]) -> list[tuple[str, Averages]]:
         groups: dict[str, list[ObjectScores]] = {}
         for found in self.objects:
             groups.setdefault(key(found), []).append(found)
         return [(name, averages(members, self.protocol)) for name, members in groups.items()]
+
+
+def values_of(found: ObjectScores) -> Averages:
+    """The measures of one object, shares of 1."""
+    j, f = found.region, found.contour
+    return {
+        "J&F": (j.mean + f.mean) / 2,
+        "J mean": j.mean,
+        "J recall": j.recall,
+        "J decay": j.decay,
+        "F mean": f.mean,
+        "F recall": f.recall,
+        "F decay": f.decay,
+        "T": found.stability,
+    }
 
 
 def averages(objects: Sequence[ObjectScores], how: Protocol) -> Averages:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rotoscope.evaluation.evaluate import Averages, Evaluation
+from rotoscope.evaluation.evaluate import Averages, Evaluation, values_of
 from rotoscope.evaluation.scores import ObjectScores
 from rotoscope.files import atomic_write
 from rotoscope.provenance import provenance
@@ -54,25 +54,11 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(("sequence", "object", "category", "proposal", *columns))
         for found in evaluation.objects:
-            values = _values(found)
+            values = values_of(found)
             row = [_number(values[column]) for column in columns]
             writer.writerow((found.sequence, found.object_id, found.category or "", found.proposal or "", *row))
         overall = evaluation.overall()
         writer.writerow(("all", "", "", "", *(_number(overall.get(column, float("nan"))) for column in columns)))
-
-
-def _values(found: ObjectScores) -> Averages:
-    j, f = found.region, found.contour
-    return {
-        "J&F": (j.mean + f.mean) / 2,
-        "J mean": j.mean,
-        "J recall": j.recall,
-        "J decay": j.decay,
-        "F mean": f.mean,
-        "F recall": f.recall,
-        "F decay": f.decay,
-        "T": found.stability,
-    }
 
 
 def _object(found: ObjectScores) -> dict[str, Any]:
@@ -82,7 +68,7 @@ def _object(found: ObjectScores) -> dict[str, Any]:
         "category": found.category,
         "seen": found.seen,
         "proposal": found.proposal,
-        **_plain(_values(found)),
+        **_plain(values_of(found)),
         "frames": list(found.frames),
         "J": [round(value, 8) for value in found.j],
         "F": [round(value, 8) for value in found.f],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate, put_in
+from rotoscope.methods import neighbours
 
 
 class FrameLike(Protocol):
@@ -81,6 +82,39 @@ class Prediction:
         table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
         labels = table[slots.cpu().numpy()]
         return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """Each object's own pixels, bool ``[N, H, W]`` in the order of ``object_ids``."""
+        return neighbours.masks_of(self)
+
+    def to_numpy(self) -> dict[int, NDArray[np.float32]]:
+        """Each object's probability by id, float32 ``[H, W]`` in [0, 1], on the CPU."""
+        soft = self.probabilities[1:].detach().cpu().float().numpy()
+        return dict(zip(self.object_ids, soft, strict=True))
+
+    def to_coco(
+        self, image_id: int | None = None, categories: Mapping[int, int] | None = None
+    ) -> list[dict[str, object]]:
+        """Annotations in COCO's form (run lengths) of the objects that show on the frame.
+
+        Args:
+            image_id: the image's id; the frame's index unless given.
+            categories: the category of each object; an object's own id where it is missing.
+        """
+        return neighbours.to_coco(self, self.index if image_id is None else image_id, categories or {})
+
+    def to_supervision(self) -> Any:
+        """``supervision.Detections`` of the objects that show on the frame: boxes, masks, confidence, ``tracker_id``.
+
+        Raises:
+            InputError: the package ``supervision`` is not installed.
+        """
+        return neighbours.to_supervision(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the masks, and a line per object."""
+        return neighbours.to_html(self)
 
     def with_given(self, frame: FrameLike, given: Mapping[int, Tensor]) -> Prediction:
         """The same answer with the masks given on its frame in place of what was predicted there.

@@ -114,7 +114,13 @@ def labelme(clip: OutlinedClip, every: int) -> Files:
             for i, shown in frame.objects.items() for p in shown
         ]  # fmt: skip
         picture = f"{frame.name}{clip.suffix}"
-        about: dict[str, Any] = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": picture, "imageData": None}
+        about: dict[str, Any] = {
+            "version": "5.4.1",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": picture,
+            "imageData": None,
+        }
         yield f"{frame.name}.json", _json({**about, "imageHeight": height, "imageWidth": width})
 
 

@@ -103,7 +103,13 @@ def as_rgb(image: Any, index: int) -> NDArray[np.uint8]:
     """
     if isinstance(image, Image.Image):
         image = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    image = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image)
+    if hasattr(image, "asnumpy"):  # decord's own arrays
+        image = image.asnumpy()
+    if hasattr(image, "detach"):  # a tensor, whose channels may come first
+        image = image.detach().cpu().numpy()
+        if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] not in (1, 3, 4):
+            image = image.transpose(1, 2, 0)
+    image = np.asarray(image)
     if image.ndim == 2:
         image = image[..., None]
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or 0 in image.shape:

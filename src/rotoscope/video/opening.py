@@ -22,8 +22,9 @@ def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | Non
 
     Args:
         source: a file that FFmpeg reads, a folder of images, a glob such as ``"shots/*.png"``, ``"camera:0"``, the
-            address of a stream (``rtsp://…``), an array ``[T, H, W, 3]``, a list of image files, an iterable of arrays,
-            Pillow images or frames, or a :class:`Video`, which is returned as it is.
+            address of a stream (``rtsp://…``), an array ``[T, H, W, 3]``, a tensor of that shape or ``[T, 3, H, W]``, a
+            list of image files, an iterable of arrays, Pillow images or frames (a reader of imageio or decord is one),
+            or a :class:`Video`, which is returned as it is.
         prefetch: at most this many frames are decoded ahead.
         start: first frame to give.
         end: the frame after the last to give; None for all.
@@ -33,6 +34,10 @@ def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | Non
     """
     if isinstance(source, Video):
         return source
+    if hasattr(source, "detach"):  # a tensor
+        source = source.detach().cpu().numpy()
+        if source.ndim == 4 and source.shape[1] in (1, 3) and source.shape[3] not in (1, 3):
+            source = source.transpose(0, 2, 3, 1)
     if isinstance(source, np.ndarray):
         return ArrayVideo(source, prefetch, start, end)
     if not isinstance(source, (str, Path)):
