@@ -26,7 +26,7 @@ FLOORS = (
     {"methods", "datasets", "prompts"},
     {"evaluation", "weights"},
     {"runs"},
-    {"batches", "experiments", "export", "shapes", "training"},
+    {"batches", "experiments", "export", "reports", "shapes", "training"},
     {"cli", "app", "plugins"},
 )
 """From the ground up: a room imports rooms of its own floor and of those below."""

@@ -1,9 +1,10 @@
-"""Where a number comes from: versions, commit, machine."""
+"""Where a number comes from: versions, commit, machine, command."""
 
 from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -22,8 +23,15 @@ def provenance() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in PACKAGES},
         "machine": machine(),
+        "command": command(),
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def command() -> str:
+    """The command line that this process was started with."""
+    name = Path(sys.argv[0]).name
+    return shlex.join(["rotoscope" if name == "__main__.py" else name, *sys.argv[1:]])
 
 
 def machine() -> dict[str, Any]:

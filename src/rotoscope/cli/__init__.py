@@ -25,6 +25,7 @@ from rotoscope.cli import (
     methods,
     predict,
     prompt,
+    report,
     segment,
     shapes,
     train,
@@ -77,6 +78,7 @@ app.command("benchmark", short_help="Segment a data set, score it, measure speed
 app.command("predict", short_help="Segment a set that a server scores, and pack it.")(predict.command)
 app.command("train", short_help="Train a method, and save its weights.")(train.command)
 app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
+app.command("report", short_help="One page of runs: plots, frames, published figures.")(report.command)
 app.command("bench", short_help="Measure seconds per frame, on this machine.")(bench.command)
 app.command("app", short_help="A page to point, paint, correct and watch.")(page.command)
 INTERRUPTED = 130

@@ -121,7 +121,8 @@ def show_speed(run: DatasetRun) -> None:
     out.print(f"seconds a frame in the network: {run.network / max(measured.frames, 1):.4f} ({parts})")
     out.print(f"peak memory: {measured.peak / 2**20:.0f} MiB")
     if measured.remembered is not None:
-        out.print(f"largest memory: {measured.remembered:.2f} frames' worth of features")
+        mean = measured.remembered_on_average
+        out.print(f"memory in frames' worth of features: {mean:.2f} on average, {measured.remembered:.2f} at most")
 
 
 def facts_of(method: str, weights: Path | None, model: Method, options: dict[str, Any]) -> dict[str, Any]:

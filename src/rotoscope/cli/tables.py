@@ -129,12 +129,15 @@ def speed_table(times: SpeedTable, threads: int) -> Table:
 
 
 def ablation_table(ablation: Ablation, results: Sequence[RowResult]) -> Table:
-    """Results of a table's rows; what its sources print is in :func:`published_rows`."""
+    """Results of a table's rows, with the frames' worth of features kept on average and at most.
+
+    What its sources print is in :func:`published_rows`.
+    """
     table = Table(title=ablation.title, title_justify="left", box=None)
     table.add_column("")
     names = list(dict.fromkeys(name for result in results for name in result.scores))
     titles = [f"{name} {measure}" for name in names for measure in ("J&F", "J", "F")]
-    for title in (*titles, "frames/s", "read ms", "frames kept"):
+    for title in (*titles, "frames/s", "read ms", "kept", "at most"):
         table.add_column(title, justify="right")
     for result in results:
         measured = result.measured
@@ -143,8 +146,8 @@ def ablation_table(ablation: Ablation, results: Sequence[RowResult]) -> Table:
             for name in names
             for key in ("J&F", "J mean", "F mean")
         ]
-        kept = "-" if measured.remembered is None else f"{measured.remembered:.1f}"
-        table.add_row(result.row.name, *cells, f"{measured.rate:.1f}", f"{1e3 * result.read:.1f}", kept)
+        kept = ["-" if v is None else f"{v:.1f}" for v in (measured.remembered_on_average, measured.remembered)]
+        table.add_row(result.row.name, *cells, f"{measured.rate:.1f}", f"{1e3 * result.read:.1f}", *kept)
     return table
 
 

@@ -112,6 +112,11 @@ _PROTOCOLS: dict[tuple[str, Task], Protocol] = {
 }  # fmt: skip
 
 
+def known_protocols() -> tuple[tuple[str, Task], ...]:
+    """Data sets and tasks that there is a protocol for."""
+    return tuple(_PROTOCOLS)
+
+
 def default_task(kind: str, task: str) -> str | None:
     """The task of a data set that fits a method of ``task``; None takes the first the data set has."""
     if task == "semi":

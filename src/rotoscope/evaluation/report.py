@@ -1,14 +1,20 @@
-"""Scores as JSON and CSV."""
+"""Scores as JSON and CSV, and back."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from rotoscope.datasets.sequences import TASKS
+from rotoscope.errors import InputError, shown
 from rotoscope.evaluation.evaluate import Averages, Evaluation, values_of
+from rotoscope.evaluation.protocol import Protocol, known_protocols, protocol
 from rotoscope.evaluation.scores import ObjectScores
 from rotoscope.files import atomic_write
 from rotoscope.provenance import provenance
@@ -22,6 +28,7 @@ def as_record(evaluation: Evaluation, extra: Mapping[str, Any] | None = None) ->
         "split": evaluation.split,
         "protocol": {
             "name": how.name,
+            "task": how.task,
             "description": how.describe(),
             "frames": how.frames,
             "matching": how.matching,
@@ -37,6 +44,66 @@ def as_record(evaluation: Evaluation, extra: Mapping[str, Any] | None = None) ->
         "warnings": list(evaluation.warnings),
         "made_by": provenance(),
     }
+
+
+def evaluation_of(record: Mapping[str, Any]) -> Evaluation:
+    """The evaluation that :func:`as_record` gave a record of, without T, of which a record holds only averages.
+
+    Raises:
+        InputError: it is none, or damaged; the message says what is wrong, and no more.
+    """
+    try:
+        dataset, how = str(record["dataset"]), record["protocol"]
+        found = _protocol_of(dataset.partition(":")[0], how)
+        objects = [_object_of(entry) for entry in record["objects"]]
+        counts: dict[str, int] = {}
+        for entry in objects:
+            counts[entry.sequence] = counts.get(entry.sequence, 0) + 1
+        return Evaluation(
+            dataset,
+            str(record["split"]),
+            found,
+            str(record["results"]),
+            tuple(o if o.instances else replace(o, instances=counts[o.sequence]) for o in objects),
+            tuple(str(line) for line in record["problems"]),
+            tuple(str(line) for line in record["warnings"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(f"these are no scores of ours ({shown(repr(error), 80)}).") from None
+
+
+def _protocol_of(kind: str, how: Mapping[str, Any]) -> Protocol:
+    """The protocol that a record names; records of the first versions do not say the task."""
+    if "task" in how:
+        tasks: Sequence[str] = [str(how["task"])]
+    else:
+        tasks = [t for t in TASKS if (kind, t) in known_protocols()]
+    name = str(how["name"]).partition(", frames=")[0]
+    made = [protocol(kind, task, str(how["frames"])) for task in tasks if (kind, task) in known_protocols()]
+    found = next((p for p in made if p.name.partition(", frames=")[0] == name), None)
+    if found is None:
+        raise ValueError(f"no protocol {name!r} of {kind!r}")
+    return replace(found, measures=tuple(m for m in found.measures if m in ("J", "F")))
+
+
+def _object_of(entry: Mapping[str, Any]) -> ObjectScores:
+    j, f = (tuple(float(value) for value in entry[name]) for name in ("J", "F"))
+    frames = tuple(str(name) for name in entry["frames"])
+    if not len(j) == len(f) == len(frames):
+        raise ValueError("values and frames differ in number")
+    area = entry.get("area")
+    return ObjectScores(
+        sequence=str(entry["sequence"]),
+        object_id=int(entry["id"]),
+        category=entry["category"],
+        seen=entry["seen"],
+        instances=int(entry.get("instances", 0)),
+        proposal=entry["proposal"],
+        frames=frames,
+        j=j,
+        f=f,
+        area=float("nan") if area is None else float(area),
+    )
 
 
 def write_json(evaluation: Evaluation, path: Path, extra: Mapping[str, Any] | None = None) -> None:
@@ -67,6 +134,8 @@ def _object(found: ObjectScores) -> dict[str, Any]:
         "id": found.object_id,
         "category": found.category,
         "seen": found.seen,
+        "instances": found.instances,
+        "area": None if np.isnan(found.area) else found.area,
         "proposal": found.proposal,
         **_plain(values_of(found)),
         "frames": list(found.frames),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ def _score_labels(
     t: dict[int, list[float]] = {i: [] for i in truth.ids}
     adaptive: dict[int, list[float]] = {i: [] for i in truth.ids}
     present: dict[int, list[bool]] = {i: [] for i in truth.ids}
+    areas: dict[int, list[float]] = {i: [] for i in truth.ids}
     before: dict[int, NDArray[np.float64] | None] = {}
     strange: set[int] = set()
     shown: set[int] = set()
@@ -112,6 +113,7 @@ def _score_labels(
             ours_in, theirs_in = ours == object_id, theirs == object_id
             j[object_id].append(region_similarity(ours_in, theirs_in))
             f[object_id].append(contour_accuracy(ours_in, theirs_in))
+            areas[object_id].append(np.count_nonzero(theirs_in) / theirs_in.size)
             if ADAPTIVE in protocol.measures:
                 adaptive[object_id].append(contour_accuracy(ours_in, theirs_in, adaptive_radius(theirs_in)))
                 present[object_id].append(bool(theirs_in.any()))
@@ -122,12 +124,19 @@ def _score_labels(
                 before[object_id] = described
     for object_id in truth.ids:
         found = truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
-        scores.objects.append(replace(found, adaptive=tuple(adaptive[object_id]), present=tuple(present[object_id])))
+        more = {"adaptive": tuple(adaptive[object_id]), "present": tuple(present[object_id])}
+        scores.objects.append(replace(found, **more, area=_mean_shown(areas[object_id])))
     scores.identical = bool(equal) and all(equal)
     scores.warnings += _absent(truth, shown)
     if strange:
         told = ", ".join(map(str, sorted(strange)[:8]))
         scores.warnings.append(f"{truth.sequence.name}: predicted id(s) {told} are no object's; they are not scored.")
+
+
+def _mean_shown(areas: Sequence[float]) -> float:
+    """The mean of the areas that are not 0; NaN without any."""
+    shown = [area for area in areas if area]
+    return float(np.mean(shown)) if shown else float("nan")
 
 
 def _absent(truth: Truth, shown: set[int]) -> list[str]:
@@ -163,10 +172,11 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
     # only an empty mask is left for scores 0, but 1 on frames that do not show it.
     candidates: list[int | None] = [*proposals, *(None for _ in range(len(truth.ids) - len(proposals)))]
     shape = (len(truth.ids), len(candidates), len(maps))
-    j, f = np.zeros(shape), np.zeros(shape)
+    j, f, areas = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], shape[2]))
     for t, (_, theirs, ours) in enumerate(maps):
         for row, object_id in enumerate(truth.ids):
             theirs_in = theirs == object_id
+            areas[row, t] = np.count_nonzero(theirs_in) / theirs_in.size
             for column, candidate in enumerate(candidates):
                 ours_in = ours == candidate if candidate is not None else np.zeros(ours.shape, bool)
                 j[row, column, t] = region_similarity(ours_in, theirs_in)
@@ -177,7 +187,7 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
         found = truth.scores(
             object_id, [frame for frame, _, _ in maps], j[row, column].tolist(), f[row, column].tolist()
         )
-        scores.objects.append(replace(found, proposal=candidates[column]))
+        scores.objects.append(replace(found, proposal=candidates[column], area=_mean_shown(areas[row].tolist())))
     scores.identical = bool(maps) and all(np.array_equal(ours, theirs) for _, theirs, ours in maps)
     scores.warnings += _absent(truth, {i for _, theirs, _ in maps for i in object_ids(theirs)})
 

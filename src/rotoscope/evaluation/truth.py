@@ -34,6 +34,8 @@ class ObjectScores:
         present: whether the truth shows the object, one per frame; empty likewise.
         t: the T of each two consecutive predicted masks, one value fewer than frames; NaN where a mask is empty. Empty
             if T is not measured.
+        area: the share of the picture that the object fills in the truth, in [0, 1]: the mean over those of these
+            frames that show it; NaN if none does.
     """
 
     sequence: str
@@ -48,6 +50,7 @@ class ObjectScores:
     t: tuple[float, ...] = ()
     adaptive: tuple[float, ...] = ()
     present: tuple[bool, ...] = ()
+    area: float = float("nan")
 
     @property
     def region(self) -> Statistics:

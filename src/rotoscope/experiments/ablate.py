@@ -26,6 +26,8 @@ from rotoscope.provenance import provenance
 from rotoscope.runs.dataset import segment_dataset
 from rotoscope.runs.measure import Measurement
 from rotoscope.weights import find, load
+from rotoscope.weights.load import located
+from rotoscope.weights.store import file_hash
 
 RESULTS = "results.json"
 
@@ -39,12 +41,14 @@ class RowResult:
         scores: J&F, J and F in percent, by name of the data set and of the measure.
         measured: frames, time and memory over all data sets.
         weights: the file of the trained weights; None for a row that is not trained.
+        weights_sha256: the hash of the file of the weights that it was run with; None where it is not known.
     """
 
     row: Row
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     measured: Measurement = field(default_factory=Measurement)
     weights: str | None = None
+    weights_sha256: str | None = None
 
     @property
     def read(self) -> float:
@@ -59,15 +63,17 @@ class RowResult:
             "fps": self.measured.rate,
             "read": self.read,
             "remembered": self.measured.remembered,
+            "remembered_on_average": self.measured.remembered_on_average,
             "peak": self.measured.peak,
             "weights": self.weights,
+            "weights_sha256": self.weights_sha256,
             "measured": asdict(self.measured),
         }
 
     @classmethod
     def of_record(cls, row: Row, record: Mapping[str, Any]) -> RowResult:
         """What :meth:`as_record` made, of a row of the table."""
-        return cls(row, record["scores"], Measurement(**record["measured"]), record["weights"])
+        return cls(row, record["scores"], Measurement(**record["measured"]), record["weights"], record.get("weights_sha256"))
 
 
 @dataclass(frozen=True)
@@ -153,9 +159,11 @@ class AblationRun:
         chosen = self._chosen()
         recipes = {number: self._recipe(self.table.rows[number]) for number in chosen}
         done = self._done()
-        model = None
+        model, file = None, None
         if self.table.recipe is None:
-            model = load(self.weights or self.table.weights, device=self.device, precision=self.precision)
+            given = self.weights or self.table.weights
+            model = load(given, device=self.device, precision=self.precision)
+            file = located(given)[0]
         datasets = self._datasets()
         self._keep(done)
         for number in chosen:
@@ -164,9 +172,11 @@ class AblationRun:
                 recipe = recipes[number]
                 if recipe is not None:
                     first = min(other for other in chosen if recipes[other] == recipe)
-                    result.weights = str(self._train(recipe, self.folder / f"row-{first}" / "training"))
-                    model = load(result.weights, device=self.device, precision=self.precision)
+                    file = self._train(recipe, self.folder / f"row-{first}" / "training")
+                    result.weights = str(file)
+                    model = load(file, device=self.device, precision=self.precision)
                 assert model is not None
+                result.weights_sha256 = file_hash(file) if file is not None and file.exists() else None
                 self._score(result, model, datasets, self.folder / f"row-{number}")
                 done[number] = result
                 self._keep(done)

@@ -57,6 +57,7 @@ class DatasetRun:
             "seconds_by_part": self.measured.parts,
             "peak_memory_bytes": self.measured.peak,
             "memory_in_frames": self.measured.remembered,
+            "mean_memory_in_frames": self.measured.remembered_on_average,
             "frames_per_second_by_sequence": self.rates,
         }
 

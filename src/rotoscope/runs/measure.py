@@ -23,6 +23,8 @@ class Measurement:
         parts: seconds by part of the work; parts overlap where threads do.
         peak: the most memory that the process has held so far, in bytes.
         remembered: the most frames' worth of features that a session held; None if the method does not tell.
+        looks: how often it was asked what it holds, once a frame.
+        held: the sum of what it held then, in frames' worth of features.
     """
 
     frames: int = 0
@@ -30,6 +32,8 @@ class Measurement:
     parts: dict[str, float] = field(default_factory=dict)
     peak: int = 0
     remembered: float | None = None
+    looks: int = 0
+    held: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -40,6 +44,11 @@ class Measurement:
     def per_frame(self) -> float:
         """Seconds per frame in all; not a number where no frame was answered."""
         return self.wall / self.frames if self.frames else float("nan")
+
+    @property
+    def remembered_on_average(self) -> float | None:
+        """The mean over frames of what a session held, in frames' worth of features; None as of ``remembered``."""
+        return self.held / self.looks if self.looks else None
 
     @property
     def parts_per_frame(self) -> dict[str, float]:
@@ -64,6 +73,8 @@ class Measurement:
         held = session.frames_remembered
         if held is not None:
             self.remembered = max(self.remembered or 0.0, held)
+            self.looks += 1
+            self.held += held
 
     def add(self, other: Measurement) -> None:
         """Take in other work that came before or after: frames and seconds add up, of memory the most counts."""
@@ -72,6 +83,8 @@ class Measurement:
         self.peak = max(self.peak, other.peak)
         for name, seconds in other.parts.items():
             self.spend(name, seconds)
+        self.looks += other.looks
+        self.held += other.held
         if other.remembered is not None:
             self.remembered = max(self.remembered or 0.0, other.remembered)
 

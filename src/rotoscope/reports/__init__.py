@@ -1,0 +1,1 @@
+"""What runs gave, as pages and pictures for people."""
