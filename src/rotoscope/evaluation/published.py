@@ -201,6 +201,11 @@ def find_tables(identity: str) -> list[PublishedTable]:
     return found
 
 
+def comparable(kind: str, task: str, split: str) -> list[Figure]:
+    """Figures of a data set and task: of a split, or, where it is not known or no paper has it, of all."""
+    return (figures(kind, task, split) if split else []) or figures(kind, task)
+
+
 def comparison(evaluation: Evaluation, name: str = "here", measured: Averages | None = None) -> list[Figure]:
     """Our averages as a figure, and behind it those of the papers for the same data set, split and task.
 
@@ -212,7 +217,7 @@ def comparison(evaluation: Evaluation, name: str = "here", measured: Averages | 
     kind, task = evaluation.dataset.partition(":")[0], evaluation.protocol.task
     ours = {column: 100 * value for column, value in evaluation.overall().items()} | (measured or {})
     where = f"{evaluation.protocol.name}, {len({o.sequence for o in evaluation.objects})} sequence(s)"
-    theirs = figures(kind, task, evaluation.split) or figures(kind, task)
+    theirs = comparable(kind, task, evaluation.split)
     return [Figure(name, "", kind, evaluation.split, task, ours, where), *theirs]
 
 

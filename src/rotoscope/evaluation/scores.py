@@ -124,8 +124,8 @@ def _score_labels(
                 before[object_id] = described
     for object_id in truth.ids:
         found = truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
-        more = {"adaptive": tuple(adaptive[object_id]), "present": tuple(present[object_id])}
-        scores.objects.append(replace(found, **more, area=_mean_shown(areas[object_id])))
+        found = replace(found, adaptive=tuple(adaptive[object_id]), present=tuple(present[object_id]))
+        scores.objects.append(replace(found, area=_mean_shown(areas[object_id])))
     scores.identical = bool(equal) and all(equal)
     scores.warnings += _absent(truth, shown)
     if strange:

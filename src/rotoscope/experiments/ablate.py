@@ -73,7 +73,8 @@ class RowResult:
     @classmethod
     def of_record(cls, row: Row, record: Mapping[str, Any]) -> RowResult:
         """What :meth:`as_record` made, of a row of the table."""
-        return cls(row, record["scores"], Measurement(**record["measured"]), record["weights"], record.get("weights_sha256"))
+        measured = Measurement(**record["measured"])
+        return cls(row, record["scores"], measured, record["weights"], record.get("weights_sha256"))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from rotoscope.errors import InputError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK = "#1a2b3c"
@@ -20,7 +19,7 @@ INK = "#1a2b3c"
 COLOURS = ("#3b82c4", "#d9772b", "#4a9f5b", "#b45fb0", "#c2514e", "#8c7a3d", "#4aa3a8", "#7a7f87")
 """Of runs and of objects, one after another; each is seen on white and on black."""
 THEME = "<style>:root{--ink:#26292e}@media(prefers-color-scheme:dark){:root{--ink:#d6d9de}}</style>"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "rotoscope",
     "svg.fonttype": "path",
     "font.size": 9,
@@ -67,7 +66,7 @@ class Plot:
         self.figure = figure
         self.uri = ""
 
-    def axes(self, rows: int = 1, columns: int = 1, **how: Any) -> list[Axes]:
+    def axes(self, rows: int = 1, columns: int = 1, **how: Any) -> list[Any]:
         """Axes side by side, row by row."""
         made = self.figure.subplots(rows, columns, squeeze=False, **how)
         return [axes for row in made for axes in row]

@@ -13,14 +13,16 @@ STYLE = """
 :root{color-scheme:light dark;--ink:#26292e;--soft:#666c75;--line:#0002;--card:#f6f7f8;--page:#fff;--link:#2468a8}
 @media(prefers-color-scheme:dark){:root{--ink:#d6d9de;--soft:#9aa1ab;--line:#fff2;--card:#1d2025;--page:#15171a;--link:#7db4e6}}
 *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
-main{max-width:1120px;margin:0 auto;padding:1.5rem 1.25rem 4rem}h1{font-size:1.6rem;margin:.2rem 0 .4rem}
+main{max-width:1200px;margin:0 auto;padding:1.5rem 1.25rem 4rem}h1{font-size:1.6rem;margin:.2rem 0 .4rem}
 h2{font-size:1.25rem;margin:2.6rem 0 .6rem;padding-top:.8rem;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:1.6rem 0 .5rem}p{margin:.4rem 0;max-width:75ch}.soft{color:var(--soft)}a{color:var(--link)}
 nav{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:.6rem 0}.wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums}
-caption{text-align:left;color:var(--soft);padding:.3rem 0}td,th{padding:.22rem .7rem;text-align:right;white-space:nowrap}
+caption{text-align:left;color:var(--soft);padding:.3rem 0}
+td,th{padding:.22rem .7rem;text-align:right;white-space:nowrap}
 th{font-weight:600;border-bottom:1px solid var(--line)}td:first-child,th:first-child{text-align:left;padding-left:0}
-td.long{white-space:normal;text-align:left;overflow-wrap:anywhere;min-width:17rem;max-width:40rem}tr:hover td{background:var(--card)}
+td.long{white-space:normal;text-align:left;overflow-wrap:anywhere;min-width:17rem;max-width:40rem}
+tr:hover td{background:var(--card)}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,470px),1fr));gap:1rem;align-items:start}
 .plots img,.plot img{max-width:100%;height:auto;display:block}figure{margin:0}
 figcaption{font-size:.84rem;color:var(--soft);overflow-wrap:anywhere}
@@ -40,9 +42,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], caption: str =
     """A table; the first column is of names, those of the numbers in ``long`` of texts that may break."""
     top = "".join(f'<th scope="col">{text(head)}</th>' for head in heads)
     body = "".join(
-        "<tr>"
-        + "".join(f'<td{_long(number in long)}>{text(cell)}</td>' for number, cell in enumerate(row))
-        + "</tr>"
+        "<tr>" + "".join(f"<td{_long(number in long)}>{text(cell)}</td>" for number, cell in enumerate(row)) + "</tr>"
         for row in rows
     )
     told = f"<caption>{text(caption)}</caption>" if caption else ""
@@ -119,7 +119,8 @@ def page(title: str, told: str, sections: Sequence[Section]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>{text(title)}</title><style>{STYLE}</style></head>"
-        f'<body><main><h1>{text(title)}</h1><p class="soft">{text(told)}</p><nav>{links}</nav>{body}</main></body></html>\n'
+        f'<body><main><h1>{text(title)}</h1><p class="soft">{text(told)}</p><nav>{links}</nav>{body}'
+        "</main></body></html>\n"
     )
 
 

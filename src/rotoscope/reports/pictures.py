@@ -80,15 +80,23 @@ class Gallery:
         """Scored frames of a sequence, evenly spread from the first to the last."""
         objects = self.by_name[name]
         frames = [f for f in self.sequences[name].annotated if any(f in found.frames for found in objects)]
-        chosen = dict.fromkeys(frames[round(place)] for place in np.linspace(0, len(frames) - 1, count)) if frames else ()
+        chosen = (
+            dict.fromkeys(frames[round(place)] for place in np.linspace(0, len(frames) - 1, count)) if frames else ()
+        )
         return [self._shot(name, frame) for frame in chosen]
 
     def worst(self, count: int) -> list[Shot]:
-        """The frames of the lowest J, a few of each object at most, and those not beside each other."""
+        """The frames of the lowest J, a few of each object at most, and those not beside each other.
+
+        None is as good as the mean over all of them.
+        """
+        values = [j for found in self.scored.evaluation.objects for j in found.j]
+        mean = sum(values) / len(values)
         every = sorted(
             (j, number, place)
             for number, found in enumerate(self.scored.evaluation.objects)
             for place, j in enumerate(found.j)
+            if j < mean
         )
         taken: dict[int, list[int]] = {}
         shots: list[Shot] = []
@@ -158,7 +166,8 @@ def small(image: NDArray[np.uint8], labels: NDArray[Any], width: int, truth: NDA
         if object_id:
             mask = shrunk(np.where(truth == object_id, 1, 0), (width, height)).astype(np.uint8)
             lines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-            cv2.drawContours(drawn, lines, -1, (0, 0, 0), 3, cv2.LINE_AA)
+            dark = cv2.drawContours(drawn.copy(), lines, -1, (0, 0, 0), 2, cv2.LINE_AA)
+            drawn = np.asarray(cv2.addWeighted(drawn, 0.5, dark, 0.5, 0), np.uint8)  # is seen on white too
             cv2.drawContours(drawn, lines, -1, TRUTH, 1, cv2.LINE_AA)
     return as_uri(drawn)
 

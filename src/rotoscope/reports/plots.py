@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ PARTS = 20
 """Parts of a sequence, from its first to its last scored frame, over which J is averaged."""
 AREAS = (0.0, 0.01, 0.03, 0.1, 0.2, 1.0)
 """Bounds of the shares of the picture in which objects are averaged."""
+TICKS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100)
+"""Percent of the picture."""
 
 
 def colour(place: int) -> str:
@@ -43,8 +47,8 @@ def by_sequence(runs: Sequence[Scored]) -> str:
             axes.barh(offset, j, 0.86 * step, color=colour(number), label=f"J, {printable(run.name)}")
             marks = {"marker": "|", "color": INK, "s": 60, "linewidth": 1.2, "zorder": 3}
             axes.scatter(f, offset, label="F" if number == len(runs) - 1 else None, **marks)
-        for number, (source, values) in enumerate(theirs.items()):
-            j = [values.get(name, np.nan) for name in names]
+        for number, (source, printed) in enumerate(theirs.items()):
+            j = [printed.get(name, np.nan) for name in names]
             how = {"marker": "D", "s": 18, "facecolor": "none", "edgecolor": colour(5 + number), "zorder": 4}
             axes.scatter(j, places, label=f"J, {source}", **how)
         axes.set(yticks=places, yticklabels=[printable(name) for name in names], xlim=(0, 102), xlabel="percent")
@@ -95,7 +99,9 @@ def over_time(runs: Sequence[Scored]) -> str:
             every = _mean([line for each in groups.values() for line in each])
             label = "all" if len(runs) == 1 else printable(run.name)
             axes.plot(places, 100 * every, color=INK if len(runs) == 1 else colour(number), linewidth=2.4, label=label)
-        axes.set(xlabel="percent of the sequence", ylabel="J, percent", xlim=(0, 100), ylim=(0, 102), title="J over time")
+        axes.set(
+            xlabel="percent of the sequence", ylabel="J, percent", xlim=(0, 100), ylim=(0, 102), title="J over time"
+        )
         axes.grid()
         axes.legend(fontsize=7.5, ncols=2, loc="lower left")
     return drawn.uri
@@ -128,16 +134,14 @@ def by_count(runs: Sequence[Scored]) -> str:
             j = [100 * values.get(count, {}).get("J mean", np.nan) for count in counts]
             bars = axes.bar(places - 0.4 + step * (number + 0.5), j, 0.9 * step, color=colour(number))
             bars.set_label(printable(run.name))
-        for number, table in enumerate(
-            tables(runs[0].kind, evaluation.protocol.task, evaluation.split, "instances")
-        ):
+        for number, table in enumerate(tables(runs[0].kind, evaluation.protocol.task, evaluation.split, "instances")):
             for column in (c for c in table.columns if c.startswith("J")):
                 rows = [table.row(f"{count} object{'s' * (count != '1')}") for count in counts]
-                values = [np.nan if row is None else row.values.get(column, np.nan) for row in rows]
-                axes.scatter(places, values, marker="D", s=18, color=colour(5 + number), label=f"{table.short} {column}")
+                shown = [np.nan if row is None else row.values.get(column, np.nan) for row in rows]
+                axes.scatter(places, shown, marker="D", s=18, color=colour(5 + number), label=f"{table.short} {column}")
         labels = [f"{count}\n({sizes[count]})" for count in counts]
-        axes.set(xticks=places, xticklabels=labels, xlabel="objects in the video (how many are scored)", ylim=(0, 102))
-        axes.set(ylabel="J, percent", title="J by number of objects")
+        axes.set(xticks=places, xticklabels=labels, xlabel="objects in the video (how many are scored)")
+        axes.set(ylim=(0, 102), ylabel="J, percent", title="J by number of objects")
         axes.grid(axis="y")
         axes.legend(fontsize=7.5)
     return drawn.uri
@@ -151,21 +155,29 @@ def by_area(runs: Sequence[Scored]) -> str:
     with plot(5.5, 3.5) as drawn:
         (axes,) = drawn.axes()
         for number, (run, objects) in enumerate(zip(runs, known, strict=True)):
+            if not objects:  # scored before areas were written down
+                continue
             area, j = (np.array(x) for x in ([100 * o.area for o in objects], [100 * o.region.mean for o in objects]))
             axes.scatter(area, j, s=14, color=colour(number), alpha=0.6, linewidth=0)
             means = area_means(area / 100, j)
             axes.plot(*zip(*means, strict=True), "o-", color=colour(number), linewidth=1.8, label=printable(run.name))
         axes.set(xscale="log", xlabel="share of the picture, percent", ylabel="J, percent", ylim=(0, 102))
-        axes.set_title("J by object area")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set(xticks=TICKS, xticklabels=[f"{tick:g}" for tick in TICKS], title="J by object area")
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
+        axes.set_xlim(*_span([o.area for objects in known for o in objects]))
         axes.grid()
         axes.legend(fontsize=7.5, loc="lower right")
     return drawn.uri
 
 
+def _span(areas: Sequence[float]) -> tuple[float, float]:
+    """Percent from and to which shares of the picture are shown."""
+    return 100 * min(areas) / 1.4, min(100 * max(areas) * 1.4, 100)
+
+
 def area_means(areas: np.ndarray, j: np.ndarray) -> list[tuple[float, float]]:
     """Mean area in percent and mean J of the objects between each two bounds of :data:`AREAS`, where there are any."""
-    groups = [(areas >= low) & (areas < high) for low, high in zip(AREAS, AREAS[1:], strict=False)]
+    groups = [(areas >= low) & (areas < high) for low, high in pairwise(AREAS)]
     return [(100 * float(areas[chosen].mean()), float(j[chosen].mean())) for chosen in groups if chosen.any()]
 
 
@@ -194,7 +206,7 @@ def over_capacity(tabled: Tabled) -> str:
 
     Empty unless there are two capacities at least.
     """
-    rows = sorted((row.capacity, row) for row in tabled.rows if row.capacity is not None)  # type: ignore[type-var]
+    rows = sorted(((row.capacity, row) for row in tabled.rows if row.capacity is not None), key=lambda pair: pair[0])
     if len({capacity for capacity, _ in rows}) < 2:
         return ""
     theirs = _published_curve(tabled)
@@ -230,20 +242,20 @@ def _published_curve(tabled: Tabled) -> dict[str, dict[str, float]]:
     return found
 
 
-def _draw_published(axes: object, tables: Mapping[str, Mapping[str, float]]) -> None:
+def _draw_published(axes: Any, tables: Mapping[str, Mapping[str, float]]) -> None:
     """Points at their capacity, and rows without one as lines across."""
     for number, (title, values) in enumerate(tables.items()):
-        axes.set_title(title)  # type: ignore[attr-defined]
+        axes.set_title(title)
         for name, value in values.items():
             policy, _, size = name.partition(":")
             if policy == "lfu" and size.isdecimal():
-                axes.plot(int(size), value, "D", color=colour(5 + number), label=name)  # type: ignore[attr-defined]
+                axes.plot(int(size), value, "D", color=colour(5 + number), label=name)
             else:
-                axes.axhline(value, color=INK, linewidth=1, linestyle=":")  # type: ignore[attr-defined]
-                axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")  # type: ignore[attr-defined]
-    axes.set(xlim=(0.5, 8.5), xlabel="capacity", xticks=range(1, 9))  # type: ignore[attr-defined]
-    axes.margins(y=0.25)  # type: ignore[attr-defined]
-    axes.legend(fontsize=7.5)  # type: ignore[attr-defined]
+                axes.axhline(value, color=INK, linewidth=1, linestyle=":")
+                axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    axes.set(xlim=(0.5, 8.5), xlabel="capacity", xticks=range(1, 9))
+    axes.margins(y=0.25)
+    axes.legend(fontsize=7.5)
 
 
 def areas_over_time(areas: Mapping[int, Sequence[float]]) -> str:

@@ -213,7 +213,7 @@ def _tabled(file: Path, record: dict[str, Any]) -> Tabled:
         row = entry["row"]
         rows.append(TableRow(str(row["name"]), _mapping(row["options"]), scores, values, code and str(code)))
     if not rows:
-        raise ValueError("no row")
+        raise InputError("no row of the table is finished yet. Go on with ablate --resume.")
     name = str(record["table"])
     settings = tuple(str(line) for line in record["settings"])
     made_by = _mapping(record["made_by"])

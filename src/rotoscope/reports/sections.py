@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from rotoscope.errors import InputError, shown
-from rotoscope.evaluation.published import Figure, breakdowns, columns_of, figures, find_tables
+from rotoscope.evaluation.published import Figure, breakdowns, columns_of, comparable, find_tables
 from rotoscope.files import inside
 from rotoscope.reports import plots
 from rotoscope.reports.page import Section, facts, group, number, paragraph, percent, picture, table
@@ -24,6 +24,10 @@ STRIP, SHOT = 300, 400
 """Widths of pictures in pixels."""
 MEASURES = ("G", "J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "T", "J&Ḟ")
 
+SPEEDS = {"frames/s": "frames_per_second", "peak MiB": "peak_memory_bytes", "kept": "mean_memory_in_frames",
+          "at most": "memory_in_frames"}  # fmt: skip
+"""What was timed, by heading, as records call it."""
+
 
 def of_scored(runs: Sequence[Scored]) -> Section:
     """Runs on one data set beside each other, and beside what papers print for it."""
@@ -31,11 +35,17 @@ def of_scored(runs: Sequence[Scored]) -> Section:
     section = Section(f"{first.kind}{' ' + first.evaluation.split if first.evaluation.split else ''}")
     section.add(paragraph(first.evaluation.protocol.describe(), soft=True))
     columns = [name for name in MEASURES if any(name in run.overall for run in runs)]
-    speeds = any(run.speed for run in runs)
-    heads = ["percent", *columns, *(("frames/s", "peak MiB", "kept", "at most") if speeds else ())]
-    rows = [[run.name, *(percent(run.overall.get(name)) for name in columns), *(_speed(run) if speeds else ())]
-            for run in runs]  # fmt: skip
-    section.add(table(heads, rows, "kept: frames' worth of features in memory, mean and maximum" if speeds else ""))
+    speeds = {head: key for head, key in SPEEDS.items() if any(run.speed.get(key) is not None for run in runs)}
+    rows = [
+        [
+            run.name,
+            *(percent(run.overall.get(name)) for name in columns),
+            *(_speed(run, key) for key in speeds.values()),
+        ]
+        for run in runs
+    ]
+    told = "kept: frames' worth of features in memory, mean and maximum" if "kept" in speeds else ""
+    section.add(table(["percent", *columns, *speeds], rows, told))
     theirs = _published(runs)
     section.under("J by sequence", picture(plots.by_sequence(runs), f"Bars of J for each sequence: {_means(runs)}"))
     section.under(
@@ -61,18 +71,18 @@ def _means(runs: Sequence[Scored]) -> str:
     return ", ".join(f"{run.name} {percent(run.overall.get('J mean'))} on average" for run in runs)
 
 
-def _speed(run: Scored) -> list[str]:
-    speed = run.speed
-    peak = speed.get("peak_memory_bytes")
-    kept = (number(speed.get(name), 2) for name in ("mean_memory_in_frames", "memory_in_frames"))
-    return [number(speed.get("frames_per_second")), number(peak and peak / 2**20, 0), *kept]
+def _speed(run: Scored, key: str) -> str:
+    value = run.speed.get(key)
+    if key == "peak_memory_bytes" and value is not None:
+        return number(value / 2**20, 0)
+    return number(value, 1 if key == "frames_per_second" else 2)
 
 
 def _published(runs: Sequence[Scored]) -> list[str]:
     """Tables of published figures of the same data set and task; nothing where no paper has any."""
     evaluation, kind = runs[0].evaluation, runs[0].kind
     task, split = evaluation.protocol.task, evaluation.split
-    theirs = figures(kind, task, split) or figures(kind, task)
+    theirs = comparable(kind, task, split)
     if not theirs:
         return []
     ours = [Figure(run.name, "", kind, split, task, {k: 100 * v for k, v in run.overall.items()}, "here")
@@ -107,7 +117,7 @@ def pictures_of(gallery: Gallery, clips: int, worst: int) -> Section:
     section.add(paragraph("White: contour of the truth. Colour: the masks.", soft=True))
     section.under(
         "Worst frames",
-        group("shots", [_drawn(gallery, shot, SHOT, f"{shot.sequence}, object {shot.object_id}, ")
+        group("shots", [_drawn(gallery, shot, SHOT, f"{shot.sequence}, object {shot.object_id}, frame ")
                         for shot in gallery.worst(worst)]),
     )  # fmt: skip
     means = dict(scored.evaluation.by_sequence())
@@ -123,7 +133,7 @@ def pictures_of(gallery: Gallery, clips: int, worst: int) -> Section:
 
 
 def _drawn(gallery: Gallery, shot: Shot, width: int, before: str = "") -> str:
-    told = f"{before}frame {shot.frame}: J {percent(shot.j)}, F {percent(shot.f)}"
+    told = f"{before or 'frame '}{shot.frame}: J {percent(shot.j)} F {percent(shot.f)}"
     return picture(gallery.draw(shot, width), f"{shot.sequence}, frame {shot.frame}, with masks", told)
 
 
@@ -132,7 +142,14 @@ def of_table(tabled: Tabled) -> Section:
     title = tabled.ablation.title if tabled.ablation is not None else ""
     section = Section(f"{tabled.name}: {title}" if title else tabled.name)
     names = list(dict.fromkeys(name for row in tabled.rows for name in row.scores))
-    heads = ["", *(f"{name} {m}" for name in names for m in ("J&F", "J", "F")), "frames/s", "read ms", "kept", "at most"]
+    heads = [
+        "",
+        *(f"{name} {m}" for name in names for m in ("J&F", "J", "F")),
+        "frames/s",
+        "read ms",
+        "kept",
+        "at most",
+    ]
     rows = [
         [
             row.name,
