@@ -111,6 +111,26 @@ def test_dry_run_and_strict_have_exit_codes(
     assert "failed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"method": "stcn-smal"}, "did you mean"),
+        ({"options": {"topk": 3}}, "job clip0: there is no option 'topk'"),
+        ({"direction": "up"}, "job clip0: direction 'up'"),
+        ({"formats": ("jpeg",)}, "job clip0: format 'jpeg'"),
+        ({"masks": {}}, "no job has masks"),
+    ],
+)
+def test_what_is_wrong_with_all_jobs_is_said_once(
+    jobs: list[BatchJob], change: dict[str, object], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        rotoscope.batch([replace(job, **change) for job in jobs], tmp_path / "out")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="device"):
+        rotoscope.batch(jobs, tmp_path / "out", device="cuda:77")
+    assert not (tmp_path / "out").exists()
+
+
 def test_more_workers_than_memory_are_refused_in_a_line() -> None:
     with pytest.raises(InputError, match="GiB of memory"):
         choose_workers(10_000, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,70 @@ def test_identity_follows_inputs_and_options(clips: Path) -> None:
     mask = Path(job.masks[0])
     mask.write_bytes(mask.read_bytes() + b" ")
     assert job.identity("w") != first
+
+
+def test_clips_in_folders_with_masks_beside_them_are_no_clip_themselves(clips: Path, tmp_path: Path) -> None:
+    for place in ("a", "b"):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        shutil.copytree(clips, tmp_path / "deep" / place)
+    assert [job.name for job in read_jobs(str(tmp_path / "deep"))] == [f"{p}/clip{n}" for p in "ab" for n in range(4)]
+
+
+def test_results_inside_the_folder_of_clips_are_no_clips(clips: Path) -> None:
+    before = read_jobs(str(clips))
+    (clips / "out" / ".batch").mkdir(parents=True)
+    shutil.copytree(clips / "clip0", clips / "out" / "clip0")
+    shutil.copytree(clips / "clip0", clips / "other")
+    (clips / "other" / "run.json").write_text("{}")
+    assert read_jobs(str(clips)) == before
+
+
+def test_what_a_shell_makes_of_a_glob_is_the_same(clips: Path) -> None:
+    assert read_jobs([str(path) for path in sorted(clips.iterdir())]) == read_jobs(str(clips))
+
+
+def test_masks_beside_videos_are_left_where_the_method_takes_none(clips: Path) -> None:
+    assert all(not job.masks for job in read_jobs(str(clips), takes_masks=lambda _: False))
+
+
+@pytest.mark.parametrize(
+    ("text", "masks"),
+    [
+        ("video;mask\r\na.mp4;a.png\r\n\r\n", {0: "a.png"}),
+        ("\ufeffvideo\tmask\na.mp4\ta.png@3\n", {3: "a.png"}),
+        ("video , mask\na.mp4, a.png; b.png@2\n", {0: "a.png", 2: "b.png"}),
+    ],
+)
+def test_csv_of_any_spreadsheet_is_read(text: str, masks: dict[int, str], tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode())
+    (job,) = read_jobs(str(tmp_path / "list.csv"))
+    assert (job.video, job.masks) == (str(tmp_path / "a.mp4"), {n: str(tmp_path / file) for n, file in masks.items()})
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("video,mask\nü.mp4,a.png\n".encode("latin-1"), "line 2 is no text in UTF-8"),
+        ("video,mask\n".encode("utf-16-le"), "zero bytes"),
+        (b"video,mask\na.mp4,a.png,b,c\n", "job 1: has 4 values, and the header names 2"),
+        (b"video,video\na.mp4,b.mp4\n", "'video' twice"),
+        (b"video,mask\n", "no video is in it"),
+        (b"", "no video is in it"),
+        (b"video,resize_masks\na.mp4,perhaps\n", "write true or false"),
+        (b"video\nhttp://127.0.0.1/a.mp4\n", "is an address"),
+    ],
+)
+def test_a_wrong_csv_is_refused_in_a_line(data: bytes, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=told):
+        read_jobs(str(path))
+
+
+def test_yaml_may_list_masks(tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text("- video: a.mp4\n  masks: [a.png, b.png@4]\n- video: c.mp4\n  masks: {2: c.png}\n")
+    assert [dict(job.masks) for job in read_jobs(str(path))] == [
+        {0: str(tmp_path / "a.png"), 4: str(tmp_path / "b.png")},
+        {2: str(tmp_path / "c.png")},
+    ]

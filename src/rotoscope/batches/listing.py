@@ -1,81 +1,79 @@
-"""Which videos a batch is of: a list, a folder, a glob, or a data set."""
+"""Which videos a batch is of: lists, folders, files, globs, or a data set."""
 
 from __future__ import annotations
 
-import csv
 import glob
-import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rotoscope.batches.jobs import BatchJob
+from rotoscope.batches.lists import SUFFIXES as LISTS
+from rotoscope.batches.lists import read_list
+from rotoscope.batches.places import OWN
 from rotoscope.datasets.spec import VIDEO_SETS, is_spec, open_dataset
-from rotoscope.errors import InputError, shown, suggestion
-from rotoscope.files import text_of
-from rotoscope.methods.settings import parse_value
+from rotoscope.errors import InputError
+from rotoscope.runs.earlier import REPORT
 from rotoscope.video.images import SUFFIXES as IMAGES
 
-LISTS = (".csv", ".json", ".jsonl", ".yaml", ".yml")
-VIDEOS = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".mpg",
-        ".mpeg",
-        ".ts",
-        ".m2ts",
-        ".mts",
-        ".wmv",
-        ".flv",
-        ".ogv",
-        ".3gp",
-        ".gif",
-        ".mxf",
-        ".y4m",
-    ]
-)
+# fmt: off
+VIDEOS = frozenset((
+    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv",
+    ".ts", ".webm", ".wmv", ".y4m",
+))
+# fmt: on
 """Files of a folder that are taken for videos."""
-MASKS = (".png", ".npz", ".npy", ".json", ".tif", ".tiff", ".bmp", ".gif")
+MASKS = (".png", ".npz", ".npy", ".json", ".xml", ".tif", ".tiff", ".bmp", ".gif")
 """Files that may hold a video's masks, in the order in which they are looked for."""
-FIELDS = {f.name for f in fields(BatchJob)} - {"options"} | {"mask"}
 
 
-def read_jobs(source: str, masks: Path | None = None, common: Mapping[str, Any] | None = None) -> list[BatchJob]:
+def read_jobs(
+    source: str | Sequence[str],
+    masks: Path | None = None,
+    common: Mapping[str, Any] | None = None,
+    takes_masks: Callable[[str], bool] = lambda _: True,
+) -> list[BatchJob]:
     """List the jobs of a batch.
 
     Args:
         source: a list (CSV with a header, JSON, JSON lines or YAML; paths in it start at its folder); a folder whose
-            videos have masks of the same name beside them; a glob; or a data set such as ``davis17:PATH``.
+            videos have masks of the same name beside them; a glob; a video; or a data set such as ``davis17:PATH``; or
+            several of these.
         masks: folder of the masks, a file or folder for each video, of its name.
         common: fields of all jobs, where a list does not say otherwise.
+        takes_masks: whether a method wants masks; for one that does not, those that lie beside videos are left.
 
     Raises:
         InputError: nothing is found, a field is not known, or two jobs have one name.
     """
+    sources = [source] if isinstance(source, str) else list(source)
     common = dict(common or {})
-    path = Path(source)
-    if is_spec(source) and source.partition(":")[0] in VIDEO_SETS:
-        jobs = [
-            BatchJob(**{**common, "name": sequence.name, "dataset": source, "sequence": sequence.name})
-            for sequence in open_dataset(source)
-        ]
-    elif path.suffix.lower() in LISTS and not path.is_dir():
-        jobs = [_of_row(row, path, common, number) for number, row in enumerate(_rows(path), 1)]
-    elif path.is_dir():
-        jobs = _of_videos(_videos(path), path, masks, common)
-    elif glob.has_magic(source):
-        jobs = _of_videos(sorted(map(Path, glob.glob(source, recursive=True))), None, masks, common)
-    else:
-        raise InputError(f"{source}: is no list, folder, glob or data set of videos. Look at its name.")
+    if masks is not None and not masks.is_dir():
+        raise InputError(f"{masks}: is no folder of masks.")
+    seek = masks is not None or takes_masks(str(common.get("method", BatchJob.method)))
+    jobs: list[BatchJob] = []
+    loose: list[Path] = []
+    for one in sources:
+        path = Path(one)
+        if is_spec(one) and one.partition(":")[0] in VIDEO_SETS:
+            jobs += (
+                BatchJob(**{**common, "name": sequence.name, "dataset": one, "sequence": sequence.name})
+                for sequence in open_dataset(one)
+            )
+        elif path.suffix.lower() in LISTS and not path.is_dir() and (len(sources) == 1 or path.suffix != ".json"):
+            jobs += read_list(path, common)
+        elif path.is_dir() and not _is_clip(path):
+            jobs += _of_videos(_videos(path), path, masks, common, seek)
+        elif path.exists():
+            loose.append(path)  # as a shell gives them that has taken a glob apart: clips, and masks beside them
+        elif glob.has_magic(one):
+            loose += sorted(map(Path, glob.glob(one, recursive=True)))
+        else:
+            raise InputError(f"{one}: is no list, folder, glob, video or data set. Look at its name.")
+    jobs += _of_videos(loose, None, masks, common, seek)
     if not jobs:
-        raise InputError(f"{source}: no video is in it. Give others, or write a list.")
+        raise InputError(f"{', '.join(sources[:3])}: no video is in it. Give others, or write a list.")
     return checked_names(jobs)
 
 
@@ -85,11 +83,14 @@ def checked_names(jobs: Sequence[BatchJob]) -> list[BatchJob]:
     Raises:
         InputError: two would.
     """
-    names: set[str] = set()
+    names: dict[str, BatchJob] = {}
     for job in jobs:
-        if job.name.casefold() in names:
-            raise InputError(f"two jobs are called {job.name}. Give them names in a list (column 'name').")
-        names.add(job.name.casefold())
+        other = names.setdefault(job.name.casefold(), job)
+        if other is not job:
+            what = [one.video or one.sequence for one in (other, job)]
+            raise InputError(
+                f"two jobs are called {job.name} ({what[0]}, {what[1]}). Give them names in a list (column 'name')."
+            )
     for name in names:
         parts = name.split("/")
         if any("/".join(parts[:i]) in names for i in range(1, len(parts))):
@@ -99,132 +100,44 @@ def checked_names(jobs: Sequence[BatchJob]) -> list[BatchJob]:
     return list(jobs)
 
 
-def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    text = text_of(path, 2**30)
-    if text is None:
-        raise InputError(f"{path}: no such list.")
-    text = text.removeprefix("\ufeff")
-    kind = path.suffix.lower()
-    try:
-        if kind == ".csv":
-            rows: Any = list(csv.DictReader(io.StringIO(text), strict=True))
-        elif kind == ".jsonl":
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        elif kind == ".json":
-            rows = json.loads(text)
-        else:
-            rows = _yaml(text, path)
-    except (ValueError, csv.Error, RecursionError) as error:
-        raise InputError(f"{path}: is damaged ({shown(error, 120)}).") from None
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise InputError(f"{path}: must hold a list of jobs, each with the field 'video'.")
-    return rows
-
-
-def _yaml(text: str, path: Path) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise InputError(f'{path}: YAML needs PyYAML. Install it (pip install -e ".[batch]"), or write JSON.') from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: is no YAML ({shown(error, 120)}).") from None
-
-
-def _of_row(row: Mapping[str, Any], path: Path, common: Mapping[str, Any], number: int) -> BatchJob:
-    where = f"{path}, job {number}"
-    given = {str(name): value for name, value in row.items() if value not in (None, "")}
-    options = dict(common.get("options", {}))
-    inner = given.pop("options", {})
-    if not isinstance(inner, Mapping):
-        raise InputError(f"{where}: 'options' must be fields with values.")
-    options |= {str(name): value for name, value in inner.items()}
-    for name in [name for name in given if name.startswith("option.")]:
-        options[name.removeprefix("option.")] = parse_value(str(given.pop(name)))
-    for name in given:
-        if name not in FIELDS:
-            raise InputError(f"{where}: field {shown(name, 40)!r} is not known{suggestion(name, FIELDS)}.")
-    if "video" in given:
-        video = path.parent / str(given["video"])
-        given["video"] = str(video)
-        given.setdefault("name", Path(str(row["video"])).stem)
-    elif "sequence" in given:
-        given.setdefault("name", given["sequence"])
-    else:
-        raise InputError(f"{where}: has no 'video'.")
-    masks = _masks_of_row(given, where)
-    start = _number(given.pop("start", common.get("start", 0)), where, "start")
-    given["masks"] = {(start if frame is None else frame): str(path.parent / file) for frame, file in masks.items()}
-    if "end" in given:
-        given["end"] = _number(given["end"], where, "end")
-    if "formats" in given:
-        formats = given["formats"]
-        given["formats"] = tuple(formats.replace(",", " ").split() if isinstance(formats, str) else map(str, formats))
-    if "resize_masks" in given:
-        given["resize_masks"] = str(given["resize_masks"]).lower() in ("true", "1", "yes")
-    given["name"] = str(given["name"])
-    return BatchJob(**{**common, **given, "start": start, "options": options})
-
-
-def _masks_of_row(given: dict[str, Any], where: str) -> dict[int | None, str]:
-    """Masks by frame from ``mask`` (a file, or several as ``FILE@FRAME``, apart by ``;``) or ``masks`` (a mapping)."""
-    masks = given.pop("masks", None)
-    single = given.pop("mask", None)
-    if isinstance(masks, Mapping):
-        return {_number(frame, where, "frame of a mask"): str(file) for frame, file in masks.items()}
-    found: dict[int | None, str] = {}
-    for text in (part.strip() for given_text in (masks, single) if given_text for part in str(given_text).split(";")):
-        file, at, frame = text.rpartition("@")
-        key, name = (int(frame), file) if at and frame.isdecimal() else (None, text)
-        if key in found:
-            raise InputError(f"{where}: two masks for one frame. Write FILE@FRAME.")
-        found[key] = name
-    return found
-
-
-def _number(value: Any, where: str, what: str) -> int:
-    try:
-        number = int(str(value))
-    except ValueError:
-        raise InputError(f"{where}: {what} {shown(value, 40)!r} is no whole number.") from None
-    if number < 0:
-        raise InputError(f"{where}: {what} is {number}; give 0 or more.")
-    return number
+def _is_clip(folder: Path) -> bool:
+    """Whether a folder holds the frames of one clip: images, and neither videos nor clips that the images mask."""
+    inner = list(folder.iterdir())
+    images = {path.stem for path in inner if path.suffix.lower() in IMAGES and path.is_file()}
+    if not images or any(path.suffix.lower() in VIDEOS and path.suffix.lower() not in IMAGES for path in inner):
+        return False
+    return not any(path.is_dir() and path.name in images for path in inner)
 
 
 def _videos(folder: Path) -> list[Path]:
-    """Videos and folders of images below a folder."""
+    """Videos and folders of images below a folder; results of ours are none."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            inner = sorted(path.iterdir())
-            if any(p.suffix.lower() in IMAGES for p in inner):
-                found.append(path)
-            else:
-                found += _videos(path)
+            if (path / OWN).exists() or (path / REPORT).exists():
+                continue
+            found += [path] if _is_clip(path) else _videos(path)
         elif path.suffix.lower() in VIDEOS:
             found.append(path)
     return found
 
 
 def _of_videos(
-    paths: Sequence[Path], root: Path | None, masks: Path | None, common: Mapping[str, Any]
+    paths: Iterable[Path], root: Path | None, masks: Path | None, common: Mapping[str, Any], seek: bool
 ) -> list[BatchJob]:
-    if masks is not None and not masks.is_dir():
-        raise InputError(f"{masks}: is no folder of masks.")
     jobs = []
     for path in paths:
-        if not path.is_dir() and path.suffix.lower() not in VIDEOS:
+        if not (_is_clip(path) if path.is_dir() else path.suffix.lower() in VIDEOS):
             continue
-        place = path.relative_to(root) if root is not None else Path(path.name)
+        place = path.relative_to(root) if root is not None else Path(path.resolve().name)
         name = (place if path.is_dir() else place.with_suffix("")).as_posix()
-        if masks is not None:
-            mask = _mask_of(masks / place if path.is_dir() else masks / place.with_suffix(""))
-        else:
-            mask = _mask_of(path if path.is_dir() else path.with_suffix(""))
+        mask = None
+        if seek and masks is not None:
+            mask = _mask_of(masks / place if path.is_dir() else masks / place.with_suffix(""), True)
+        elif seek:
+            mask = _mask_of(path if path.is_dir() else path.with_suffix(""), False)
         start = int(common.get("start", 0))
         given = {start: str(mask)} if mask is not None else {}
         jobs.append(replace(BatchJob(**{**common, "name": name, "video": str(path)}), masks=given))
@@ -233,11 +146,13 @@ def _of_videos(
     return [job for job in jobs if Path(job.video) not in used]
 
 
-def _mask_of(stem: Path) -> Path | None:
-    """The file of a name with one of the endings of masks; with ``masks`` given also a folder of that name."""
+def _mask_of(stem: Path, apart: bool) -> Path | None:
+    """The file of a name with one of the endings of masks, or a folder of them: ``NAME_masks``, and ``NAME`` apart."""
     for suffix in MASKS:
         file = stem.with_name(stem.name + suffix)
         if file.is_file():
             return file
-    folder = stem.with_name(stem.name + "_masks")
-    return folder if folder.is_dir() else None
+    for folder in (stem.with_name(f"{stem.name}_masks"), *([stem] if apart else [])):
+        if folder.is_dir():
+            return folder
+    return None

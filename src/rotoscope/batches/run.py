@@ -17,14 +17,14 @@ from rotoscope.batches.journal import Journal
 from rotoscope.batches.listing import checked_names
 from rotoscope.batches.page import write_page
 from rotoscope.batches.places import Places
+from rotoscope.batches.probing import check_requests
 from rotoscope.batches.processes import Settings, choose_workers, run_processes
 from rotoscope.batches.schema import Entry, Row
 from rotoscope.batches.split import check_formats, piece_jobs, title
 from rotoscope.batches.work import Carrier, cut, weights_hash
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import atomic_write, inside, make_folder
-from rotoscope.masks.writing import formats
-from rotoscope.runs.job import check_direction
+from rotoscope.weights.load import find_device
 
 Runner = Literal["processes", "ray"]
 
@@ -130,28 +130,33 @@ def batch(
         on_look: called several times a second with the journal.
 
     Raises:
-        InputError: two jobs of one name, an unknown method, format or direction, weights that are not here, a folder
-            of something else or of the same jobs with other inputs, more workers than there is room for, or no cluster.
+        InputError: two jobs of one name, an unknown method, option, format, direction or device, weights that are not
+            here, a folder of something else or of the same jobs with other inputs, more workers than there is room for,
+            or no cluster.
     """
     begun = time.perf_counter()
     if runner not in ("processes", "ray"):
         raise InputError(f"runner {runner!r} is not known; use processes or ray.")
     if retries < 0 or lease <= 0 or state_every < 1:
         raise InputError("retries must be 0 or more, the lease above 0 seconds, states at least a frame apart.")
+    if cpus < 0 or gpus < 0 or (workers is not None and workers < 1):
+        raise InputError("give at least one worker, and no negative number of processors or GPUs.")
     jobs = checked_names(jobs)
+    check_requests(jobs)
     if split:
         jobs = cut_all(jobs)
     places, count = Places(Path(folder)), 1
     entries = _entries(jobs, places)
     if runner == "processes":
         count, threads = choose_workers(workers, threads)
+        find_device(device)
+    _look_for_others(jobs, places)
     make_folder(places.folder)
     make_folder(places.own)
     settings = Settings(places.folder, device, precision, threads or 1, retries, lease, state_every)
     journal = Journal(places.journal)
     try:
         journal.register(entries, overwrite)
-        _take_over(journal, jobs, places)
     finally:
         journal.close()
     look = on_look or (lambda _: None)
@@ -219,9 +224,6 @@ def _entries(jobs: Sequence[BatchJob], places: Places) -> list[Entry]:
     hashes: dict[str, str] = {}
     entries = []
     for job in jobs:
-        check_direction(job.direction)
-        if not formats(list(job.formats)):
-            raise InputError(f"job {job.name}: gives no output format.")
         places.results(job)
         weights = weights_hash(job.method, hashes)
         try:
@@ -239,13 +241,13 @@ def _entries(jobs: Sequence[BatchJob], places: Places) -> list[Entry]:
     return entries
 
 
-def _take_over(journal: Journal, jobs: Sequence[BatchJob], places: Places) -> None:
+def _look_for_others(jobs: Sequence[BatchJob], places: Places) -> None:
     """See that nothing foreign lies where results go.
 
     Raises:
         InputError: something does.
     """
-    known = {row.name for row in journal.rows("done")}
+    known = {row.name for row in rows_of(places.folder) if row.state == "done"} if places.journal.is_file() else set()
     for job in jobs:
         if job.name not in known:
             places.committed(job)

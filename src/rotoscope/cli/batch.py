@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def command(
     source: Annotated[
-        str | None,
-        typer.Argument(help="List (CSV, JSON, YAML), folder or glob of videos, or a data set such as davis17:PATH."),
+        list[str] | None,
+        typer.Argument(help="List (CSV, JSON, YAML), folder or glob of videos, videos, or a data set: davis17:PATH."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the batch.")] = None,
     masks: Annotated[
@@ -58,17 +58,18 @@ def command(
 ) -> int:
     """Segment many videos; called again, go on where it stopped."""
     from rotoscope.batches.listing import read_jobs
+    from rotoscope.batches.probing import takes_masks
     from rotoscope.batches.run import batch, cut_all
     from rotoscope.masks.writing import formats
 
     if status is not None:
         return _tell_status(status, as_json)
-    if source is None or output is None:
+    if not source or output is None:
         raise InputError("give the videos and --output FOLDER, or --status FOLDER.")
     common = {"method": method, "direction": direction, "resize_masks": resize_masks}
     common["formats"] = tuple(formats(format or ["palette"]))
     common["options"] = session_options(size=size, others=option)
-    jobs = read_jobs(source, masks, common)
+    jobs = read_jobs(source, masks, common, takes_masks)
     if dry_run:
         return _tell_checked(cut_all(jobs) if split else jobs, output, device, as_json)
     with Progress(
@@ -149,10 +150,12 @@ def _tell_status(folder: Path, as_json: bool) -> int:
 
 
 def _tell_checked(jobs: list[BatchJob], output: Path, device: str, as_json: bool) -> int:
+    from rotoscope.batches.probing import check_requests
     from rotoscope.batches.run import check_jobs
     from rotoscope.files import check_folder
 
     check_folder(output)
+    check_requests(jobs)
     found = list(check_jobs(jobs, output, device))
     if as_json:
         for one in found:
