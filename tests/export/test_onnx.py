@@ -16,6 +16,9 @@ from rotoscope.cli import main
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.export import onnx
 from rotoscope.methods.base import Method
+from rotoscope.runtimes import writing
+from rotoscope.runtimes.engines import open_graph
+from rotoscope.runtimes.writing import compare
 
 pytest.importorskip("onnxruntime")
 SIZES = ({"h": 3, "w": 4, "N": 1}, {"h": 5, "w": 2, "N": 2}, {"h": 6, "w": 7, "N": 4})
@@ -44,15 +47,15 @@ def test_other_methods_are_exported(name: str, tmp_path: Path) -> None:
     assert all(one.difference < 1e-4 for one in made)
     for graph in onnx.portable(tiny(name)).graphs:
         cells = {**SIZES[1], "hw": SIZES[1]["h"] * SIZES[1]["w"]}
-        assert onnx.compare(graph, onnx.runner(tmp_path / "out" / f"{graph.name}.onnx"), cells) < 1e-4
+        assert compare(graph, open_graph(tmp_path / "out" / f"{graph.name}.onnx", 1), cells) < 1e-4
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 def test_graphs_equal_the_network_at_any_size(folder: Path, sizes: dict[str, int]) -> None:
     for graph in onnx.portable(lit()).graphs:
-        run = onnx.runner(folder / f"{graph.name}.onnx")
+        run = open_graph(folder / f"{graph.name}.onnx", 1)
         cells = {**sizes, "hw": sizes["h"] * sizes["w"], "M": 90}
-        assert onnx.compare(graph, run, cells) < 1e-4, graph.name
+        assert compare(graph, run, cells) < 1e-4, graph.name
 
 
 def test_the_released_network_is_exported_too(tmp_path: Path) -> None:
@@ -65,8 +68,10 @@ def test_the_released_network_is_exported_too(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_answers_otherwise_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = onnx.runner
-    monkeypatch.setattr(onnx, "runner", lambda path: lambda inputs: [1.5 * a for a in runner(path)(inputs)])
+    opened = writing.open_graph
+    monkeypatch.setattr(
+        writing, "open_graph", lambda path, threads: lambda inputs: [1.5 * a for a in opened(path, threads)(inputs)]
+    )
     with pytest.raises(RotoscopeError, match="differs by"):
         onnx.export(tiny("stcn"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -101,10 +106,10 @@ def test_wrong_requests_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "full" / "mine").touch()
     for model, format, where, message in (
         (
-            tiny("giel"),
+            tiny("capsulevos"),
             "onnx",
             "new",
-            "giel cannot be exported yet; the methods that can are ",
+            "capsulevos cannot be exported yet; what can is ",
         ),
         (tiny("stcn"), "tflite", "new", "format 'tflite' is not known"),
         (tiny("stcn"), "onnx", "full", "not empty"),

@@ -19,6 +19,7 @@ from rotoscope.cli.options import (
     Memory,
     Others,
     Precision,
+    Runtime,
     ScoredTask,
     Size,
     Stability,
@@ -52,6 +53,7 @@ def command(
     option: Others = None,
     device: Device = "auto",
     precision: Precision = "fast",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     jobs: Jobs = None,
     stability: Stability = True,
@@ -74,7 +76,7 @@ def command(
             f"{dataset}: {len(hidden)} of {len(opened)} sequences, such as {hidden[0]}, have no truth here to score "
             f'with. Segment and pack them for their server: rotoscope predict {method} --dataset "{dataset}" -o OUT.'
         )
-    model = load_method(method, weights, device, precision, threads)
+    model = load_method(method, weights, device, precision, threads, runtime)
     task = task or default_task(opened.kind, model.task)
     options = session_options(
         memory=memory, mem_every=mem_every, top_k=top_k, include_last=include_last, size=size, others=option
@@ -144,6 +146,7 @@ def facts_of(method: str, weights: Path | None, model: Method, options: dict[str
         "config": asdict(model.configured(changed)),
         "options": options,
         "precision": model.precision,
+        "runtime": model.runtime,
         "device": str(model.device),
         "threads": torch.get_num_threads(),
     }

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Weights = Annotated[Path | None, typer.Option(help="Weights file: ours, or one that a method's authors released.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 Precision = Annotated[str, typer.Option(help="fast, or exact for the reference numbers.")]
+Runtime = Annotated[
+    str, typer.Option(help="torch, onnxruntime or openvino on a CPU; auto measures once which is the fastest.")
+]
 Threads = Annotated[int | None, typer.Option(help="Processor threads to use.")]
 
 # Options of a method's sessions.
@@ -147,12 +150,20 @@ def use_threads(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
-def load_method(method: str, weights: Path | None, device: str, precision: str, threads: int | None) -> Method:
-    """Load the method that the options name.
+def load_method(
+    method: str,
+    weights: Path | None,
+    device: str,
+    precision: str,
+    threads: int | None,
+    runtime: str = "torch",
+) -> Method:
+    """Load the method that the options name, and tell which runtime was chosen, if one was.
 
     Raises:
-        InputError: no such method, weights or device, or weights of another method.
+        InputError: no such method, weights, device or runtime, or weights of another method.
     """
+    from rotoscope.cli.output import err
     from rotoscope.methods import METHODS
     from rotoscope.methods.baselines import BASELINES, baseline
     from rotoscope.weights import find, load
@@ -161,11 +172,15 @@ def load_method(method: str, weights: Path | None, device: str, precision: str, 
     if method in BASELINES:
         if weights is not None:
             raise InputError(f"{method}: is a baseline without weights; leave --weights out.")
+        if runtime not in ("torch", "auto"):
+            raise InputError(f"{method}: is a baseline without a network; leave --runtime out.")
         return baseline(method)
     entry = find(method)
-    if weights is None:
-        return load(method, device=device, precision=precision)
-    if not weights.exists():
+    if weights is not None and not weights.exists():
         raise InputError(f"{weights}: no such weights file.")
-    released = weights.suffix != ".safetensors" and method in METHODS
-    return load(weights, method=entry.method if released else None, device=device, precision=precision)
+    released = weights is not None and weights.suffix != ".safetensors" and method in METHODS
+    own = entry.method if released else None
+    model = load(weights or method, method=own, device=device, precision=precision, runtime=runtime)
+    if model.runtime_note:
+        err.print(model.runtime_note)
+    return model

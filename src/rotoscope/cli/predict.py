@@ -16,6 +16,7 @@ from rotoscope.cli.options import (
     Memory,
     Others,
     Precision,
+    Runtime,
     ScoredTask,
     Size,
     Threads,
@@ -41,6 +42,7 @@ def command(
     option: Others = None,
     device: Device = "auto",
     precision: Precision = "fast",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     limit: Limits = None,
 ) -> int:
@@ -52,7 +54,7 @@ def command(
     from rotoscope.runs.submission import SERVERS, check_ids, pack
 
     opened = open_dataset(dataset)
-    model = load_method(method, weights, device, precision, threads)
+    model = load_method(method, weights, device, precision, threads, runtime)
     how = protocol(opened.kind, task or default_task(opened.kind, model.task))
     check_ids(opened, how)
     options = session_options(

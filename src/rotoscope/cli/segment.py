@@ -18,6 +18,7 @@ from rotoscope.cli.options import (
     MemoryBudget,
     Others,
     Precision,
+    Runtime,
     Size,
     Threads,
     TopK,
@@ -74,6 +75,7 @@ def command(
     include_last: IncludeLast = None,
     device: Device = "auto",
     precision: Precision = "fast",
+    runtime: Runtime = "torch",
     size: Size = None,
     option: Others = None,
     then_option: Annotated[
@@ -103,10 +105,12 @@ def command(
     """Segment a video, given the masks of one or more of its frames, or none for methods that find objects."""
     from rotoscope.runs.job import Outputs, check_direction
     from rotoscope.runs.prompts import read_prompts, unanswered
+    from rotoscope.runtimes import check_runtime
     from rotoscope.video import open_video
 
     outputs = Outputs.of(output, format or ["palette"], state_every, by_contents)
     check_direction(direction)
+    check_runtime(runtime)
     pointed = read_points(point, not_point, box)
     if then is not None and (mask or pointed):
         raise InputError("--then follows what is found without a mask. Leave --mask and points out, or --then.")
@@ -128,11 +132,11 @@ def command(
         told = unanswered(prompts, opened, direction)
         for line in (*decided, *told):
             warning_line(line)
-        model = load_method(method, weights, device, precision, threads)
+        model = load_method(method, weights, device, precision, threads, runtime)
         set_prompter(model, prompter, device)
         found = None
         if then is not None:
-            finder, model = model, load_method(then, None, device, precision, threads)
+            finder, model = model, load_method(then, None, device, precision, threads, runtime)
             check_follower(then, model, opened, options, outputs)
             found = find_first(opened, finder, method, session_options(others=option))
             prompts, direction = found.prompts, "both"

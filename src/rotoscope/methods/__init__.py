@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rotoscope.methods.ablation import Ablation
     from rotoscope.methods.bundles import CheckpointLayout, Training
     from rotoscope.methods.recipe import Recipe
+    from rotoscope.runtimes.graphs import GraphSet
 
 METHODS: dict[str, str] = {
     "stcn": "rotoscope.methods.stcn:STCN",
@@ -30,6 +31,9 @@ METHODS: dict[str, str] = {
 
 MODELS: dict[str, str] = {**METHODS, "prompts": "rotoscope.prompts:Prompts"}
 """The same of all that has weights and is trained: the methods, and the network that turns clicks into masks."""
+
+PORTABLE = ("stcn", "rvos", "agame", "cosnet")
+"""Those whose networks can be graphs that other programs run."""
 
 
 def method_class(name: str) -> type[Method]:
@@ -65,6 +69,12 @@ def released(name: str) -> CheckpointLayout:
 def training_of(name: str) -> Training:
     """How a model is trained."""
     found: Training = _room(name, "training").TRAINING
+    return found
+
+
+def graphs_of(name: str) -> GraphSet | None:
+    """What can be made of a model's networks for other programs; None if nothing can."""
+    found: GraphSet | None = _room(name, "graphs").GRAPHS if name in PORTABLE else None
     return found
 
 

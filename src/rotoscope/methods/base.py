@@ -20,6 +20,7 @@ from rotoscope.methods.model import Model
 from rotoscope.methods.objects import Objects
 from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.timings import Timings
+from rotoscope.runtimes.served import computing
 from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
@@ -155,7 +156,7 @@ class Session(ABC):
 
         It touches nothing of the session's state, so another thread may run it. Only where :attr:`prepares` says so.
         """
-        with torch.inference_mode(), self.timings.part(f"{self.first_part} (in a thread)"):
+        with computing(self.network), self.timings.part(f"{self.first_part} (in a thread)"):
             return self.encode(frame)
 
     def encode(self, frame: Frame) -> Any:
@@ -196,7 +197,7 @@ class Session(ABC):
         given = self.objects.take(frame.size, frame.index)
         self._next_index = frame.index + 1
         self._prepared = prepared
-        with torch.inference_mode():
+        with computing(self.network):
             predictions = self.advance(frame, given)
         self.position += 1
         if given and self.keeps_given and not self.latency:
@@ -207,7 +208,7 @@ class Session(ABC):
         """Answer the frames still held back and close the session."""
         self._require_open()
         self._finished = True
-        with torch.inference_mode():
+        with computing(self.network):
             return self.flush()
 
     def begin(self, size: tuple[int, int]) -> None:  # noqa: B027 (most methods have nothing to prepare)

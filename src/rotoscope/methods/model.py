@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from rotoscope.errors import InputError
+from rotoscope.runtimes.served import Served
 
 
 class Model(nn.Module):
@@ -20,6 +21,11 @@ class Model(nn.Module):
     """Fields of the config that may differ from what the weights were trained with."""
 
     precision: str = "exact"
+    runtime: str = "torch"
+    """What computes the functions that sessions call (:mod:`rotoscope.runtimes`)."""
+    runtime_note: str = ""
+    """How it was chosen, where it was; one line."""
+    served: Served | None = None
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()
@@ -49,6 +55,11 @@ class Model(nn.Module):
         if "size" in self.inference_options:
             return f"{name} (--size): this method works at a height and a width; give size={sides} or others like it."
         return f"{name} (--size): this network works at a height and width of {sides} and at no other size."
+
+    @property
+    def functions(self) -> Any:
+        """What sessions call: the network, or what stands in its place on a runtime."""
+        return self.network if self.served is None else self.served
 
     @property
     def device(self) -> torch.device:

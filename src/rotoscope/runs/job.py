@@ -186,6 +186,7 @@ class Job:
             "weights": _code_of_weights(self.model),
             "device": self.model.device.type,
             "precision": self.model.precision,
+            "runtime": self.model.runtime,
             "formats": list(self.outputs.formats) if self.outputs is not None else [],
             "direction": self.direction,
             "options": dict(self.options),

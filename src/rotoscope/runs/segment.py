@@ -47,6 +47,7 @@ def segment(
     resize_masks: bool = False,
     device: str = "auto",
     precision: str = "fast",
+    runtime: str = "torch",
     **options: Any,
 ) -> Iterator[Prediction]:
     """Segment a video, frame by frame.
@@ -69,6 +70,7 @@ def segment(
         resize_masks: bring masks that are read from files to the video's size.
         device: see :func:`rotoscope.load`; not used with a loaded method.
         precision: see :func:`rotoscope.load`; not used with a loaded method.
+        runtime: see :func:`rotoscope.load`; not used with a loaded method.
         options: of the method's session.
 
     Yields: predictions, in the order of the pass (``both``: in order of the frames).
@@ -81,8 +83,9 @@ def segment(
         RuntimeWarning: damage met in the video.
     """
     with open_video(video, start=start, end=end) as opened:
-        method = model if isinstance(model, Method) else load(model, device=device, precision=precision)
-        job = Job.of(opened, masks, method, direction=direction, resize_masks=resize_masks, options=options)
+        if not isinstance(model, Method):
+            model = load(model, device=device, precision=precision, runtime=runtime)
+        job = Job.of(opened, masks, model, direction=direction, resize_masks=resize_masks, options=options)
         passes, told = Passes(job), 0
         for line in (*job.notes, *job.warnings):
             warnings.warn(line, UserWarning, stacklevel=2)

@@ -18,12 +18,14 @@ from rotoscope.methods.model import Model
 from rotoscope.prompts import Prompts
 from rotoscope.prompts.answering import NetworkPrompter
 from rotoscope.prompts.classical import WAYS, ClassicalPrompter
+from rotoscope.runtimes.engines import EXTRAS, check_runtime
 from rotoscope.weights.arrays import tensorflow_prefix
 from rotoscope.weights.catalogue import CATALOGUE, Entry, find
 from rotoscope.weights.files import build, from_official, read_official, read_own
 from rotoscope.weights.limits import one_line
 from rotoscope.weights.prompters import PROMPTERS
-from rotoscope.weights.store import verified
+from rotoscope.weights.running import put_on_runtime
+from rotoscope.weights.store import cache_folder, verified
 
 ModelType = TypeVar("ModelType", bound=Model)
 DEFAULT_PROMPTER = "prompts-small"
@@ -37,6 +39,7 @@ def load(
     method: str | None = None,
     device: str | torch.device = "auto",
     precision: str = "fast",
+    runtime: str = "torch",
     **config: Any,
 ) -> Method:
     """Open weights and return the method, ready for sessions.
@@ -51,16 +54,22 @@ def load(
         device: ``auto`` (CUDA, then MPS, then CPU), or a device of PyTorch such as ``cuda:1``.
         precision: ``exact`` is float32 and gives the reference numbers; ``fast`` folds batch norms, uses the
             channels-last layout, and bfloat16 where the processor has it natively.
+        runtime: what computes the network on a CPU: ``torch``, ``onnxruntime`` or ``openvino`` (extras ``onnx`` and
+            ``openvino``), or ``auto``, the fastest of those installed by a short measurement, which is kept. Graphs are
+            made once, which takes some seconds, and kept in the cache folder. Sessions, memory and what ``exact`` and
+            ``fast`` mean stay the same, but for bfloat16, which ONNX Runtime has not.
         config: fields of the method's config that concern inference.
 
     Raises:
-        InputError: an unknown name, device, precision or field.
+        InputError: an unknown name, device, precision, runtime or field; a runtime that is not installed, or that
+            cannot run the method.
         CheckpointError: a file that is truncated, foreign or of another network, a name whose weights are not here,
             or weights that hold NaN or infinity.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
-    target = find_device(device)
+    check_runtime(runtime)
+    target = find_device("cpu" if device == "auto" and runtime in EXTRAS else device)
     path, entry = located(name_or_path)
     model = open_file(path, method)
     if not isinstance(model, Method):
@@ -68,7 +77,7 @@ def load(
     if entry is not None:  # two names may have one file
         config = {k: v for k, v in entry.config.items() if getattr(model.config, k) != v} | config
     model.prompter = partial(load_prompter, device=target)
-    return _ready(model, target, precision, config)
+    return _ready(model, target, precision, config, runtime)
 
 
 def load_prompter(
@@ -111,12 +120,16 @@ def _or(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _ready(model: ModelType, target: torch.device, precision: str, config: Mapping[str, Any]) -> ModelType:
-    """A model with its options, where it shall be and as its precision has it."""
+def _ready(
+    model: ModelType, target: torch.device, precision: str, config: Mapping[str, Any], runtime: str = "torch"
+) -> ModelType:
+    """A model with its options, where it shall be, as its precision has it and on its runtime."""
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)
-    apply_precision(model, precision, bfloat16=has_native_bfloat16(target))
+    if isinstance(model, Method):
+        put_on_runtime(model, runtime, precision, cache_folder())
+    apply_precision(model, precision, bfloat16=model.served is None and has_native_bfloat16(target))
     model.precision = precision
     return model
 

@@ -41,4 +41,4 @@ class AGAME(Method):
         Raises:
             InputError: an option that does not exist.
         """
-        return self.opened(AGAMESession(self.network, self.configured(options)))
+        return self.opened(AGAMESession(self.functions, self.configured(options)))

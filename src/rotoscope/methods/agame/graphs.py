@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,11 +11,13 @@ from rotoscope.errors import InputError
 from rotoscope.layers.normalise import MEAN, STD
 from rotoscope.methods.agame.appearance import COMPONENTS
 from rotoscope.methods.agame.config import AGAMEConfig
-from rotoscope.methods.agame.network import AGAMENetwork, FrameFeatures, Memory
-from rotoscope.methods.graphs import Graph, Port, Portable
+from rotoscope.methods.agame.network import AGAMENetwork, Answer, FrameFeatures, Memory
+from rotoscope.runtimes.graphs import Graph, GraphSet, Port, Portable
+from rotoscope.runtimes.served import Served
 
 SIZES = {"h": 6, "w": 9, "hw": 54, "N": 2}
 OTHERS = ({"h": 4, "w": 5, "hw": 20, "N": 1}, {"h": 7, "w": 11, "hw": 77, "N": 5})
+USUAL = {"h": 30, "w": 54, "hw": 1620, "N": 1}
 FEATURES, MEMORY = len(FrameFeatures._fields), len(Memory._fields)
 
 
@@ -44,6 +47,34 @@ def portable(network: AGAMENetwork, config: AGAMEConfig) -> Portable:
         Graph("update", Update(network), (features[1], memory[0], memory[1], masks, rate), renewed[:2], "after it"),
     )
     return Portable(graphs, _facts(config), SIZES, OTHERS)
+
+
+def calls(network: AGAMENetwork, config: AGAMEConfig) -> Portable:
+    """What a session calls: the same graphs."""
+    whole = portable(network, config)
+    rare = tuple(dataclasses.replace(g, per_frame=0.0) if g.name == "begin" else g for g in whole.graphs)
+    return Portable(rare, {}, SIZES, OTHERS, USUAL)
+
+
+class ServedAGAME(Served):
+    """The functions of an A-GAME network, by a runtime."""
+
+    def encode(self, image: Tensor) -> FrameFeatures:
+        """See the network's."""
+        return FrameFeatures(*self.ask("encode", image))
+
+    def begin(self, features: FrameFeatures, masks: Tensor) -> Memory:
+        """See the network's; of one frame."""
+        return Memory(*self.ask("begin", features.s16, features.described, masks))
+
+    def segment(self, features: FrameFeatures, memory: Memory) -> Answer:
+        """See the network's; of one frame."""
+        return Answer(*self.ask("segment", *features, *memory))
+
+    def update(self, features: FrameFeatures, memory: Memory, masks: Tensor, rate: Tensor) -> Memory:
+        """See the network's; of one frame."""
+        mean, variance = self.ask("update", features.described, memory.mean, memory.variance, masks, rate)
+        return memory._replace(mean=mean, variance=variance, previous=masks)
 
 
 class Encode(nn.Module):
@@ -135,3 +166,6 @@ def _facts(config: AGAMEConfig) -> dict[str, Any]:
         "state": {"memory": list(Memory._fields), "update_rate": config.update_rate, "recurrence": config.recurrence},
         "answer": "softmax of final over background and target; of several objects the odds, the background's least",
     }
+
+
+GRAPHS = GraphSet(portable, calls, ServedAGAME)

@@ -50,4 +50,4 @@ class COSNet(Method):
         Raises:
             InputError: an option that does not exist, or ``crf`` without the extra of that name.
         """
-        return self.opened(COSNetSession(self.network, self.configured(options), video))
+        return self.opened(COSNetSession(self.functions, self.configured(options), video))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from rotoscope.layers.normalise import MEAN, STD
-from rotoscope.methods.cosnet.config import COSNetConfig
-from rotoscope.methods.cosnet.network import CAFFE_MEAN, COSNetNetwork
-from rotoscope.methods.graphs import Graph, Port, Portable
+from rotoscope.methods.cosnet.config import COSNetConfig, Fusion
+from rotoscope.methods.cosnet.network import CAFFE_MEAN, COSNetNetwork, enlarge
+from rotoscope.runtimes.graphs import Graph, GraphSet, Port, Portable
+from rotoscope.runtimes.served import Served
 
 SIZES = {"h": 6, "w": 9, "N": 3}
 OTHERS = ({"h": 4, "w": 5, "N": 1}, {"h": 7, "w": 11, "N": 5})
@@ -33,6 +35,29 @@ def portable(network: COSNetNetwork, config: COSNetConfig) -> Portable:
         Graph("segment", Segment(network, config), (query, references), (logits,), "once N references are known"),
     )
     return Portable(graphs, _facts(config), SIZES, OTHERS)
+
+
+def calls(network: COSNetNetwork, config: COSNetConfig) -> Portable:
+    """What a session calls: the same graphs, of one way of fusion."""
+    cells = -(-473 // config.output_stride)
+    usual = {"h": cells, "w": cells, "N": max(config.references, 1)}
+    return Portable(portable(network, config).graphs, {"fusion": config.fusion}, SIZES, OTHERS, usual)
+
+
+class ServedCOSNet(Served):
+    """The functions of a COSNet network, by a runtime."""
+
+    def encode(self, image: Tensor) -> Tensor:
+        """See the network's."""
+        return self.ask("encode", image)[0]
+
+    def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion) -> Tensor:
+        """See the network's, which itself answers without references, or if a session asks for another fusion."""
+        if not len(references) or fusion != self.facts["fusion"]:
+            alone: Tensor = self.network.segment(query, references, size, fusion)
+            return alone
+        logits = self.ask("segment", query, references)[0]
+        return torch.sigmoid(enlarge(logits, size)).mean(dim=0)[0]
 
 
 class Encode(nn.Module):
@@ -70,3 +95,6 @@ def _facts(config: COSNetConfig) -> dict[str, Any]:
         "size": {"height": config.size[0], "width": config.size[1], "keep_aspect": config.keep_aspect},
         "state": {"references": config.references, "sampling": config.sampling, "fusion": config.fusion},
     }
+
+
+GRAPHS = GraphSet(portable, calls, ServedCOSNet)

@@ -49,4 +49,4 @@ class GIEL(Method):
         Raises:
             InputError: an option that does not exist, or a value out of range.
         """
-        return self.opened(GIELSession(self.network, self.configured(options)))
+        return self.opened(GIELSession(self.functions, self.configured(options)))

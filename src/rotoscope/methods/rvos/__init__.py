@@ -44,4 +44,4 @@ class RVOS(Method):
         Raises:
             InputError: an option that does not exist.
         """
-        return self.opened(RVOSSession(self.network, self.configured(options)))
+        return self.opened(RVOSSession(self.functions, self.configured(options)))

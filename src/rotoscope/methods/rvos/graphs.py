@@ -7,13 +7,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from rotoscope.layers.normalise import MEAN, STD
-from rotoscope.methods.graphs import Graph, Port, Portable
 from rotoscope.methods.rvos.config import RVOSConfig
-from rotoscope.methods.rvos.network import RVOSNetwork, State, mask_pyramid
+from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, State, mask_pyramid
+from rotoscope.runtimes.graphs import Graph, GraphSet, Port, Portable
+from rotoscope.runtimes.served import Served
 
 LEVELS = 4
 SIZES = {"h": 4, "w": 6}
 OTHERS = ({"h": 2, "w": 3}, {"h": 5, "w": 4})
+USUAL = {"h": 8, "w": 14}
 
 
 def portable(network: RVOSNetwork, config: RVOSConfig) -> Portable:
@@ -41,6 +43,34 @@ def portable(network: RVOSNetwork, config: RVOSConfig) -> Portable:
         ),
     )
     return Portable(graphs, _facts(config), SIZES, OTHERS)
+
+
+def calls(network: RVOSNetwork, config: RVOSConfig) -> Portable:
+    """What a session calls: the same, with the mask at the four levels."""
+    whole = portable(network, config)
+    encode, decode = whole.graphs
+    levels = _pyramid("mask", (1, 1, 1, 1), "the object's mask on the frame before") if config.one_shot else ()
+    inputs = (*levels, *decode.inputs[config.one_shot :])
+    step = Graph("decode", Step(network, config.one_shot), inputs, decode.outputs, decode.says)
+    return Portable((encode, step), {}, SIZES, OTHERS, USUAL)
+
+
+class ServedRVOS(Served):
+    """The functions of an RVOS network, by a runtime."""
+
+    def encode(self, image: Tensor) -> Pyramid:
+        """See the network's."""
+        return list(self.ask("encode", image))
+
+    def decode(
+        self, features: Pyramid, masks: Pyramid | None, other: State | None, before: Pyramid | None
+    ) -> tuple[Tensor, State]:
+        """See the network's; of one frame. States that there are none of are zeros."""
+        shown = zip(features, self.network.cells, strict=True)
+        none = [f.new_zeros(1, cell.channels, *f.shape[-2:]) for f, cell in shown]
+        hidden, cell = (none, none) if other is None else (other.hidden, other.cell)
+        answer = self.ask("decode", *(masks or ()), *features, *hidden, *cell, *(before or none))
+        return answer[0], State(list(answer[1 : 1 + LEVELS]), list(answer[1 + LEVELS :]))
 
 
 class Encode(nn.Module):
@@ -72,6 +102,18 @@ class Decode(nn.Module):
         return (logits, *state.hidden, *state.cell)
 
 
+class Step(Decode):
+    """One object on one frame, as a session asks for it."""
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The mask at four levels (one-shot), then as in :class:`Decode`."""
+        parts = [list(tensors[at : at + LEVELS]) for at in range(0, len(tensors), LEVELS)]
+        pyramid = parts.pop(0) if self.one_shot else None
+        features, hidden, cell, before = parts
+        logits, state = self.network.decode(features, pyramid, State(hidden, cell), before)
+        return (logits, *state.hidden, *state.cell)
+
+
 def _pyramid(name: str, channels: tuple[int, ...], says: str) -> tuple[Port, ...]:
     """Ports of four levels, coarsest first."""
     return tuple(
@@ -98,3 +140,6 @@ def _facts(config: RVOSConfig) -> dict[str, Any]:
             "objectness": config.objectness,
         },
     }
+
+
+GRAPHS = GraphSet(portable, calls, ServedRVOS)

@@ -51,4 +51,4 @@ class STCN(Method):
         Raises:
             InputError: an option that does not exist, or a value out of range.
         """
-        return self.opened(STCNSession(self.network, self.configured(options), memory_budget))
+        return self.opened(STCNSession(self.functions, self.configured(options), memory_budget))

@@ -7,22 +7,71 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import EPSILON
 from rotoscope.layers.normalise import MEAN, STD
-from rotoscope.methods.graphs import Graph, Port, Portable
 from rotoscope.methods.stcn.config import STCNConfig
-from rotoscope.methods.stcn.light import PLACES
+from rotoscope.methods.stcn.light import PLACES, Decoded
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
+from rotoscope.runtimes.graphs import Graph, GraphSet, Port, Portable
+from rotoscope.runtimes.served import Served
 
 FEATURES = FrameFeatures._fields
+SKIPS = ("thin", "skip8", "skip4")
+"""What the decoder sees of a frame."""
 SIZES = {"h": 6, "w": 9, "hw": 54, "N": 2, "M": 216}
 OTHERS = ({"h": 4, "w": 5, "hw": 20, "N": 1, "M": 60}, {"h": 7, "w": 11, "hw": 77, "N": 5, "M": 300})
 """Cells of a picture at stride 16, objects, and places of the memory."""
+USUAL = {"h": 20, "w": 36, "N": 1}
 
 
 def portable(network: STCNNetwork, config: STCNConfig) -> Portable:
     """The graphs of a network and what a session does with them."""
+    if config.top_k is None:
+        raise InputError("top_k=none reads the whole memory, which is not exported. Give a number, such as top_k=20.")
     return Portable((*_encoders(network, config), *_answers(network, config)), _facts(config), SIZES, OTHERS)
+
+
+def calls(network: STCNNetwork, config: STCNConfig) -> Portable:
+    """What a session calls: encoders and decoder alone; the memory is its own, and where objects were is quick."""
+    key, value = _encoders(network, config)
+    features = _features(network, config)
+    masks = Port("masks", ("N", 1, "16*h", "16*w"), "soft masks of some objects in [0, 1]")
+    others = Port("others", masks.axes, "of each the sum of all other objects'")
+    value = Graph(value.name, Values(network), (*value.inputs[:-1], masks, others), value.outputs, value.says, 0.2)
+    readout = Port("readout", ("N", config.value_dim, "h", "w"), "what was read for each object")
+    told = Port("told", ("N", PLACES[config.previous], "4*h", "4*w"), "where the objects were")
+    inputs = [readout, *(features[name] for name in SKIPS), *([told] if config.previous != "none" else [])]
+    logits = Port("logits", ("N", 1, "16*h", "16*w"), "of the objects' masks")
+    scores = Port("scores", ("N", 2), "logits of presence and of the IoU that the mask will have")
+    outputs = (logits, scores) if config.scores else (logits,)
+    decode = Graph("decode", Logits(network), tuple(inputs), outputs, "readouts to logits")
+    graphs = [key, value, decode]
+    if config.previous != "none":
+        bare = Logits(network)
+        graphs.append(Graph("decode_first", bare, decode.inputs[:-1], outputs, "before anything is known", 0.0))
+    return Portable(tuple(graphs), {}, SIZES, OTHERS, USUAL)
+
+
+class ServedSTCN(Served):
+    """The functions of an STCN network, by a runtime."""
+
+    def encode_key(self, image: Tensor) -> FrameFeatures:
+        """See the network's."""
+        return FrameFeatures(*self.ask("encode_key", image))
+
+    def encode_value(self, image: Tensor, features: FrameFeatures, masks: Tensor, others: Tensor) -> Tensor:
+        """See the network's; of one frame."""
+        light = self.network.config.value_encoder == "light"
+        seen = (features.f4, features.f8, features.f16) if light else (image, features.f16)
+        return self.ask("encode_value", *seen, masks, others)[0]
+
+    def decode(self, readout: Tensor, features: FrameFeatures, places: Tensor | None = None) -> Decoded:
+        """See the network's; of one frame."""
+        inputs = (readout, *(getattr(features, name) for name in SKIPS))
+        if places is not None:
+            return Decoded(*self.ask("decode", *inputs, places))
+        return Decoded(*self.ask("decode" if self.network.config.previous == "none" else "decode_first", *inputs))
 
 
 class EncodeKey(nn.Module):
@@ -63,6 +112,39 @@ class EncodeValueLight(nn.Module):
         own = masks[:, None]
         out: Tensor = self.values((f4, f8, f16), own, own.sum(dim=0, keepdim=True) - own)
         return out
+
+
+class Values(nn.Module):
+    """The masks of some of a frame's objects to values, as a session asks for them."""
+
+    def __init__(self, network: STCNNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.light = network.config.value_encoder == "light"
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """What is seen of the frame, masks and others' masks ``[N, 1, H, W]`` to values ``[N, Cv, h, w]``."""
+        *seen, masks, others = tensors
+        if self.light:
+            f4, f8, f16 = seen
+            features = FrameFeatures(f16, f4, f8, f16, f16, f16, f16)  # of these three are read
+            return self.network.encode_value(f16, features, masks, others)
+        image, f16 = seen
+        return self.network.encode_value(image, FrameFeatures(*[f16] * len(FEATURES)), masks, others)
+
+
+class Logits(nn.Module):
+    """Readouts to what the decoder answers, as a session asks for it."""
+
+    def __init__(self, network: STCNNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, readout: Tensor, thin: Tensor, skip8: Tensor, skip4: Tensor, *told: Tensor) -> tuple[Tensor, ...]:
+        """Logits ``[N, 1, H, W]``, and those of the scores ``[N, 2]`` where there are."""
+        features = FrameFeatures(thin, skip4, skip8, thin, thin, skip8, skip4)  # of these three are read
+        decoded = self.network.decode(readout, features, told[0] if told else None)
+        return tuple(tensor for tensor in decoded if tensor is not None)
 
 
 class Read(nn.Module):
@@ -217,3 +299,6 @@ def _facts(config: STCNConfig) -> dict[str, Any]:
             "least_quality": config.least_quality,
         },
     }
+
+
+GRAPHS = GraphSet(portable, calls, ServedSTCN)

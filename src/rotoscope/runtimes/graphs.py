@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ class Graph:
         module: takes the inputs in order and returns the outputs in order.
         inputs, outputs: what enters and leaves.
         says: what it does.
+        per_frame: how often it is called for a frame of one object, by and large.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Graph:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     says: str
+    per_frame: float = 1.0
 
     def example(self, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
         """Inputs of some sizes."""
@@ -70,12 +72,31 @@ class Portable:
         facts: numbers and rules of the session: normalisation, working size, state, policy; as JSON can hold them.
         sizes: symbols of the graphs' axes with the sizes that they are traced at.
         others: further sizes to try them at.
+        usual: sizes of a frame with one object, to measure how long they take.
     """
 
     graphs: tuple[Graph, ...]
     facts: dict[str, Any] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     others: tuple[dict[str, int], ...] = ()
+    usual: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GraphSet:
+    """What can be made of a method's networks.
+
+    Attributes:
+        portable: a network and its config to the graphs that another program would want.
+        calls: the same to those that a session calls, which leave glue outside; ``facts`` has what they depend on
+            beside the network.
+        served: the class of what sessions then call in the network's place
+            (:class:`~rotoscope.runtimes.served.Served`).
+    """
+
+    portable: Callable[[Any, Any], Portable]
+    calls: Callable[[Any, Any], Portable]
+    served: Callable[..., Any]
 
 
 def _value(axis: str, sizes: Mapping[str, int]) -> int:

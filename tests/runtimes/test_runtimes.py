@@ -1,0 +1,149 @@
+"""Sessions on a runtime answer as they do on PyTorch; graphs are made once; wrong requests are one line."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import first_mask, moving, tiny
+from rotoscope import InputError, load, segment
+from rotoscope.cli import main
+from rotoscope.methods.base import Method
+from rotoscope.runtimes import choosing, engines, served, store
+from rotoscope.runtimes.choosing import Choice, fastest
+from rotoscope.weights.running import put_on_runtime
+
+pytest.importorskip("onnxruntime")
+CLIP = moving(7, (70, 44))
+
+
+def on(runtime: str, model: Method, folder: Path) -> Method:
+    model = copy.deepcopy(model)
+    put_on_runtime(model, runtime, "exact", folder)
+    return model
+
+
+def labels(model: Method) -> np.ndarray:
+    masks = {3: first_mask((70, 44)), 9: first_mask((70, 44))[::-1].copy()}
+    return np.stack([p.labels for p in segment(CLIP, {0: masks} if model.task == "semi" else None, model)])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("name", ["stcn:light", "stcn", "rvos", "agame", "cosnet"])
+def test_sessions_on_onnxruntime_answer_as_on_torch(name: str, cache: Path) -> None:
+    model = tiny(name)
+    model.reconfigure(**({"include_last": True} if name == "stcn" else {}))
+    ours = on("onnxruntime", model, cache)
+    asked: list[str] = []
+    answer = ours.served.ask  # type: ignore[union-attr]
+    ours.served.ask = lambda graph, *t: (asked.append(graph), answer(graph, *t))[1]  # type: ignore[union-attr, method-assign]
+    assert (labels(ours) != labels(model)).mean() < 2e-3
+    assert {graph.name for graph in ours.served._graphs.values()} - {"decode_first"} == set(asked)  # type: ignore[union-attr]
+
+
+def test_sessions_on_openvino_answer_as_on_torch(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    model = tiny("rvos")
+    assert (labels(on("openvino", model, tmp_path)) != labels(model)).mean() < 2e-3
+
+
+def test_what_is_saved_on_one_goes_on_to_the_same_answer(cache: Path) -> None:
+    model = on("onnxruntime", tiny("stcn:light"), cache)
+    whole, half = model.session(), model.session()
+    for session in (whole, half):
+        session.add({3: first_mask((70, 44))})
+    for frame in CLIP[:4]:
+        whole.push(frame), half.push(frame)
+    again = model.session()
+    again.restore(half.state())
+    for frame in CLIP[4:]:
+        assert torch.equal(whole.push(frame)[0].probabilities, again.push(frame)[0].probabilities)
+
+
+def test_graphs_are_made_once_and_again_where_they_were_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = store.write_graph
+    monkeypatch.setattr(store, "write_graph", lambda graph, *how: (written.append(graph.name), write(graph, *how))[1])
+    model = tiny("cosnet")
+    on("onnxruntime", model, tmp_path)
+    assert sorted(written) == ["encode", "segment"]
+    on("onnxruntime", model, tmp_path)
+    assert len(written) == 2
+    path = next(tmp_path.glob("graphs/*/encode.onnx"))
+    path.write_bytes(path.read_bytes()[:-100])
+    on("onnxruntime", model, tmp_path)
+    assert len(written) == 4
+    next(model.parameters()).add_(0.01)
+    on("onnxruntime", model, tmp_path)
+    assert len(written) == 6
+    assert len(list(tmp_path.glob("graphs/*"))) == 2
+
+
+def test_auto_measures_once_and_tells(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rotoscope.weights.running.installed_runtimes", lambda: ("torch", "onnxruntime"))
+    assert "measured now and kept" in on("auto", tiny("rvos"), cache).runtime_note
+    path = next(cache.glob("runtimes/*.json"))
+    facts = json.loads(path.read_text())
+    assert set(facts["seconds"]) == {"torch", "onnxruntime"}
+    assert all(0 < seconds < 60 for seconds in facts["seconds"].values())
+    monkeypatch.setattr(choosing, "_measured", lambda *given: pytest.fail("measured again"))
+    path.write_text(json.dumps({**facts, "seconds": {"torch": 0.04, "onnxruntime": 0.02}}))
+    quick = on("auto", tiny("rvos"), cache)
+    assert quick.runtime == "onnxruntime"
+    assert quick.runtime_note == "runtime onnxruntime: 20 ms a frame in the network (torch 40; measured earlier)"
+    path.write_text(json.dumps({**facts, "seconds": {"torch": 1.0, "onnxruntime": 0.95}}))
+    slow = on("auto", tiny("rvos"), cache)
+    assert (slow.runtime, slow.served) == ("torch", None)
+
+
+def test_torch_is_kept_unless_another_is_clearly_faster() -> None:
+    assert fastest({"torch": 1.0, "onnxruntime": 0.91, "openvino": 2.0}) == "torch"
+    assert fastest({"torch": 1.0, "onnxruntime": 0.8, "openvino": 0.7}) == "openvino"
+    assert Choice("torch", {"torch": 0.1}).note.endswith("(no other is installed)")
+
+
+def test_a_turn_gives_graphs_the_threads_and_torch_one(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = on("onnxruntime", tiny("rvos"), cache)
+    given: list[tuple[int, int]] = []
+    opened = served.open_graph
+
+    def opening(path: Path, threads: int, **how: bool) -> engines.Engine:
+        given.append((threads, torch.get_num_threads()))
+        return opened(path, threads, **how)
+
+    monkeypatch.setattr(served, "open_graph", opening)
+    torch.set_num_threads(3)
+    session = model.session()
+    session.add({1: first_mask((70, 44))})
+    session.push(CLIP[0])
+    assert given == [(3, 1), (3, 1)]
+    assert torch.get_num_threads() == 3
+
+
+def test_wrong_requests_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="runtime 'onnx' is not known; use auto, torch, onnxruntime, openvino"):
+        load("stcn-small", runtime="onnx")
+    with pytest.raises(InputError, match="capsulevos runs on torch only; onnxruntime can run stcn, "):
+        put_on_runtime(tiny("capsulevos"), "onnxruntime", "exact", tmp_path)
+    monkeypatch.setattr(Method, "device", torch.device("cuda"))
+    with pytest.raises(InputError, match="computes on the CPU, not on cuda"):
+        put_on_runtime(tiny("rvos"), "onnxruntime", "exact", tmp_path)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else found(name))
+    assert main(["segment", "x.mp4", "--mask", "m.png", "-o", str(tmp_path / "o"), "--runtime", "openvino"]) == 2
+    assert "pip install 'rotoscope[openvino]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
