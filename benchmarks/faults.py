@@ -173,8 +173,8 @@ def duplicate(folder: Path, copy: Path) -> None:
 def contents(folder: Path) -> dict[str, bytes | str]:
     """Every file of a folder, hidden ones too, by its path in it; of ``run.json`` what does not tell of time.
 
-    Of an overlay only that it is there: on a busy machine the encoder (libx264) writes one of several files for the
-    same pictures, also without an interruption. See :func:`interrupted.same_pictures`.
+    Of H.264 videos only that they are there: on a busy machine the encoder (libx264) writes one of several files for
+    the same pictures, also without an interruption. See :func:`interrupted.same_pictures`.
     """
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
@@ -186,7 +186,7 @@ def contents(folder: Path) -> dict[str, bytes | str]:
             for key in ("frames", "resumed_at", "seconds", "wall", "peak_memory", "remembered", "folder"):
                 del facts["report"][key]
             found[name] = json.dumps(facts)
-        elif name == "overlay.mp4":
+        elif path.suffix == ".mp4":
             found[name] = "a video"
         else:
             found[name] = path.read_bytes()

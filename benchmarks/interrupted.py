@@ -151,13 +151,8 @@ def differences(folder: Path, whole: Path) -> list[str]:
     """In what a resumed run's folder differs from that of an unbroken one; nothing if it is equal."""
     got, want = contents(folder), contents(whole)
     found = sorted(name for name in got.keys() | want.keys() if got.get(name) != want.get(name))
-    if (
-        not found
-        and (whole / "overlay.mp4").exists()
-        and not same_pictures(folder / "overlay.mp4", whole / "overlay.mp4")
-    ):
-        found = ["overlay.mp4"]
-    return found
+    videos = [path.name for path in whole.glob("*.mp4")]
+    return found or [name for name in videos if not same_pictures(folder / name, whole / name)]
 
 
 def untrue(folder: Path, whole: Path, direction: Direction) -> list[str]:

@@ -34,7 +34,7 @@ from rotoscope.errors import RotoscopeError
 from rotoscope.evaluation import contour_accuracy, region_similarity
 from rotoscope.evaluation.confusion import Confusion, confusion
 from rotoscope.masks import overlay
-from rotoscope.masks.writing import save_png
+from rotoscope.masks.saving import save_png
 from rotoscope.methods.base import Method
 from rotoscope.weights.catalogue import CATALOGUE
 from rotoscope.weights.store import file_hash

@@ -12,7 +12,7 @@ from common import options, report
 from rotoscope.evaluation import contour_accuracy, region_similarity
 from rotoscope.experiments.speed import method_to_time
 from rotoscope.masks import overlay
-from rotoscope.masks.writing import save_png
+from rotoscope.masks.saving import save_png
 from rotoscope.methods.base import Method
 from rotoscope.video import open_video
 

@@ -16,15 +16,17 @@ from rotoscope.app.facts import read_facts
 from rotoscope.app.pictures import Mask
 from rotoscope.app.project import Project
 from rotoscope.errors import InputError
-from rotoscope.files import make_folder
-from rotoscope.masks.writing import formats, open_writer
-from rotoscope.runs.segment import write_overlay
+from rotoscope.files import make_folder, remove_tree
+from rotoscope.masks.mattes import Delivery, MatteStore
+from rotoscope.masks.sequences import exr_library
+from rotoscope.masks.writing import VIDEOS, WITH_IMAGE, formats, open_writer
+from rotoscope.runs.deliver import check_videos, deliver, write_overlay
 from rotoscope.video.writer import h264_encoder
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """One frame's masks, as writers take them; see :class:`~rotoscope.masks.writing.Segmented`."""
+    """One frame's masks, as writers take them; see :class:`~rotoscope.masks.saving.Segmented`."""
 
     index: int
     name: str
@@ -54,6 +56,10 @@ class Export:
         if "overlay" in self.formats:
             self.formats = list(dict.fromkeys(["palette", *self.formats]))
             h264_encoder()
+        self.videos = [name for name in self.formats if name in VIDEOS]
+        if "exr" in self.formats:
+            exr_library()
+        check_videos(project.video, self.videos, project.folder)
         self.frames = [i for i in range(project.frames) if project.mask_file(i).exists()]
         if not self.frames:
             raise InputError("there is no mask yet. Point at an object, and run along the clip.")
@@ -64,34 +70,37 @@ class Export:
 
     @property
     def steps(self) -> int:
-        """How many frames are gone through: once for masks, once more for the overlay."""
-        return len(self.frames) + (self.project.frames if "overlay" in self.formats else 0)
+        """How many frames are gone through: once for masks, again for the overlay, and for other videos together."""
+        return len(self.frames) + self.project.frames * (("overlay" in self.formats) + bool(self.videos))
 
     def go(self, tell: Callable[[int], None], stopped: Callable[[], bool]) -> Path:
         """Do it; ``tell`` is told how many steps are done. Return the folder."""
         make_folder(self.folder)
-        places = {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n != "overlay"}
+        at_the_end = ("overlay", *self.videos)
+        places = {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n not in at_the_end}
         writers = [open_writer(name, place) for name, place in places.items()]
+        kept = self.folder / ".mattes"
+        store = MatteStore(kept, Delivery()) if self.videos else None
+        writers += [store] if store is not None else []
         done = 0
         for index in self.frames:
             if stopped():
                 return self.folder
             item = answered(self.project, index)
-            image = self.project.frame(index).image if "cutout" in self.formats else None
+            image = self.project.frame(index).image if set(WITH_IMAGE) & set(self.formats) else None
             for writer in writers:
                 writer.write(item, image)
             done += 1
             tell(done)
         for writer in writers:
             writer.close()
+        count = iter(range(done + 1, self.steps + 1))
+        whole = self.project.part(0, None)
         if "overlay" in self.formats:
-            count = iter(range(done + 1, self.steps + 1))
-            write_overlay(
-                self.project.part(0, None),
-                self.folder,
-                self.folder / "overlay.mp4",
-                lambda: tell(next(count, self.steps)),
-            )
+            write_overlay(whole, self.folder, self.folder / "overlay.mp4", lambda: tell(next(count, self.steps)))
+        if store is not None:
+            deliver(whole, store, self.videos, self.folder, lambda: tell(next(count, self.steps)))
+            remove_tree(kept)
         return self.folder
 
 

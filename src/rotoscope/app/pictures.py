@@ -13,7 +13,7 @@ from PIL import Image
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import atomic_write
 from rotoscope.masks.palette import davis_palette
-from rotoscope.masks.writing import save_png
+from rotoscope.masks.saving import save_png
 
 Mask = NDArray[np.uint8]
 """``[H, W]``: of labels the object's id, of one object's mask 0 to 255."""

@@ -15,7 +15,8 @@ from rotoscope.app.pictures import write_labels
 from rotoscope.app.project import Project
 from rotoscope.app.states import EVERY, States
 from rotoscope.errors import InputError
-from rotoscope.masks.writing import MaskWriter, Segmented, open_writer
+from rotoscope.masks.saving import MaskWriter, Segmented
+from rotoscope.masks.writing import open_writer
 from rotoscope.methods.base import Method
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Direction, Job

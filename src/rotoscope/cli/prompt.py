@@ -35,7 +35,7 @@ def command(
     """Make a mask of one picture from clicks and boxes."""
     from rotoscope.masks.drawing import overlay, points_over
     from rotoscope.masks.reading import read_masks
-    from rotoscope.masks.writing import save_labels, save_png
+    from rotoscope.masks.saving import save_labels, save_png
     from rotoscope.methods.clicking import answered, labels_of
     from rotoscope.video.frame import Frame
     from rotoscope.video.images import read_image

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rotoscope.cli.delivering import Alpha, Objects, Refine, delivery_of
 from rotoscope.cli.options import (
     Device,
     IncludeLast,
@@ -83,8 +84,14 @@ def command(
     ] = None,
     format: Annotated[
         list[str] | None,
-        typer.Option(help="palette, objects, soft, npz, coco, cutout, overlay; several with commas."),
+        typer.Option(
+            help="palette, objects, soft, npz, coco, cutout, overlay; for other programs png, exr, prores, webm, ffv1, "
+            "matte, greenscreen, blur; several with commas."
+        ),
     ] = None,
+    objects: Objects = None,
+    alpha: Alpha = None,
+    refine: Refine = False,
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted run.")] = False,
     overwrite: Annotated[
@@ -103,12 +110,14 @@ def command(
     limit: Limits = None,
 ) -> int:
     """Segment a video, given the masks of one or more of its frames, or none for methods that find objects."""
+    from rotoscope.runs.deliver import losses
     from rotoscope.runs.job import Outputs, check_direction
     from rotoscope.runs.prompts import read_prompts, unanswered
     from rotoscope.runtimes import check_runtime
     from rotoscope.video import open_video
 
-    outputs = Outputs.of(output, format or ["palette"], state_every, by_contents)
+    outputs = Outputs.of(output, format or ["palette"], state_every, by_contents, delivery_of(objects, alpha, refine))
+    outputs.check_used({"--objects": objects, "--alpha": alpha, "--refine": refine})
     check_direction(direction)
     check_runtime(runtime)
     pointed = read_points(point, not_point, box)
@@ -129,7 +138,8 @@ def command(
         if mask or pointed:
             given = [*map(mask_argument, mask or []), *pointed]
             prompts = read_prompts(given, opened, resize_masks, decided)
-        told = unanswered(prompts, opened, direction)
+        outputs.check(opened)
+        told = [*unanswered(prompts, opened, direction), *losses(opened, outputs.formats)]
         for line in (*decided, *told):
             warning_line(line)
         model = load_method(method, weights, device, precision, threads, runtime)
@@ -198,6 +208,7 @@ def run(
                 output_formats=outputs.formats,
                 state_every=outputs.state_every,
                 by_contents=outputs.by_contents,
+                delivery=outputs.delivery,
                 on_frame=progress.step,
                 on_points=lambda clicked, picture: tell_points(clicked, picture, told),
                 **how,

@@ -19,7 +19,7 @@ from rotoscope.datasets.motion import Path2D
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
 from rotoscope.errors import InputError
-from rotoscope.masks.writing import save_png
+from rotoscope.masks.saving import save_png
 
 Kind = Literal["wandering", "small", "hidden"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

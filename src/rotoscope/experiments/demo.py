@@ -15,7 +15,7 @@ from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.files import inside
 from rotoscope.masks import contact_sheet, overlay
-from rotoscope.masks.writing import save_png
+from rotoscope.masks.saving import save_png
 from rotoscope.methods.base import Method
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.folder import holds_run

@@ -3,7 +3,8 @@
 from rotoscope.masks.drawing import contact_sheet, overlay
 from rotoscope.masks.palette import davis_palette
 from rotoscope.masks.reading import MaskReading, read_masks
-from rotoscope.masks.writing import FORMATS, MaskWriter, open_writer
+from rotoscope.masks.saving import MaskWriter
+from rotoscope.masks.writing import FORMATS, open_writer
 
 __all__ = [
     "FORMATS",

@@ -5,54 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.errors import InputError
 from rotoscope.files import atomic_write, inside, make_folder, text_of
 from rotoscope.masks.coco import encode
-from rotoscope.masks.palette import davis_palette
-
-
-class Segmented(Protocol):
-    """What a writer needs of a prediction."""
-
-    @property
-    def index(self) -> int:
-        """The frame's index."""
-
-    @property
-    def name(self) -> str:
-        """The frame's name."""
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids, in the order of the channels."""
-
-    @property
-    def labels(self) -> NDArray[Any]:
-        """Ids ``[H, W]``."""
-
-    @property
-    def probabilities(self) -> Any:
-        """Tensor ``[1 + N, H, W]``, background first."""
-
-
-class MaskWriter(Protocol):
-    """Takes predictions in any order of frames."""
-
-    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
-        """Write one frame's masks; ``image`` is the frame, RGB uint8 ``[H, W, 3]``."""
-
-    def flush(self) -> None:
-        """Write what is held back: all that was taken so far is in files then."""
-
-    def close(self) -> None:
-        """Finish files that span the clip."""
+from rotoscope.masks.mattes import Delivery
+from rotoscope.masks.saving import MaskWriter, Segmented, folder_of_object, save_labels, save_png
+from rotoscope.masks.sequences import ExrWriter, RgbaWriter
+from rotoscope.video.codings import CODINGS
 
 
 class PaletteWriter:
@@ -82,7 +46,7 @@ class ObjectsWriter:
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
         for object_id in item.object_ids:
-            folder = _folder_of(object_id, self.folder, self._made)
+            folder = folder_of_object(object_id, self.folder, self._made)
             save_png(inside(folder, f"{item.name}.png"), (item.labels == object_id).astype(np.uint8) * 255)
 
     def flush(self) -> None:
@@ -103,7 +67,7 @@ class SoftWriter:
         """Write one frame."""
         soft = item.probabilities[1:].cpu().numpy()
         for object_id, mask in zip(item.object_ids, soft, strict=True):
-            folder = _folder_of(object_id, self.folder, self._made)
+            folder = folder_of_object(object_id, self.folder, self._made)
             save_png(inside(folder, f"{item.name}.png"), np.round(mask * 65535).astype(np.uint16))
 
     def flush(self) -> None:
@@ -250,47 +214,38 @@ WRITERS: dict[str, Callable[[Path], MaskWriter]] = {
     "coco": CocoWriter,
     "cutout": CutoutWriter,
 }
-"""Formats that are written frame by frame. ``overlay`` is a video, made at the end from the masks on disk."""
+"""Formats that are written frame by frame, as they are."""
+SEQUENCES = ("png", "exr")
+"""Formats of pictures for other programs, written frame by frame; see :class:`~rotoscope.masks.mattes.Delivery`."""
+VIDEOS = tuple(CODINGS)
+"""Formats of videos for other programs, made at the end from mattes that are kept meanwhile."""
+FORMATS = (*WRITERS, "overlay", *SEQUENCES, *VIDEOS)
+"""All. ``overlay`` is a video, made at the end from the palette masks on disk."""
+WITH_IMAGE = ("cutout", "png")
+"""Formats written frame by frame that need the frame's image."""
 
-FORMATS = (*WRITERS, "overlay")
 
-
-def open_writer(name: str, folder: str | Path) -> MaskWriter:
+def open_writer(
+    name: str, folder: str | Path, delivery: Delivery | None = None, known: Collection[int] = ()
+) -> MaskWriter:
     """Return the writer of a format, with its folder made.
 
+    Args:
+        name: of a format that is written frame by frame.
+        folder: where.
+        delivery: of formats for other programs, how objects are shown; all together, straight alpha unless given.
+        known: ids of objects that are known before the first frame.
+
     Raises:
-        InputError: an unknown format, or a folder that cannot be written to.
+        InputError: an unknown format, a folder that cannot be written to, or a library that is not installed.
     """
+    if name == "png":
+        return RgbaWriter(Path(folder), delivery or Delivery())
+    if name == "exr":
+        return ExrWriter(Path(folder), delivery or Delivery(), tuple(known))
     if name not in WRITERS:
         raise InputError(f"format {name!r} is not known; the formats are {', '.join(FORMATS)}.")
     return WRITERS[name](Path(folder))
-
-
-def _folder_of(object_id: int, parent: Path, made: dict[int, Path]) -> Path:
-    """The folder of an object's masks; it is made, and tried, once a writer."""
-    if object_id not in made:
-        made[object_id] = make_folder(inside(parent, str(object_id)))
-    return made[object_id]
-
-
-def save_labels(path: Path, labels: NDArray[Any], object_ids: Collection[int]) -> None:
-    """Write labels ``[H, W]`` as a palette PNG; as 16-bit grey if they need it or one of the ids is 255."""
-    with atomic_write(path, durable=False) as temporary:
-        if labels.dtype == np.uint8 and 255 not in object_ids:  # in 8 bits 255 reads as unknown
-            picture = Image.fromarray(labels)
-            picture.putpalette(davis_palette().ravel().tolist())
-            picture.save(temporary, format="PNG", compress_level=1)
-        else:
-            Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG", compress_level=1)
-
-
-def save_png(path: Path, image: NDArray[Any]) -> None:
-    """Write a PNG (grey, 16-bit grey, BGR or BGRA as OpenCV orders them) atomically."""
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise RotoscopeError(f"{path}: the image could not be encoded.")
-    with atomic_write(path, durable=False) as temporary:
-        temporary.write_bytes(data.tobytes())
 
 
 def formats(given: Sequence[str]) -> list[str]:

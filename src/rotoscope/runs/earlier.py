@@ -10,6 +10,7 @@ from typing import Any
 from rotoscope.errors import InputError, shown
 from rotoscope.files import inside, is_plain_name, text_of
 from rotoscope.masks.writing import FORMATS
+from rotoscope.runs.deliver import video_files
 
 WORK = ".rotoscope"
 """What an unfinished run keeps: its identity, its state, the names it has written."""
@@ -17,8 +18,8 @@ NEW, OLD = f"{WORK}.new", f"{WORK}.old"
 """What :data:`WORK` is called until a run that begins takes a folder over, and once another has taken it over."""
 REPORT = "run.json"
 """What a finished run leaves: its identity, its report, the names it has written."""
-BY_OBJECT = ("objects", "soft")
-"""Formats with a folder for each object."""
+BY_OBJECT = ("objects", "soft", "png")
+"""Formats with a folder for each object; of ``png`` only if each object is shown for itself."""
 
 
 class Earlier:
@@ -74,6 +75,7 @@ class Earlier:
             kinds = [kind for kind in kinds if kind in FORMATS] if isinstance(kinds, list) else []
             palette |= set(names) if "palette" in kinds else set()
             files += [path for name in names for kind in kinds for path in self._files(kind, name)]
+            files += video_files(self.folder, kinds)
         for name in palette:
             self.palette_mask(name)
         return files, palette
@@ -86,9 +88,9 @@ class Earlier:
         """Files of one frame's masks of a format; of ``objects`` and ``soft``, those of every object."""
         if kind in BY_OBJECT:
             yield from (inside(place, f"{name}.png") for place in object_folders(self.folder, kind))
-        elif kind == "npz":
-            yield inside(self.folder, kind, f"{name}.npz")
-        elif kind == "cutout":
+        if kind in ("npz", "exr"):
+            yield inside(self.folder, kind, f"{name}.{kind}")
+        elif kind in ("cutout", "png"):
             yield inside(self.folder, kind, f"{name}.png")
 
     def _written(self) -> list[str]:

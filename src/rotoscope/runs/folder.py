@@ -22,8 +22,11 @@ from rotoscope.files import (
     remove,
     remove_tree,
     rename,
+    text_of,
 )
-from rotoscope.masks.writing import FORMATS, Segmented
+from rotoscope.masks.saving import Segmented
+from rotoscope.masks.writing import FORMATS
+from rotoscope.runs.deliver import video_files
 from rotoscope.runs.earlier import BY_OBJECT, NEW, OLD, REPORT, WORK, Earlier, object_folders
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.lock import FolderLock
@@ -98,6 +101,19 @@ class OutputFolder:
         """A folder for the backward pass's answers, which outlives an interruption."""
         return self._in_work("backward")
 
+    def mattes(self) -> Path:
+        """A folder for the mattes that videos are made of at the end."""
+        return self._in_work("mattes")
+
+    @property
+    def made(self) -> list[str]:
+        """Names of the videos of this run that are whole."""
+        return [name for name in (text_of(self._in_work("videos.txt")) or "").split("\n")[:-1] if name]
+
+    def note_made(self, name: str) -> None:
+        """Note that a video is whole, and need not be made again when the run is resumed."""
+        append_line(self._in_work("videos.txt"), name)
+
     def save(self, state: RunState) -> None:
         """Keep a state; the masks of all frames before it are on disk already."""
         state.write(self._in_work("state.safetensors"))
@@ -150,6 +166,8 @@ class OutputFolder:
     def _is_used(self, begun: Mapping[str, Any] | None, finished: Mapping[str, Any] | None) -> bool:
         if begun is not None or finished is not None or any(self.path.glob("*.png")):
             return True
+        if video_files(self.path, FORMATS):
+            return True
         return any((self.path / name).exists() for name in (*FORMATS, "overlay.mp4"))
 
     def _compare(self, theirs: Mapping[str, Any], which: str, where: Path) -> None:
@@ -165,7 +183,7 @@ class OutputFolder:
         """Remove half-written files, which a killed run leaves beside the places that they were meant for."""
         places = [self.path, *(inside(self.path, name) for name in FORMATS)]
         places += [place for kind in BY_OBJECT for place in object_folders(self.path, kind)]
-        places += [self._work, self._in_work("backward")]
+        places += [self._work, self._in_work("backward"), self._in_work("mattes")]
         for path in (path for place in places for path in place.glob(".*")):
             if is_half_written(path) and path.is_file():
                 remove(path)

@@ -15,14 +15,18 @@ import torch
 
 from rotoscope.errors import InputError
 from rotoscope.files import check_folder, inside
+from rotoscope.masks.mattes import Delivery
 from rotoscope.masks.points import Points
-from rotoscope.masks.writing import formats
+from rotoscope.masks.sequences import exr_library
+from rotoscope.masks.writing import SEQUENCES, VIDEOS, WITH_IMAGE, formats
 from rotoscope.methods.base import Method, Session
+from rotoscope.runs.deliver import check_videos, losses
 from rotoscope.runs.options import check_options
 from rotoscope.runs.points import check_beginnings
 from rotoscope.runs.prompts import MaskSource, Prompts, check_prompts, read_prompts, unanswered
 from rotoscope.runs.state import VERSION
 from rotoscope.video import Video
+from rotoscope.video.codings import WITH_ALPHA
 from rotoscope.video.files import VideoFile
 from rotoscope.video.images import ImageSequence
 from rotoscope.video.writer import h264_encoder
@@ -42,12 +46,14 @@ class Outputs:
         state_every: frames between saved states.
         by_contents: whether a run to resume is known by the contents of the video's files, which are all read for it;
             else by their names, sizes and times.
+        delivery: how objects are shown in formats for other programs.
     """
 
     folder: Path
     formats: tuple[str, ...] = ("palette",)
     state_every: int = 50
     by_contents: bool = False
+    delivery: Delivery = field(default_factory=Delivery)
 
     @classmethod
     def of(
@@ -56,6 +62,7 @@ class Outputs:
         names: str | Sequence[str] = ("palette",),
         state_every: int = 50,
         by_contents: bool = False,
+        delivery: Delivery | None = None,
     ) -> Outputs:
         """What a caller means by ``palette,overlay`` or a list of names.
 
@@ -69,7 +76,7 @@ class Outputs:
             known = list(dict.fromkeys(["palette", *known]))
         if not isinstance(state_every, int) or state_every < 1:
             raise InputError(f"a state every {state_every} frames is not possible; give at least 1.")
-        return cls(Path(folder), tuple(known), state_every, by_contents)
+        return cls(Path(folder), tuple(known), state_every, by_contents, delivery or Delivery())
 
     @property
     def places(self) -> dict[str, Path]:
@@ -78,7 +85,33 @@ class Outputs:
         Raises:
             InputError: one of them is a link that leads out of the folder.
         """
-        return {n: self.folder if n == "palette" else inside(self.folder, n) for n in self.formats if n != "overlay"}
+        at_the_end = ("overlay", *VIDEOS)
+        return {
+            n: self.folder if n == "palette" else inside(self.folder, n) for n in self.formats if n not in at_the_end
+        }
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether frames' images are written, or looked at, beside their masks."""
+        return any(n in WITH_IMAGE or (n == "exr" and self.delivery.refine) for n in self.formats)
+
+    def check_used(self, given: Mapping[str, Any]) -> None:
+        """See that options of how objects are shown are given with a format that heeds them.
+
+        Raises:
+            InputError: with the first that is given for nothing.
+        """
+        heeding = {
+            "--objects": (*SEQUENCES, *VIDEOS),
+            "--alpha": ("png", *WITH_ALPHA),
+            "--refine": (*SEQUENCES, *VIDEOS),
+        }
+        for option in (option for option, value in given.items() if value):
+            if not set(heeding[option]) & set(self.formats):
+                raise InputError(
+                    f"{option} has no effect on {', '.join(self.formats)}. Leave it out, or add one of the formats "
+                    f"{', '.join(heeding[option])}."
+                )
 
     def check(self, video: Video) -> None:
         """See that all of it can be written, and that nothing could take the place of a frame or of the video itself.
@@ -101,6 +134,9 @@ class Outputs:
             if isinstance(video, VideoFile) and video.path.resolve() == target / "overlay.mp4":
                 raise InputError(f"{video.path}: the overlay would be written over the video. Choose another folder.")
             h264_encoder()
+        if "exr" in self.formats:
+            exr_library()
+        check_videos(video, self.formats, self.folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +169,8 @@ class Job:
         self._check_task()
         if self.outputs is not None:
             self.outputs.check(self.video)
+            if self.prompts and any(name in self.outputs.formats for name in (*SEQUENCES, *VIDEOS)):
+                self.outputs.delivery.check_objects({i for given in self.prompts.values() for i in given})
         check_prompts(self.prompts, self.video)
         self._check_points()
         check_options(self.model, self.options)
@@ -159,7 +197,8 @@ class Job:
     @property
     def warnings(self) -> list[str]:
         """What the request is likely not to mean, known before its first frame is answered; one line each."""
-        return unanswered(self.prompts, self.video, self.direction)
+        lost = losses(self.video, self.outputs.formats) if self.outputs is not None else []
+        return [*unanswered(self.prompts, self.video, self.direction), *lost]
 
     def session(self) -> Session:
         """A new session of the method for this video, with the job's options."""
@@ -191,6 +230,8 @@ class Job:
             "direction": self.direction,
             "options": dict(self.options),
         }
+        if self.outputs is not None and any(name in self.outputs.formats for name in (*SEQUENCES, *VIDEOS)):
+            facts["delivery"] = asdict(self.outputs.delivery)
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=_plain))
         return plain
 

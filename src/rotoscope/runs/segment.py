@@ -10,16 +10,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from rotoscope.errors import WriteError
 from rotoscope.files import inside
-from rotoscope.masks.drawing import overlay
-from rotoscope.masks.writing import MaskWriter, open_writer, save_png
+from rotoscope.masks.mattes import Delivery, MatteStore
+from rotoscope.masks.saving import MaskWriter, save_png
+from rotoscope.masks.writing import VIDEOS, open_writer
 from rotoscope.methods.base import Method
 from rotoscope.methods.clicking import Clicked
 from rotoscope.methods.prediction import Prediction
+from rotoscope.runs.deliver import deliver, write_overlay
 from rotoscope.runs.folder import OutputFolder
 from rotoscope.runs.job import Direction, Job, Outputs
 from rotoscope.runs.measure import peak_memory
@@ -29,7 +28,7 @@ from rotoscope.runs.prompts import MaskSource
 from rotoscope.runs.report import Report
 from rotoscope.runs.sink import Sink
 from rotoscope.runs.state import RunState, Tally
-from rotoscope.video import Video, VideoWriter, open_video
+from rotoscope.video import Video, open_video
 from rotoscope.weights import load
 
 OnFrame = Callable[[Prediction], None]
@@ -113,6 +112,7 @@ def segment_to_folder(
     overwrite: bool = False,
     state_every: int = 50,
     by_contents: bool = False,
+    delivery: Delivery | None = None,
     on_frame: OnFrame | None = None,
     on_points: OnPoints | None = None,
     **options: Any,
@@ -137,6 +137,8 @@ def segment_to_folder(
         state_every: frames between saved states.
         by_contents: know the video of the run to resume by the contents of its files, which are all read for it, rather
             than by their names, sizes and times of change. Give it from the first call on.
+        delivery: how objects are shown in the formats for other programs (``png``, ``exr``, ``prores``, ``webm``,
+            ``ffv1``, ``matte``, ``greenscreen``, ``blur``): all together with straight alpha unless given.
         on_frame: called with each prediction; in direction ``both`` also with those of the backward pass, which are
             not answers yet.
         on_points: called with what became of points as soon as they are answered, and with the picture in
@@ -149,7 +151,7 @@ def segment_to_folder(
             end. What was finished stays, and the run can be resumed when that is mended.
     """
     begun = time.perf_counter()
-    outputs = Outputs.of(folder, output_formats, state_every, by_contents)
+    outputs = Outputs.of(folder, output_formats, state_every, by_contents, delivery)
     job = Job.of(video, masks, model, direction=direction, resize_masks=resize_masks, options=options, outputs=outputs)
     with OutputFolder.claim(job, resume=resume, overwrite=overwrite) as claimed:
         if claimed.finished is not None:
@@ -177,13 +179,15 @@ class _Work:
         self.report.resumed_at = self.state.position if self.state is not None else None
         self.sink: Sink | None = None
         self.writers: list[MaskWriter] = []
+        self.store: MatteStore | None = None
+        self.delivered: list[str] = []
         self.passes = Passes(
             job,
             start=self.state,
             save=self._save,
             every=outputs.state_every,
             scratch=folder.scratch(),
-            images="cutout" in outputs.formats,
+            images=outputs.needs_images,
         )
 
     def run(self, begun: float) -> Report:
@@ -194,6 +198,7 @@ class _Work:
             with measured.part("overlay video"):
                 path = inside(self.outputs.folder, "overlay.mp4")
                 write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
+        self._deliver()
         self.job.video.check_unchanged()
         self._sum_up()
         measured.peak = peak_memory()
@@ -208,7 +213,12 @@ class _Work:
         steps = iter(self.passes)
         first = next(steps, None)
         self.folder.begin()
-        self.writers = [self.folder, *(open_writer(name, place) for name, place in self.outputs.places.items())]
+        known = {i for given in self.job.prompts.values() for i in given}
+        places, delivery = self.outputs.places.items(), self.outputs.delivery
+        self.writers = [self.folder, *(open_writer(name, place, delivery, known) for name, place in places)]
+        if any(name in VIDEOS for name in self.outputs.formats):
+            self.store = MatteStore(self.folder.mattes(), delivery)
+            self.writers.append(self.store)
         try:
             with Sink(self.writers, measured) as sink:
                 self.sink = sink
@@ -226,6 +236,17 @@ class _Work:
             writer.close()
         waited = max(elapsed - self.passes.measured.parts.get(TURN, 0.0), 0.0)
         measured.parts = {**self.passes.seconds, "wait for frames and rest": waited, **measured.parts}
+
+    def _deliver(self) -> None:
+        """Make videos for other programs of the mattes; those that an interrupted run had made are left."""
+        if self.store is None:
+            return
+        with self.report.measured.part("videos"):
+            made, folder = self.folder.made, self.outputs.folder
+            notes = deliver(
+                self.job.video, self.store, self.outputs.formats, folder, self.folder.renew, self.folder.note_made, made
+            )
+        self.delivered = notes
 
     def _take(self, step: Step, sink: Sink) -> None:
         self.folder.renew()
@@ -268,29 +289,5 @@ class _Work:
         self.report.look = self.tally.watch.listed
         self.report.absent = self.tally.watch.absent
         self.report.problems = self.tally.problems
-        self.report.notes = [*self.job.notes, *self.passes.notes]
+        self.report.notes = [*self.job.notes, *self.passes.notes, *self.delivered]
         self.report.warnings = [*self.job.warnings, *self.tally.warnings]
-
-
-def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[], None] | None = None) -> None:
-    """Make a video of the frames with their palette masks laid over them.
-
-    Args:
-        video: the frames; frames without a mask are shown as they are.
-        folder: palette masks, named as the frames.
-        path: of the MP4 file.
-        on_frame: called with each frame.
-
-    Raises:
-        RotoscopeError: it cannot be written.
-    """
-    with VideoWriter(path, video.fps or 24.0, video.size, aspect=video.aspect) as writer:
-        for frame in video.frames():
-            if on_frame is not None:
-                on_frame()
-            mask = inside(folder, f"{frame.name}.png")
-            if not mask.exists():
-                writer.write(frame.image, frame.time)
-                continue
-            with Image.open(mask) as opened:
-                writer.write(overlay(frame.image, np.array(opened)), frame.time)

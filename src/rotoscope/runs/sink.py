@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.errors import RotoscopeError, shown
-from rotoscope.masks.writing import MaskWriter
+from rotoscope.masks.saving import MaskWriter
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.measure import Measurement
 

@@ -36,7 +36,12 @@ if hasattr(os, "register_at_fork"):
 
 
 class VideoFile(Video):
-    """A file that FFmpeg reads."""
+    """A file that FFmpeg reads.
+
+    Attributes:
+        path: the file.
+        timed: whether its container gives its frames times of presentation.
+    """
 
     def __init__(self, path: Path, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
         super().__init__(prefetch_depth, start, end)
@@ -52,7 +57,7 @@ class VideoFile(Video):
             rate = stream.average_rate or stream.guessed_rate
             self.fps = float(rate) if rate else None
             self._promise = promise(path, container, stream)
-            self._timed = container.format.name not in UNTIMED
+            self.timed = container.format.name not in UNTIMED
             seconds = self._promise.seconds
             guess = round(seconds * self.fps) if seconds and self.fps else None
             self.length = self._promise.frames or guess or None
@@ -94,6 +99,14 @@ class VideoFile(Video):
         if reverse:
             yield from self._backwards(start, len(self) if stop is None else min(stop, len(self)))
             return
+        for index, frame in self.stored(start, stop):
+            yield self._frame(index, frame)
+
+    def stored(self, start: int = 0, stop: int | None = None) -> Numbered:
+        """Yield numbers and frames as the decoder gives them, with their colours, depth and times, not yet turned.
+
+        Damage goes to ``problems``.
+        """
         last, way = -1, Pass(self.path)
         if start:
             with self._alone():
@@ -105,7 +118,7 @@ class VideoFile(Video):
             if stop is not None and index >= stop:
                 break
             last = index
-            yield self._frame(index, frame)
+            yield index, frame
         else:
             if not start:
                 self._check_end(last, way)
@@ -173,7 +186,7 @@ class VideoFile(Video):
                 f"{self.path}: frame {index} is {image.shape[1]}x{image.shape[0]} but the first is "
                 f"{self._size[0]}x{self._size[1]}. Re-encode the file at one size."
             )
-        time = frame.time if self._timed else None
+        time = frame.time if self.timed else None
         if time is None and self.fps:
             time = index / self.fps
         return Frame(index, image, time=time)

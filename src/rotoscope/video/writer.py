@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import InputError, WriteError, shown
 from rotoscope.files import new_file_beside
+from rotoscope.video.clock import Clock
 
 TICK = Fraction(1, 12000)
 """Unit of times in the file: common rates, 24000/1001 too, come out to a frame's fraction of it."""
@@ -33,7 +34,7 @@ def h264_encoder() -> str:
     for name in ENCODERS:
         if name in av.codecs_available:
             return name
-    raise InputError(f"FFmpeg here has no H.264 encoder ({', '.join(ENCODERS)}). Choose another format than overlay.")
+    raise InputError(f"FFmpeg here has no H.264 encoder ({', '.join(ENCODERS)}). Choose another format.")
 
 
 class VideoWriter:
@@ -76,8 +77,7 @@ class VideoWriter:
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if aspect:
             context.sample_aspect_ratio = aspect
-        self._first: float | None = None
-        self._last = -1
+        self._clock = Clock(self._rate, TICK)
 
     def write(self, image: NDArray[np.uint8], time: float | None = None) -> None:
         """Append a frame, RGB uint8 ``[H, W, 3]``, shown ``time`` seconds from the source's start.
@@ -94,24 +94,8 @@ class VideoWriter:
             dst_color_range=ColorRange.MPEG,
         )  # fmt: skip
         frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
-        frame.pts, frame.time_base = self._tick(time), TICK
+        frame.pts, frame.time_base = self._clock.next(time), TICK
         self._put(self._stream.encode(frame))
-
-    def _tick(self, time: float | None) -> int:
-        """The time of the next frame in ticks, counted from the first."""
-        step = max(1, round(1 / (self._rate * TICK)))
-        tick = self._last + step if self._last >= 0 else 0
-        if time is not None:
-            if self._first is None:
-                self._first = time - float(tick * TICK)
-            given = round((time - self._first) / TICK)
-            # A leap of more than an hour is a clock that started again, not a picture that stands.
-            if self._last < given <= self._last + 3600 / TICK:
-                tick = given
-            else:
-                self._first = time - float(tick * TICK)
-        self._last = tick
-        return tick
 
     def close(self) -> None:
         """Finish the file and give it its name."""

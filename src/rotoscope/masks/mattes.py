@@ -1,0 +1,169 @@
+"""Soft masks as videos and pictures for other programs take them: of which objects, with what alpha; kept on disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.errors import InputError, WriteError
+from rotoscope.files import atomic_write, inside, make_folder
+from rotoscope.masks.guided import refine
+from rotoscope.masks.saving import Segmented
+
+AlphaKind = Literal["straight", "premultiplied"]
+TOGETHER = 0
+"""In place of an id: the matte of all objects that are asked for."""
+LEVELS = 4095
+"""Levels above 0 that mattes are kept with. More would keep the noise of a network's certainty, and take the room."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How objects are shown in videos and pictures for other programs.
+
+    Attributes:
+        objects: ``all`` of them together; ``each`` in a file of its own; or the ids of those that are shown, together.
+        alpha: ``straight``: colours are those of the source, also where alpha is small. ``premultiplied``: they are
+            multiplied by alpha, as over black.
+        refine: bring edges to those of the picture; see :func:`rotoscope.masks.guided.refine`.
+    """
+
+    objects: Literal["all", "each"] | tuple[int, ...] = "all"
+    alpha: AlphaKind = "straight"
+    refine: bool = False
+
+    @classmethod
+    def of(cls, objects: str | Sequence[int] = "all", alpha: str = "straight", refine: bool = False) -> Delivery:
+        """What a caller means by ``each``, ``1,3`` or a list of ids.
+
+        Raises:
+            InputError: no such alpha; or objects that are no ids of 1 to 65535.
+        """
+        if alpha not in get_args(AlphaKind):
+            raise InputError(f"alpha {alpha!r} is not known; use {' or '.join(get_args(AlphaKind))}.")
+        if not isinstance(refine, bool):
+            raise InputError(f"refine is {refine!r}; give True or False.")
+        if isinstance(objects, str) and objects in ("all", "each"):
+            return cls(objects, alpha, refine)  # type: ignore[arg-type]
+        given = re.split(r"[,\s]+", objects.strip(", ")) if isinstance(objects, str) else list(objects)
+        ids = [int(one) if isinstance(one, str) and one.isdecimal() else one for one in given]
+        if not ids or not all(isinstance(i, int) and not isinstance(i, bool) and 0 < i < 65536 for i in ids):
+            raise InputError(f"objects {objects!r}: give all, each, or ids such as 1,3.")
+        return cls(tuple(sorted({int(i) for i in ids})), alpha, refine)  # type: ignore[arg-type]
+
+    def mattes(self, item: Segmented) -> dict[int, NDArray[np.float32]]:
+        """The mattes of a frame by id, ``[H, W]`` in [0, 1]; one of all together is under :data:`TOGETHER`."""
+        soft = np.asarray(item.probabilities[1:].cpu(), np.float32)
+        if self.objects == "each":
+            return dict(zip(item.object_ids, soft, strict=True))
+        wanted = [n for n, i in enumerate(item.object_ids) if self.objects == "all" or i in self.objects]
+        if self.objects == "all" and wanted:
+            return {TOGETHER: (1 - np.asarray(item.probabilities[0].cpu(), np.float32)).clip(0, 1)}
+        return {TOGETHER: soft[wanted].sum(axis=0).clip(0, 1).astype(np.float32)}
+
+    def check_objects(self, known: Collection[int]) -> None:
+        """See that objects asked for are among those given.
+
+        Raises:
+            InputError: one is not.
+        """
+        if not isinstance(self.objects, str):
+            missing = [i for i in self.objects if i not in known]
+            if missing:
+                there = ", ".join(map(str, sorted(known)))
+                raise InputError(f"object {missing[0]} is to be shown, but the objects given are {there}.")
+
+
+def edges(matte: NDArray[np.float32], image: NDArray[np.uint8] | None, delivery: Delivery) -> NDArray[np.float32]:
+    """A matte with its edges refined, if that is asked for; ``image`` is RGB ``[H, W, 3]``."""
+    if not delivery.refine:
+        return matte
+    if image is None:
+        raise InputError("edges are refined with the frame's image.")
+    return refine(image, matte)
+
+
+class MatteStore:
+    """Keeps the mattes of each frame in a folder until videos are made of them; a writer of masks.
+
+    A file a frame, ``NUMBER.npz``: ids, and all mattes as one 16-bit PNG below each other, of :data:`LEVELS` levels.
+
+    Args:
+        folder: made when the first frame comes.
+        delivery: which mattes are kept.
+    """
+
+    def __init__(self, folder: Path, delivery: Delivery) -> None:
+        self.folder = make_folder(folder)
+        self.delivery = delivery
+
+    def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
+        """Keep one frame's mattes."""
+        found = {i: matte for i, matte in self.delivery.mattes(item).items() if matte.max(initial=0) * LEVELS >= 0.5}
+        path = inside(self.folder, f"{item.index:08d}.npz")
+        values = [np.round(matte * LEVELS).astype(np.uint16) * 16 for matte in found.values()]
+        done, coded = True, np.zeros(0, np.uint8)
+        if values:
+            done, coded = cv2.imencode(".png", np.concatenate(values), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        if not done:
+            raise WriteError(f"{path}: the mattes could not be encoded.")
+        with atomic_write(path, durable=False) as temporary, temporary.open("wb") as file:
+            np.savez(file, ids=np.array(list(found), np.int64), png=coded)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+    def read(self, index: int) -> dict[int, NDArray[np.float32]]:
+        """The mattes of a frame by id; one that has none or was not answered gives none.
+
+        Raises:
+            WriteError: what was kept is damaged.
+        """
+        path = inside(self.folder, f"{index:08d}.npz")
+        if not path.exists():
+            return {}
+        try:
+            with np.load(path) as data:
+                ids, coded = data["ids"], data["png"]
+            if not len(ids):
+                return {}
+            values: Any = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)
+            parts = np.split(values.astype(np.float32) / (16 * LEVELS), len(ids))
+        except (OSError, ValueError, KeyError, AttributeError, cv2.error, EOFError):
+            raise WriteError(f"{path}: is damaged. Pass --overwrite to start again.") from None
+        return {int(i): part for i, part in zip(ids, parts, strict=True)}
+
+    def ids(self) -> list[int]:
+        """Ids of all frames' mattes; :data:`TOGETHER` alone where they are kept together."""
+        if self.delivery.objects != "each":
+            return [TOGETHER]
+        found: set[int] = set()
+        for path in self._files():
+            with np.load(path) as data:
+                found |= {int(i) for i in data["ids"]}
+        return sorted(found)
+
+    def _files(self) -> Iterator[Path]:
+        return (path for path in sorted(self.folder.glob("[0-9]*.npz")))
+
+
+def names_of(kind: str, suffix: str, ids: Collection[int]) -> dict[int, str]:
+    """Names of the videos of a format by id: ``prores.mov``, or ``prores-3.mov`` of one object."""
+    return {i: f"{kind}-{i}.{suffix}" if i != TOGETHER else f"{kind}.{suffix}" for i in ids}
+
+
+def comment(delivery: Delivery, shown: int) -> str:
+    """A line that a video keeps about itself."""
+    which: Any = f"object {shown}" if shown != TOGETHER else delivery.objects
+    which = which if isinstance(which, str) else "objects " + ", ".join(map(str, which))
+    return f"Rotoscope: {which if shown else f'{which} together'}; alpha is {delivery.alpha}"
