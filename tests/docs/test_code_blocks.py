@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rotoscope.masks.writing import save_labels
+from rotoscope.masks.saving import save_labels
 from rotoscope.video.writer import VideoWriter
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -18,7 +18,7 @@ from rotoscope.cli import main
 from rotoscope.errors import InputError
 from rotoscope.masks.polygons import fill
 from rotoscope.masks.prompts import masks_for
-from rotoscope.masks.writing import save_labels
+from rotoscope.masks.saving import save_labels
 from rotoscope.shapes import FORMATS, export_shapes
 
 SIZE = (160, 120)
