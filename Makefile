@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: setup demo test lint page check-page bench clean
+.PHONY: setup demo test lint page check-page docs bench clean
 
 setup: $(READY)
 
@@ -42,6 +42,11 @@ test: lint
 	@command -v "$${CHROMIUM:-chromium}" > /dev/null || echo "No Chromium here: tests/app/test_page.py is left out" \
 		"(apt-get install chromium, or CHROMIUM=its path)."
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+
+# The documentation site, in build/site; a link that leads nowhere stops it.
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done

@@ -87,7 +87,14 @@ ABLATIONS: dict[str, Ablation] = {
                 ),
                 Row("trunk frozen", settings=("trunk_rate=0",)),
                 Row("trunk as fast as the rest", settings=("trunk_rate=1",)),
-                Row("values by a ResNet-18", settings=("config.value_encoder=resnet18", "config.value_width=32")),
+                Row(
+                    "values by the ResNet-18 that stcn-small-resnet18 has learnt",
+                    settings=(
+                        "config.value_encoder=resnet18",
+                        "config.value_width=32",
+                        "mask_trunk=stcn-small-resnet18",
+                    ),
+                ),
                 Row("the frame before not kept in memory", {"include_last": False}),
                 Row("kept in memory, but the decoder not told of it", settings=("config.previous=none",)),
                 Row("neither", {"include_last": False}, settings=("config.previous=none",)),
