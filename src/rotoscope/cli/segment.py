@@ -152,9 +152,7 @@ def command(
             prompts, direction = found.prompts, "both"
         how = {"direction": direction, "resume": resume, "overwrite": overwrite}
         report = run(opened, prompts, model, outputs, options, how, told)
-    if found is not None:
-        report.notes.append(found.note)
-    report.notes = [*decided, *report.notes]
+    report.notes = [*decided, *report.notes, *([found.note] if found is not None else [])]
     return tell(report, as_json, told)
 
 
