@@ -37,11 +37,12 @@ check-page:
 	else cd web && npx tsc && npx vite build --logLevel warn --outDir ../build/page \
 		&& diff -r ../build/page ../src/rotoscope/app/page && echo "The page in the package is that of web/."; fi
 
-# Two processes of one thread each; a file's tests stay together, as they share what is slow to make.
+# Two processes of one thread each; a file's tests stay together, as they share what is slow to make. Files go in order of
+# their names: by number of tests, as is usual, the files of few and long tests would come last, with one process idle.
 test: lint
 	@command -v "$${CHROMIUM:-chromium}" > /dev/null || echo "No Chromium here: tests/app/test_page.py is left out" \
 		"(apt-get install chromium, or CHROMIUM=its path)."
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # The documentation site, in build/site; a link that leads nowhere stops it.
 docs: $(READY)
