@@ -12,6 +12,7 @@ from PIL import Image
 
 from rotoscope.batches.jobs import BatchJob
 from rotoscope.batches.listing import read_jobs
+from rotoscope.batches.work import files_of
 from rotoscope.errors import InputError
 
 
@@ -45,6 +46,10 @@ def test_a_data_set_gives_its_sequences(clips: Path, tmp_path: Path) -> None:
         Image.fromarray(np.eye(48, 64, dtype=np.uint8)).save(place / "00000.png")
     jobs = read_jobs(f"pairs:{root}")
     assert [(job.name, job.sequence) for job in jobs] == [("s0", "s0"), ("s1", "s1")]
+    first = jobs[0].identity("w", files_of(jobs[0], {}))
+    assert jobs[0].identity("w", files_of(jobs[0], {})) == first
+    Image.fromarray(np.eye(48, 64, 3, dtype=np.uint8)).save(root / "Annotations" / "s0" / "00000.png")
+    assert jobs[0].identity("w", files_of(jobs[0], {})) != first
 
 
 @pytest.mark.parametrize("kind", ["csv", "json", "jsonl", "yaml"])

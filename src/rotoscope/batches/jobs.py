@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -80,18 +80,20 @@ class BatchJob:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"the journal holds a damaged job ({shown(repr(error), 80)}).") from None
 
-    def identity(self, weights: str) -> str:
+    def identity(self, weights: str, files: Sequence[Path] = ()) -> str:
         """What the masks depend on, as a hash: inputs, options, weights and version.
 
         Of videos the size and time of change count, of masks also the content; of a folder those of each file in it.
 
         Args:
             weights: hash of the weights' file.
+            files: images and masks of the sequence, where the video is one of a data set; of these size and time count.
 
         Raises:
             InputError: a file is not there or may not be read.
         """
         inputs: list[Any] = [facts_of(Path(self.video))] if self.video else [self.dataset, self.sequence]
+        inputs += [facts_of(path) for path in files]
         inputs += [[frame, facts_of(Path(path), content=True)] for frame, path in sorted(self.masks.items())]
         asked = {k: v for k, v in asdict(self).items() if k not in ("video", "masks", "dataset", "sequence", "name")}
         text = json.dumps([inputs, asked, weights, package_version("rotoscope")], sort_keys=True, default=str)

@@ -21,7 +21,8 @@ STYLE = """
 :root { color-scheme: light dark; font: 15px system-ui, sans-serif; } body { margin: 1.5rem; }
 .jobs { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 1rem; }
 figure { margin: 0; } figure img, .none { width: 100%; height: 150px; object-fit: contain; background: #8882; }
-.none { display: grid; place-items: center; } .failed { color: #c33; } figcaption { overflow-wrap: anywhere; }
+.none { display: grid; place-items: center; } .failed { color: #c33; } a { color: inherit; }
+figcaption { overflow-wrap: anywhere; margin-top: .3rem; }
 """
 
 
@@ -51,12 +52,16 @@ def write_page(folder: Path, journal: Journal) -> None:
 def _figure(folder: Path, row: Row) -> str:
     name = html.escape(shown(row.name))
     if row.state != "done":
-        words = html.escape(row.reason or row.state)
-        told = f'<span class="{row.state}">{words}</span>'
-        return f'<figure><div class="none">none</div><figcaption>{name}: {told}</figcaption></figure>'
+        state = {"claimed": "under way", "failed": "failed"}.get(row.state, "to do")
+        told = f': <span class="failed">{html.escape(row.reason)}</span>' if row.reason else ""
+        return f'<figure><div class="none">{state}</div><figcaption>{name}{told}</figcaption></figure>'
+    results = urllib.parse.quote(f"{row.name}/")
     link = urllib.parse.quote(f"{row.name}/{NAME}")
     there = (folder / row.name / NAME).is_file()
-    picture = f'<img loading="lazy" alt="" src="{link}">' if there else '<div class="none">no picture</div>'
+    picture = f'<img loading="lazy" alt="{name}" src="{link}">' if there else '<div class="none">no picture</div>'
     report = json.loads(row.report or "{}")
     facts = f"{report.get('frames', 0)} frames, objects {', '.join(map(str, report.get('objects', []))) or 'none'}"
-    return f"<figure>{picture}<figcaption>{name}: {html.escape(facts)}</figcaption></figure>"
+    return (
+        f'<figure><a href="{results}">{picture}</a><figcaption><a href="{results}">{name}</a>: {html.escape(facts)}'
+        "</figcaption></figure>"
+    )

@@ -21,7 +21,8 @@ from rotoscope.batches.probing import check_requests
 from rotoscope.batches.processes import Settings, choose_workers, run_processes
 from rotoscope.batches.schema import Entry, Row
 from rotoscope.batches.split import check_formats, piece_jobs, title
-from rotoscope.batches.work import Carrier, cut, weights_hash
+from rotoscope.batches.work import Carrier, cut, files_of, weights_hash
+from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.weights.load import find_device
@@ -222,12 +223,13 @@ def _entries(jobs: Sequence[BatchJob], places: Places) -> list[Entry]:
     An input that cannot be read has an identity too, so that its job fails by itself and not the batch.
     """
     hashes: dict[str, str] = {}
+    datasets: dict[str, VideoDataset] = {}
     entries = []
     for job in jobs:
         places.results(job)
         weights = weights_hash(job.method, hashes)
         try:
-            identity = job.identity(weights)
+            identity = job.identity(weights, files_of(job, datasets) if job.dataset else ())
         except InputError:
             identity = f"unreadable {weights}"
         entries.append(Entry(job.name, identity, job.as_text(), "whole" if job.cuts else "job"))

@@ -13,7 +13,7 @@ from rotoscope.batches.joining import join, piece_identity
 from rotoscope.batches.places import Places
 from rotoscope.batches.split import find_cuts, piece_jobs, pieces_of
 from rotoscope.batches.thumbnails import write_thumbnail
-from rotoscope.datasets.sequences import VideoDataset
+from rotoscope.datasets.sequences import VideoDataset, VideoSequence
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.evaluation.protocol import protocol
@@ -136,12 +136,7 @@ class Carrier:
             with open_video(job.video, start=piece.first, end=piece.stop) as video:
                 yield video, {frame: given for frame, given in prompts.items() if piece.holds(frame)}, model
             return
-        if job.dataset not in self._datasets:
-            self._datasets[job.dataset] = open_dataset(job.dataset)
-        dataset = self._datasets[job.dataset]
-        sequence = next((s for s in dataset if s.name == job.sequence), None)
-        if sequence is None or not sequence.images:
-            raise InputError(f"{job.dataset}: has no images of a sequence {job.sequence}.")
+        dataset, sequence = _found(job, self._datasets)
         prompts = given_masks(sequence, protocol(dataset.kind, "semi")) if model.task == "semi" else {}
         with ImageSequence(list(sequence.images.values()), sequence.name) as images:
             yield images, prompts, model
@@ -179,3 +174,22 @@ def cut(job: BatchJob) -> BatchJob:
             return replace(job, cuts=find_cuts(prompts, job.direction, video.start))
     except RotoscopeError:
         return job
+
+
+def files_of(job: BatchJob, known: dict[str, VideoDataset]) -> list[Path]:
+    """Images and masks of the sequence that a job is of, in order; the data set is kept in ``known``.
+
+    Raises:
+        InputError: there is no such sequence.
+    """
+    _, sequence = _found(job, known)
+    return [*sequence.images.values(), *(path for paths in sequence.annotations.values() for path in paths)]
+
+
+def _found(job: BatchJob, known: dict[str, VideoDataset]) -> tuple[VideoDataset, VideoSequence]:
+    if job.dataset not in known:
+        known[job.dataset] = open_dataset(job.dataset)
+    sequence = next((one for one in known[job.dataset] if one.name == job.sequence), None)
+    if sequence is None or not sequence.images:
+        raise InputError(f"{job.dataset}: has no images of a sequence {job.sequence}.")
+    return known[job.dataset], sequence
