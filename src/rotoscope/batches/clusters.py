@@ -201,6 +201,9 @@ class _Crew:
     def collect(self, journal: Journal, owner: str) -> None:
         """Wait up to a second for an answer, and enter the answers that are there."""
         waited = [*self._given, *self._starting]
+        if not waited:  # all actors idle, and the jobs that are left may not be tried yet
+            time.sleep(LOOK / 4)
+            return
         ready, _ = self.ray.wait(waited, num_returns=len(waited), timeout=0)
         if not ready:
             ready, _ = self.ray.wait(waited, num_returns=1, timeout=LOOK)
