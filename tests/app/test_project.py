@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from drawn import contents
+from rotoscope.app.answers import Seen
 from rotoscope.app.project import Project, open_project
 from rotoscope.errors import InputError
 from rotoscope.runs.prompts import read_prompts
@@ -146,7 +147,7 @@ def test_opening_again_does_not_put_an_old_edit_over_a_later_answer(project: Pro
     project.undo()
     project.redo()
     path = project.mask_file(4)
-    project.answers.add(4, {one.id: 0.9}, (4, 4), project.history.tick)
+    project.answers.add(4, Seen({one.id: 0.9}), (4, 4), project.history.tick)
     path.write_bytes(path.read_bytes() + b"later")
     project.close()
     again = open_project(project.folder)

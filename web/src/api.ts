@@ -8,10 +8,13 @@ export class RefusedError extends Error {}
 /** The service cannot be reached. */
 export class GoneError extends Error {}
 
-async function ask(path: string, init?: RequestInit): Promise<Response> {
+/** What this page calls itself: the service says with each change which page made it. */
+export const PAGE = Math.random().toString(36).slice(2);
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(path, init);
+    response = await fetch(path, { ...init, headers: { ...init.headers, "x-page": PAGE } });
   } catch {
     throw new GoneError("the service cannot be reached");
   }
@@ -77,13 +80,19 @@ export class ProjectApi {
     return (await (await ask(this.root)).json()) as Facts;
   }
 
-  async frame(index: number, side: number | null): Promise<ImageBitmap> {
-    const response = await ask(`${this.root}/frames/${index}${side ? `?side=${side}` : ""}`);
+  async frame(index: number, side: number | null, soon: boolean): Promise<ImageBitmap> {
+    const response = await ask(`${this.root}/frames/${index}${side ? `?side=${side}` : ""}`, { priority: soon ? "high" : "low" });
     return createImageBitmap(await response.blob());
   }
 
-  async labels(index: number): Promise<Uint8Array> {
-    return grey(await ask(`${this.root}/labels/${index}`));
+  /** Ids of a frame; null where nothing is known. */
+  async labels(index: number, soon: boolean): Promise<Uint8Array | null> {
+    const response = await ask(`${this.root}/labels/${index}`, { priority: soon ? "high" : "low" });
+    return response.status === 204 ? null : grey(response);
+  }
+
+  look(frame: number, side: number | null): Promise<unknown> {
+    return post(`${this.root}/look`, { frame, side });
   }
 
   async mask(index: number, object: number): Promise<Uint8Array> {

@@ -106,7 +106,7 @@ export function exportDialog(editor: Editor, formats: string[]): void {
     bar.hidden = halt.hidden = true;
     go.disabled = false;
   };
-  editor.exported = (folder, stopped) => {
+  editor.runs.exported = (folder, stopped) => {
     rest();
     result.replaceChildren(stopped ? "Stopped. What was written is in " : "Written to ", h("code", {}, folder));
   };

@@ -1,8 +1,9 @@
 // What the page holds: the project, the frame that is shown, its masks, and every change to them.
 
-import { GoneError, ProjectApi, RefusedError } from "./api";
+import { GoneError, PAGE, ProjectApi, RefusedError } from "./api";
 import { toast } from "./dom";
-import { Keep } from "./keep";
+import { Pictures } from "./pictures";
+import { Runs, type Progress } from "./runs";
 import { Saving } from "./saving";
 import type { Box, Click, Direction, Facts, ServiceEvent, Tracked } from "./types";
 
@@ -10,21 +11,8 @@ export type View = "overlay" | "outline" | "checkers" | "black" | "white" | "gre
 export type Tool = "point" | "brush" | "eraser" | "polygon" | "edges" | "fill" | "hand";
 export type Signal = "facts" | "frame" | "masks" | "tool" | "task" | "saving" | "points";
 
-const FRAME_BYTES = 160 << 20;
-const LABEL_BYTES = 64 << 20;
-const LARGEST_SIDE = 1920;
-export const SURE = 0.7;
-
-export interface Progress {
-  kind: "run" | "export";
-  direction: string;
-  start: number;
-  end: number;
-  at: number;
-  done: number;
-  of: number;
-  rate: number;
-}
+const SETTLED = 40; // milliseconds on a frame from which it is looked at, rather than passed on the way
+const REFRESH = 120; // milliseconds that changes may wait to be shown in lists
 
 export class Editor {
   facts: Facts | null = null;
@@ -38,31 +26,33 @@ export class Editor {
   points: Click[] = [];
   box: Box | null = null;
   confidence: number | null = null;
-  progress: Progress | null = null;
   labels: Uint8Array | null = null;
   before: Uint8Array | null = null;
-  picture: ImageBitmap | null = null;
   connected = true;
   clicking = false;
   stroking = false;
-  private talking = false;
-
+  wrong = "";
+  /** Reasons that there are to look at a frame, in the order of their bits. */
+  known: string[] = [];
+  /** Longer side of pictures when the whole frame is in view. */
+  fitted: number | null = null;
+  api!: ProjectApi;
+  pictures!: Pictures;
+  readonly runs = new Runs(this);
   readonly saving = new Saving(
     () => this.api,
     (_, wrong) => {
-      if (wrong) this.wrong = wrong;
-      else this.wrong = "";
+      this.wrong = wrong ?? "";
       this.tell("saving");
     },
   );
-  wrong = "";
-  api!: ProjectApi;
-  private readonly frames = new Keep<ImageBitmap>(FRAME_BYTES, (bitmap) => bitmap !== this.picture && bitmap.close());
-  private readonly known = new Keep<Uint8Array>(LABEL_BYTES);
-  private readonly asked = new Map<number, Promise<void>>();
+  private talking = false;
   private readonly listeners = new Map<Signal, (() => void)[]>();
   private refreshing: Promise<void> | null = null;
   private again = false;
+  private later = 0;
+  private showing: Promise<void> | null = null;
+  private settling = 0;
 
   on(signal: Signal, act: () => void): void {
     this.listeners.set(signal, [...(this.listeners.get(signal) ?? []), act]);
@@ -91,18 +81,21 @@ export class Editor {
     return this.facts?.objects.find((one) => one.id === this.selected);
   }
 
+  get progress(): Progress | null {
+    return this.runs.progress;
+  }
+
   async open(key: string, index = 0): Promise<void> {
     this.api = new ProjectApi(key);
-    this.frames.clear();
-    this.known.clear();
-    this.asked.clear();
-    this.labels = this.before = this.picture = null;
-    this.facts = await this.api.facts();
-    const task = this.facts.task;
-    this.progress = task && task.project === key ? this.begun(task) : null;
-    this.selected = this.facts.objects[0]?.id ?? null;
+    const facts = await this.api.facts();
+    this.pictures?.clear();
+    this.pictures = new Pictures(this.api, facts.size);
+    this.labels = this.before = null;
+    this.facts = facts;
+    this.runs.begun(facts.task);
+    this.selected = facts.objects[0]?.id ?? null;
+    this.index = Math.min(index, facts.frames - 1);
     this.tell("facts", "tool", "task");
-    await this.show(Math.min(index, this.facts.frames - 1));
   }
 
   /** Fetch what changed; calls that come while it is on its way share the next fetch. */
@@ -114,10 +107,9 @@ export class Editor {
     this.refreshing = (async () => {
       do {
         this.again = false;
-        const facts = await this.api.facts();
-        this.facts = facts;
+        this.facts = await this.api.facts();
       } while (this.again);
-      if (!this.facts!.objects.some((one) => one.id === this.selected)) {
+      if (!this.object) {
         this.selected = this.facts!.objects.at(-1)?.id ?? null;
         this.forgetPoints();
       }
@@ -126,70 +118,75 @@ export class Editor {
     return this.refreshing;
   }
 
+  /** Refresh when the hand rests. */
+  private refreshSoon(): void {
+    clearTimeout(this.later);
+    this.later = setTimeout(() => (this.stroking ? this.refreshSoon() : void this.attempt(() => this.refresh())), REFRESH);
+  }
+
   // Frames.
 
-  async show(index: number, playing = false): Promise<void> {
-    const frames = this.project.frames;
-    index = Math.max(0, Math.min(frames - 1, Math.round(index)));
+  /** Show a frame. While one is on its way, others that are asked for wait, and only the last of them is fetched. */
+  show(index: number, playing = false): Promise<void> {
+    index = Math.max(0, Math.min(this.project.frames - 1, Math.round(index)));
     if (index !== this.index) this.forgetPoints();
     this.index = index;
     this.before = null;
+    if (this.pictures.has(index)) {
+      this.display(index, playing);
+      return Promise.resolve();
+    }
     this.tell("frame");
-    await Promise.all([this.need(index), this.needLabels(index)]).catch((error: Error) => {
-      if (index === this.index) toast(error.message, "wrong");
-    });
-    if (index !== this.index) return;
-    this.picture = this.frames.get(index) ?? this.picture;
-    this.labels = this.known.get(index) ?? null;
+    this.showing ??= this.fetch(playing).finally(() => (this.showing = null));
+    return this.showing;
+  }
+
+  private async fetch(playing: boolean): Promise<void> {
+    let at: number;
+    const { pictures } = this;
+    do {
+      at = this.index;
+      await pictures.both(at).catch((error: Error) => at === this.index && toast(error.message, "wrong"));
+      if (pictures !== this.pictures) return;
+    } while (at !== this.index);
+    this.display(at, playing);
+  }
+
+  private display(index: number, playing: boolean): void {
+    const { pictures } = this;
+    pictures.shown = pictures.frame(index) ?? pictures.shown;
+    this.labels = pictures.labels(index) ?? null;
     this.tell("frame", "masks");
-    if (!playing) for (const near of [index + 1, index - 1, index + 2]) this.fetchAhead(near);
+    clearTimeout(this.settling);
+    if (!playing) this.settling = setTimeout(() => this.settle(index), SETTLED);
   }
 
-  fetchAhead(index: number): void {
-    if (index < 0 || index >= this.project.frames) return;
-    this.need(index).catch(() => undefined);
-    this.needLabels(index).catch(() => undefined);
+  /** Make ready for what may come next: clicks here, the neighbours, the next frame that is unsure. */
+  private settle(index: number): void {
+    if (index !== this.index) return;
+    const { frames } = this.project;
+    this.api.look(index, this.fitted).catch(() => undefined);
+    for (const near of [index + 1, index - 1, index + 2, this.next("u", 1)]) {
+      if (near !== null && near >= 0 && near < frames) this.pictures.ahead(near);
+    }
+    if (this.onion && index > 0) void this.pictures.needLabels(index - 1).then(() => this.tell("masks"), () => undefined);
   }
 
-  ready(index: number): boolean {
-    return this.frames.has(index) && this.known.has(index);
+  /** Ask for pictures that are good at a scale; the frame shown comes again if it is too small. */
+  async scaled(scale: number): Promise<void> {
+    const { pictures, index } = this;
+    if (!pictures.resize(pictures.sideAt(scale))) return;
+    await pictures.both(index).catch(() => undefined);
+    if (pictures === this.pictures && index === this.index && pictures.has(index)) this.display(index, false);
   }
 
-  labelsOf(index: number): Uint8Array | undefined {
-    return this.known.get(index);
-  }
-
-  private need(index: number): Promise<void> {
-    if (this.frames.has(index)) return Promise.resolve();
-    const waiting = this.asked.get(index);
-    if (waiting) return waiting;
-    const [width, height] = this.project.size;
-    const api = this.api;
-    const asking = api
-      .frame(index, Math.max(width, height) > LARGEST_SIDE ? LARGEST_SIDE : null)
-      .then((bitmap) => {
-        if (api === this.api) this.frames.set(index, bitmap, bitmap.width * bitmap.height * 4);
-      })
-      .finally(() => this.asked.delete(index));
-    this.asked.set(index, asking);
-    return asking;
-  }
-
-  async needLabels(index: number): Promise<void> {
-    if (this.known.has(index)) return;
-    const api = this.api;
-    const labels = await api.labels(index);
-    // What was painted meanwhile, and is not with the service yet, is newer.
-    if (api === this.api && !this.known.has(index)) this.known.set(index, labels, labels.length);
-  }
-
-  private async reload(index: number): Promise<void> {
+  async reload(index: number): Promise<void> {
     if (this.saving.has(index) || (this.stroking && index === this.index)) return;
-    this.known.drop(index);
+    this.pictures.drop(index);
     if (index !== this.index) return;
-    await this.needLabels(index);
+    await this.pictures.needLabels(index);
     if (index !== this.index) return;
-    this.labels = this.known.get(index) ?? null;
+    this.labels = this.pictures.labels(index) ?? null;
     this.tell("masks");
   }
 
@@ -230,6 +227,7 @@ export class Editor {
 
   forgetPoints(): void {
     this.talking = false;
+    if (!this.points.length && !this.box && this.confidence === null) return;
     this.points = [];
     this.box = null;
     this.confidence = null;
@@ -239,7 +237,7 @@ export class Editor {
   /** Put a painted mask in place, and send it. */
   painted(object: number, mask: Uint8Array): void {
     this.forgetPoints();
-    this.known.set(this.index, this.labels!, this.labels!.length);
+    this.pictures.put(this.index, this.labels!);
     this.saving.put(this.index, object, mask);
   }
 
@@ -249,7 +247,7 @@ export class Editor {
   }
 
   /** Resolves when all clicks are answered and all that was painted is kept. */
-  private async settled(): Promise<void> {
+  async settled(): Promise<void> {
     while (this.clicking) await new Promise((resolve) => setTimeout(resolve, 10));
     await this.saving.done();
   }
@@ -277,7 +275,11 @@ export class Editor {
         begin = false;
         if (!answer) return this.forgetPoints();
         this.confidence = answer[1];
-        await this.reload(index);
+        this.pictures.put(index, answer[0]);
+        if (index === this.index) {
+          this.labels = answer[0];
+          this.tell("masks");
+        }
       } while (asked !== this.points && this.points.length && index === this.index);
       this.tell("points");
     } finally {
@@ -290,8 +292,9 @@ export class Editor {
     await this.attempt(async () => {
       const frame = await this.api.turn(way);
       this.forgetPoints();
+      if (frame === null) this.pictures.drop();
       if (frame !== null && frame !== this.index) {
-        this.known.drop(frame);
+        this.pictures.drop(frame);
         await this.show(frame);
       } else await this.reload(this.index);
       await this.refresh();
@@ -305,13 +308,13 @@ export class Editor {
     await this.attempt(async () => {
       await work(this.api);
       this.forgetPoints();
-      this.known.clear();
+      this.pictures.drop();
       await this.reload(this.index);
       await this.refresh();
     });
   }
 
-  // Runs.
+  // Runs, and what others do.
 
   async run(direction: Direction, start: number | null, stop: number | null): Promise<void> {
     await this.settled();
@@ -322,78 +325,36 @@ export class Editor {
     await this.attempt(() => this.api.stop());
   }
 
-  private begun(task: { kind: "run" | "export"; direction?: string; start?: number; end?: number }): Progress {
-    const start = task.start ?? 0;
-    const end = task.end ?? this.project.frames;
-    return { kind: task.kind, direction: task.direction ?? "", start, end, at: start, done: 0, of: end - start, rate: 0 };
-  }
-
   heard(event: ServiceEvent): void {
-    if (event.type === "lost") {
-      toast(event.error, "wrong");
-      return;
-    }
-    if (!this.facts || event.project !== this.api.key) return;
-    if (event.type === "changed") {
-      void this.attempt(() => this.refresh());
-      if (event.frame === null) this.known.clear();
+    if (event.type === "lost") toast(event.error, "wrong");
+    else if (!this.facts || event.project !== this.api.key) return;
+    else if (event.type === "changed") {
+      this.refreshSoon();
+      if (event.by === PAGE) return; // it has what it did itself
+      if (event.frame === null) this.pictures.drop();
       void this.attempt(() => this.reload(event.frame ?? this.index));
-    } else if (event.type === "begun") {
-      this.progress = this.begun(event);
-      this.tell("task");
-    } else if (event.type === "frame" || event.type === "passed") {
-      this.answered(event);
-    } else if (event.type === "exporting" && this.progress) {
-      Object.assign(this.progress, { done: event.done, of: event.of });
-      this.tell("task");
-    } else if (event.type === "ended") {
-      this.ended(event);
-    }
+    } else this.runs.heard(event);
   }
 
-  private answered(event: Extract<ServiceEvent, { type: "frame" | "passed" }>): void {
-    if (this.progress) {
-      this.progress.at = event.frame;
-      this.progress.done += event.type === "frame" ? 1 : 0;
-      if (event.type === "frame") this.progress.rate = event.rate;
-    }
-    if (event.type === "frame") {
-      for (const [id, value] of Object.entries(event.confidence)) this.mark(event.frame, id, value);
-      if (this.follow && event.frame !== this.index) {
-        this.known.drop(event.frame);
-        void this.show(event.frame, true);
-      } else void this.attempt(() => this.reload(event.frame));
-    }
-    this.tell("task");
+  /** Whether an object that is shown is worth a look on a frame, or (g) given there. */
+  isAt(frame: number, code: "u" | "g"): boolean {
+    const { objects, timeline, look } = this.project;
+    return objects.some((one) => {
+      if (one.hidden) return false;
+      const there = timeline[one.id]?.[frame];
+      return there === code || (code === "u" && there !== "g" && look[one.id]?.[frame] !== undefined);
+    });
   }
 
-  private mark(frame: number, id: string, confidence: number): void {
-    const codes = this.project.timeline[id];
-    if (codes === undefined || codes[frame] === "g") return;
-    const code = confidence === 0 ? "a" : confidence < SURE ? "u" : "s";
-    this.project.timeline[id] = codes.slice(0, frame) + code + codes.slice(frame + 1);
+  /** Why an object is worth a look on a frame. */
+  reasons(object: number, frame: number): string[] {
+    const bits = this.project.look[object]?.[frame] ?? 0;
+    return this.known.filter((_, n) => (bits >> n) & 1);
   }
 
-  private ended(event: Extract<ServiceEvent, { type: "ended" }>): void {
-    this.progress = null;
-    if (event.error) toast(event.error, "wrong");
-    else if (event.kind === "export") this.exported(event.folder ?? "", event.stopped);
-    else {
-      const rate = event.frames && event.seconds ? `, ${(event.frames / event.seconds).toFixed(1)} frames/s` : "";
-      toast(`${event.stopped ? "Stopped" : "Done"}: ${event.frames ?? 0} frames${rate}`);
-    }
-    void this.attempt(() => this.refresh());
-    this.tell("task");
-  }
-
-  exported: (folder: string, stopped: boolean) => void = () => undefined;
-
-  /** The next frame, after the one shown, on which an object that is shown is unsure; null if there is none. */
+  /** The next such frame after the one shown; null if there is none. */
   next(code: "u" | "g", step: 1 | -1): number | null {
-    const rows = this.project.objects.filter((one) => !one.hidden).map((one) => this.project.timeline[one.id] ?? "");
-    for (let at = this.index + step; at >= 0 && at < this.project.frames; at += step) {
-      if (rows.some((row) => row[at] === code)) return at;
-    }
+    for (let at = this.index + step; at >= 0 && at < this.project.frames; at += step) if (this.isAt(at, code)) return at;
     return null;
   }
 }

@@ -34,7 +34,7 @@ export function keyboard(editor: Editor, stage: Stage, panel: Panel, acts: Acts)
     arrowright: () => acts.go(editor.index + 1),
     home: () => acts.go(0),
     end: () => acts.go(editor.project.frames - 1),
-    backspace: () => void stage.back(),
+    backspace: () => void stage.lines.back(),
     delete: () => panel.gone("here"),
     a: () => void editor.addObject(),
     g: () => acts.jump("g", 1),
@@ -92,7 +92,7 @@ export function keyboard(editor: Editor, stage: Stage, panel: Panel, acts: Acts)
         stage.cancel();
         if (editor.progress) void editor.stop();
       };
-    if (key === "enter") return () => (editor.tool === "polygon" || editor.tool === "edges") && stage.drawn() ? stage.finishLine() : acts.play();
+    if (key === "enter") return () => (editor.tool === "polygon" || editor.tool === "edges") && stage.lines.drawn ? stage.lines.finish() : acts.play();
     if (event.shiftKey && shifted[key]) return shifted[key];
     if (/^[1-9]$/.test(key)) {
       const one = editor.facts?.objects[Number(key) - 1];

@@ -158,7 +158,7 @@ function nextView(): void {
 function toggleOnion(): void {
   editor.onion = !editor.onion;
   onion.setAttribute("aria-pressed", String(editor.onion));
-  void editor.needLabels(Math.max(0, editor.index - 1)).then(() => editor.tell("masks"));
+  void editor.attempt(() => editor.pictures.needLabels(Math.max(0, editor.index - 1)).then(() => editor.tell("masks")));
 }
 
 function theme(): void {
@@ -225,10 +225,9 @@ async function openKey(key: string, frame = 0): Promise<void> {
   await editor.attempt(async () => {
     const project = await open(key);
     sessionStorage.setItem("project", project);
-    editor.facts = null;
     await editor.open(project, frame);
     stage.sized();
-    editor.tell("frame", "masks");
+    await editor.show(editor.index);
     document.body.dataset.open = project;
     if (!editor.project.objects.length) toast("Click on something to cut it out. Alt-click takes away. Then press Run.");
   });
@@ -240,6 +239,7 @@ async function begin(): Promise<void> {
   const found = await editor.attempt(launch);
   if (!found) return;
   formats = found.formats;
+  editor.known = found.reasons;
   const last = sessionStorage.getItem("project");
   const known = found.entries.some((entry) => entry.key === last);
   await openKey(known ? last! : found.first, known ? Number(sessionStorage.getItem("frame") ?? 0) : 0);

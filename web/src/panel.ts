@@ -1,7 +1,7 @@
 // The column at the right: objects, and what is known of the one that is chosen.
 
 import { button, h } from "./dom";
-import { SURE, type Editor } from "./editor";
+import type { Editor } from "./editor";
 import { icon } from "./icons";
 import type { Tracked } from "./types";
 
@@ -81,14 +81,16 @@ export class Panel {
     const { editor } = this;
     const one = editor.object;
     const code = one && editor.project.timeline[one.id]?.[editor.index];
+    const why = one && code !== "g" ? editor.reasons(one.id, editor.index) : [];
     const said: Record<string, string> = {
       g: "given on this frame",
       s: "found here, sure",
-      u: `found here, unsure (below ${SURE})`,
+      u: "found here, worth a look",
       a: "not on this frame",
       ".": "not known on this frame yet",
     };
     const sure = editor.confidence !== null ? ` · mask ${Math.round(editor.confidence * 100)} % sure` : "";
-    this.about.textContent = one ? `${one.name}: ${said[code ?? "."] ?? ""}${sure}` : "Click on something in the picture to cut it out.";
+    const look = why.length ? ` (${why.join(", ")})` : "";
+    this.about.textContent = one ? `${one.name}: ${said[code ?? "."] ?? ""}${look}${sure}` : "Click on something in the picture to cut it out.";
   }
 }

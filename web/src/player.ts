@@ -42,11 +42,11 @@ export class Player {
     if (!this.playing) return;
     const { editor } = this;
     const wanted = Math.min(this.from + Math.floor(((now - this.clock) / 1000) * editor.project.fps), editor.project.frames - 1);
-    for (let n = 1; n <= AHEAD; n++) editor.fetchAhead(wanted + n);
+    for (let n = 1; n <= AHEAD; n++) wanted + n < editor.project.frames && editor.pictures.ahead(wanted + n);
     if (wanted !== editor.index) {
-      if (editor.ready(wanted)) void editor.show(wanted, true);
+      if (editor.pictures.has(wanted)) void editor.show(wanted, true);
       else {
-        editor.fetchAhead(wanted);
+        editor.pictures.ahead(wanted);
         // Stand still rather than leap: the clock goes on from here when the frame has come.
         this.clock = now - (1000 / editor.project.fps) * Math.max(0, wanted - this.from - 1);
       }

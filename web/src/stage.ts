@@ -1,14 +1,14 @@
 // The two canvases, one on the other, and the hand that moves, points and paints on them.
 
+import { Camera } from "./camera";
 import { h, svg } from "./dom";
 import { Drawing } from "./drawing";
 import type { Editor } from "./editor";
+import { Lines } from "./lines";
 import { maskOf, Painting, type Dirty } from "./painting";
 import type { Box } from "./types";
 
 const DRAG = 5; // pixels of the screen from which a press is a drag
-const CLOSE = 9; // pixels of the screen within which a click closes a line
-const LARGEST = 40;
 
 export class Stage {
   readonly element: HTMLElement;
@@ -19,10 +19,10 @@ export class Stage {
   private readonly lower = this.below.getContext("2d", { alpha: false })!;
   private readonly upper = this.above.getContext("2d")!;
   private drawing: Drawing | null = null;
-  private scale = 1;
-  private x = 0;
-  private y = 0;
-  private fitted = true;
+  private readonly camera: Camera;
+  readonly lines: Lines;
+  private coloured = "";
+  private queued: { frame: boolean; masks: boolean; dirty: Dirty | undefined } | null = null;
   private panning: { x: number; y: number } | null = null;
   private pressed: { x: number; y: number; button: number; alt: boolean } | null = null;
   private band: Box | null = null;
@@ -30,30 +30,27 @@ export class Stage {
   private early: [number, number][] | null = null;
   private lifted = false;
   private last: [number, number] = [0, 0];
-  private line: [number, number][] = [];
-  private trail: [number, number][] = [];
-  private anchors: number[] = [];
   private hover: [number, number] | null = null;
-  private asking = false;
-  private steps: Promise<void> = Promise.resolve();
   space = false;
   comparing = false;
 
   constructor(private readonly editor: Editor) {
     this.world.append(this.below, this.above, this.marks);
     this.element = h("div", { class: "stage", tabindex: 0, "aria-label": "frame and masks" }, this.world);
+    this.camera = new Camera(this.element);
+    this.lines = new Lines(editor, () => this.camera.scale, () => this.drawMarks(), (object) => this.softMask(object, editor.labels!));
     this.element.addEventListener("pointerdown", (event) => void this.down(event));
     this.element.addEventListener("pointermove", (event) => this.move(event));
     this.element.addEventListener("pointerup", (event) => void this.up(event));
     this.element.addEventListener("pointercancel", () => this.cancel());
     this.element.addEventListener("pointerleave", () => ((this.hover = null), this.drawMarks()));
-    this.element.addEventListener("dblclick", () => this.finishLine());
+    this.element.addEventListener("dblclick", () => this.lines.finish());
     this.element.addEventListener("contextmenu", (event) => event.preventDefault());
     this.element.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    new ResizeObserver(() => this.fitted && this.fit()).observe(this.element);
-    editor.on("frame", () => this.drawFrame());
+    new ResizeObserver(() => this.camera.fitted && this.fit()).observe(this.element);
+    editor.on("frame", () => (this.queue().frame = true));
     editor.on("masks", () => this.drawMasks());
-    editor.on("facts", () => this.drawMasks());
+    editor.on("facts", () => this.recolour());
     editor.on("points", () => this.drawMarks());
     editor.on("tool", () => this.cancel());
   }
@@ -61,50 +58,39 @@ export class Stage {
   /** Take the size of a newly opened video. */
   sized(): void {
     const [width, height] = this.editor.project.size;
-    for (const canvas of [this.below, this.above]) {
-      canvas.width = width;
-      canvas.height = height;
-    }
+    this.above.width = width;
+    this.above.height = height;
+    this.lower.fillRect(0, 0, this.below.width, this.below.height);
     this.marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.world.style.width = `${width}px`;
-    this.world.style.height = `${height}px`;
+    for (const element of [this.world, this.below]) {
+      element.style.width = `${width}px`;
+      element.style.height = `${height}px`;
+    }
     this.drawing = new Drawing(this.upper, width, height);
     this.fit();
   }
 
   fit(): void {
-    if (!this.editor.facts) return;
-    const [width, height] = this.editor.project.size;
-    const room = this.element.getBoundingClientRect();
-    if (!room.width || !room.height) return;
-    this.scale = Math.min(room.width / width, room.height / height) * 0.97;
-    this.x = (room.width - width * this.scale) / 2;
-    this.y = (room.height - height * this.scale) / 2;
-    this.fitted = true;
-    this.place();
+    if (this.editor.facts && this.camera.fit(...this.editor.project.size)) this.place();
   }
 
   zoom(factor: number, at?: { x: number; y: number }): void {
-    const room = this.element.getBoundingClientRect();
-    const x = (at?.x ?? room.left + room.width / 2) - room.left;
-    const y = (at?.y ?? room.top + room.height / 2) - room.top;
-    const scale = Math.max(0.05, Math.min(LARGEST, this.scale * factor));
-    this.x = x - ((x - this.x) * scale) / this.scale;
-    this.y = y - ((y - this.y) * scale) / this.scale;
-    this.scale = scale;
-    this.fitted = false;
+    this.camera.zoom(factor, at);
     this.place();
   }
 
   private place(): void {
-    this.world.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
-    this.world.classList.toggle("near", this.scale > 3);
+    const { editor, camera } = this;
+    if (!editor.facts) return;
+    this.world.style.transform = camera.transform;
+    this.world.classList.toggle("near", camera.scale > 3);
     this.drawMarks();
+    editor.fitted = editor.pictures.sideAt(camera.whole(...editor.project.size) * devicePixelRatio);
+    void editor.scaled(camera.scale * devicePixelRatio);
   }
 
   private at(event: MouseEvent): [number, number] {
-    const room = this.element.getBoundingClientRect();
-    return [(event.clientX - room.left - this.x) / this.scale, (event.clientY - room.top - this.y) / this.scale];
+    return this.camera.at(event);
   }
 
   private inside([x, y]: [number, number]): boolean {
@@ -115,22 +101,49 @@ export class Stage {
   // Drawing.
 
   private drawFrame(): void {
-    const picture = this.editor.picture;
-    if (picture) this.lower.drawImage(picture, 0, 0, this.below.width, this.below.height);
+    const picture = this.editor.pictures?.shown;
+    if (!picture) return;
+    if (this.below.width !== picture.width || this.below.height !== picture.height) {
+      this.below.width = picture.width;
+      this.below.height = picture.height;
+    }
+    this.lower.drawImage(picture, 0, 0);
   }
 
+  /** Draw masks anew if an object looks different now. */
+  private recolour(): void {
+    const look = JSON.stringify(this.editor.project.objects.map((one) => [one.id, one.colour, one.hidden]));
+    if (look === this.coloured) return;
+    this.coloured = look;
+    this.drawMasks();
+  }
+
+  /** Draw masks before the next picture of the screen: all, or the part that a brush has changed. */
   drawMasks(dirty?: Dirty): void {
-    if (!this.drawing || !this.editor.facts) return;
-    const { editor } = this;
+    const queued = this.queue();
+    queued.dirty = dirty && queued.masks ? queued.dirty && joined(dirty, queued.dirty) : dirty;
+    queued.masks = true;
+  }
+
+  private queue(): NonNullable<Stage["queued"]> {
+    if (!this.queued) requestAnimationFrame(() => this.drawQueued());
+    return (this.queued ??= { frame: false, masks: false, dirty: undefined });
+  }
+
+  private drawQueued(): void {
+    const { editor, queued } = this;
+    this.queued = null;
+    if (queued?.frame) this.drawFrame();
+    if (!queued?.masks || !this.drawing || !editor.facts) return;
     this.drawing.colours(editor.project.objects, editor.view);
-    const onion = editor.onion && editor.index > 0 ? (editor.labelsOf(editor.index - 1) ?? null) : null;
+    const onion = editor.onion && editor.index > 0 ? (editor.pictures.labels(editor.index - 1) ?? null) : null;
     const labels = this.comparing && editor.before ? editor.before : editor.labels;
-    this.drawing.draw(labels, onion, editor.view, dirty);
+    this.drawing.draw(labels, onion, editor.view, queued.dirty);
   }
 
   private drawMarks(): void {
     const { editor } = this;
-    const one = 1 / this.scale;
+    const one = 1 / this.camera.scale;
     const parts: SVGElement[] = [];
     const box = this.band ?? editor.box;
     if (box) {
@@ -140,10 +153,11 @@ export class Stage {
     for (const point of editor.points) {
       parts.push(svg("circle", { cx: point.x, cy: point.y, r: 6 * one, class: point.wanted ? "wanted" : "unwanted", "stroke-width": 2 * one }));
     }
-    const path = [...this.line, ...this.trail];
+    const { line, trail } = this.lines;
+    const path = [...line, ...trail];
     if (path.length) {
       parts.push(svg("polyline", { points: path.map((p) => p.join(",")).join(" "), class: "line", "stroke-width": 2 * one }));
-      const [x, y] = this.line[0] ?? path[0]!;
+      const [x, y] = line[0] ?? path[0]!;
       parts.push(svg("circle", { cx: x, cy: y, r: 5 * one, class: "start", "stroke-width": 1.5 * one }));
     }
     if (this.hover && (editor.tool === "brush" || editor.tool === "eraser") && !this.space) {
@@ -222,10 +236,8 @@ export class Stage {
   private move(event: PointerEvent): void {
     if (!this.editor.facts) return;
     if (this.panning) {
-      this.x += event.clientX - this.panning.x;
-      this.y += event.clientY - this.panning.y;
+      this.camera.pan(event.clientX - this.panning.x, event.clientY - this.panning.y);
       this.panning = { x: event.clientX, y: event.clientY };
-      this.fitted = false;
       this.place();
       return;
     }
@@ -236,16 +248,13 @@ export class Stage {
       for (const one of event.getCoalescedEvents?.() ?? [event]) this.stroke(this.at(one), this.erases(event));
     } else if (pressed && editor.tool === "point" && pressed.button === 0) {
       if (this.band || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > DRAG) this.band = this.boxOf(pressed, event);
-    } else if (this.line.length && editor.tool === "polygon") this.trail = [this.hover];
-    else if (this.line.length && editor.tool === "edges") void this.follow(this.hover);
+    } else this.lines.hover(this.hover);
     this.drawMarks();
   }
 
   private boxOf(from: { x: number; y: number }, event: MouseEvent): Box {
     const [width, height] = this.editor.project.size;
-    const room = this.element.getBoundingClientRect();
-    const x0 = (from.x - room.left - this.x) / this.scale;
-    const y0 = (from.y - room.top - this.y) / this.scale;
+    const [x0, y0] = this.camera.at({ clientX: from.x, clientY: from.y });
     const [x1, y1] = this.at(event);
     const within = (value: number, most: number) => Math.max(0, Math.min(most, Math.round(value)));
     return [within(Math.min(x0, x1), width), within(Math.min(y0, y1), height), within(Math.max(x0, x1), width), within(Math.max(y0, y1), height)];
@@ -268,7 +277,7 @@ export class Stage {
       this.band = null;
       if (box && box[2] > box[0] && box[3] > box[1]) await editor.click(null, box, engine);
       else if (this.inside(place)) await editor.click({ x: place[0], y: place[1], wanted: !away }, null, engine);
-    } else if (editor.tool === "polygon" || editor.tool === "edges") this.inOrder(() => this.anchor(place, away));
+    } else if (editor.tool === "polygon" || editor.tool === "edges") this.lines.click(place, away);
   }
 
   private endStroke(): void {
@@ -283,82 +292,9 @@ export class Stage {
 
   cancel(): void {
     this.pressed = this.panning = this.band = null;
-    this.line = [];
-    this.trail = [];
-    this.anchors = [];
+    this.lines.cancel();
     if (this.painting) this.endStroke();
     this.drawMarks();
-  }
-
-  // Lines: corners by hand, or along edges.
-
-  private async anchor(place: [number, number], erase: boolean): Promise<void> {
-    const [width, height] = this.editor.project.size;
-    const corner: [number, number] = [Math.max(0, Math.min(width, place[0])), Math.max(0, Math.min(height, place[1]))];
-    const first = this.line[0];
-    if (first && this.line.length > 2 && Math.hypot(corner[0] - first[0], corner[1] - first[1]) * this.scale < CLOSE) return this.close(erase);
-    if (first && this.editor.tool === "edges") await this.follow(corner, true);
-    this.anchors.push(this.line.length);
-    this.line.push(...(this.editor.tool === "edges" ? this.trail : []), corner);
-    this.trail = [];
-    this.drawMarks();
-  }
-
-  /** One step of a line after the other, also where the service takes its time. */
-  private inOrder(step: () => Promise<void>): void {
-    this.steps = this.steps.then(step);
-  }
-
-  /** Whether a line has been begun. */
-  drawn(): boolean {
-    return this.line.length > 0;
-  }
-
-  /** Take the last corner back. */
-  back(): boolean {
-    const from = this.anchors.pop();
-    if (from === undefined) return false;
-    this.line.length = from;
-    this.trail = [];
-    this.drawMarks();
-    return true;
-  }
-
-  private async follow(to: [number, number], wait = false): Promise<void> {
-    if (this.asking && !wait) return;
-    while (this.asking) await new Promise((resolve) => setTimeout(resolve, 10));
-    this.asking = true;
-    const from = this.line.at(-1);
-    const path = from && (await this.editor.attempt(() => this.editor.api.edges(this.editor.index, [...from], [...to])));
-    this.asking = false;
-    if (!path || from !== this.line.at(-1)) return;
-    this.trail = path;
-    this.drawMarks();
-  }
-
-  finishLine(): void {
-    this.inOrder(() => this.close(false));
-  }
-
-  private async close(erase: boolean): Promise<void> {
-    const { editor } = this;
-    if (this.line.length < 3 || !editor.labels) return;
-    const line = this.line;
-    if (editor.tool === "edges") {
-      await this.follow(line[0]!, true);
-      line.push(...this.trail);
-    }
-    const one = await editor.target();
-    if (one) {
-      editor.remember();
-      const [width, height] = editor.project.size;
-      const mask = await this.softMask(one.id, editor.labels);
-      const painting = new Painting(width, height, editor.labels, mask, one.id, editor.project.objects);
-      painting.polygon(line, erase);
-      editor.painted(one.id, mask);
-      this.drawMasks();
-    }
-    this.cancel();
   }
 
   private wheel(event: WheelEvent): void {
@@ -373,4 +309,13 @@ export class Stage {
     this.editor.brush = Math.max(1, Math.min(250, radius));
     this.editor.tell("tool");
   }
+}
+
+function joined(one: Dirty, other: Dirty): Dirty {
+  return {
+    left: Math.min(one.left, other.left),
+    top: Math.min(one.top, other.top),
+    right: Math.max(one.right, other.right),
+    bottom: Math.max(one.bottom, other.bottom),
+  };
 }

@@ -12,6 +12,7 @@ export interface Launch {
   method: string;
   tools: string[];
   formats: string[];
+  reasons: string[];
 }
 
 export interface Tracked {
@@ -38,7 +39,10 @@ export interface Facts {
   size: [number, number];
   fps: number;
   objects: Tracked[];
+  /** By object, a letter a frame: g given, s sure, u unsure, a absent, . not known. */
   timeline: Record<string, string>;
+  /** By object and frame, why it is worth a look: bits, in the order of Launch.reasons. */
+  look: Record<string, Record<number, number>>;
   stale: number | null;
   undo: number;
   redo: number;
@@ -46,8 +50,8 @@ export interface Facts {
 }
 
 export type ServiceEvent =
-  | { type: "changed"; project: string; frame: number | null }
-  | { type: "frame"; project: string; frame: number; confidence: Record<string, number>; rate: number }
+  | { type: "changed"; project: string; frame: number | null; by: string }
+  | { type: "frame"; project: string; frame: number; confidence: Record<string, number>; look: Record<string, number>; rate: number }
   | { type: "passed"; project: string; frame: number }
   | ({ type: "begun" } & TaskFacts)
   | { type: "exporting"; project: string; done: number; of: number }

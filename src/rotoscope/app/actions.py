@@ -18,6 +18,7 @@ from rotoscope.app.service import Service
 from rotoscope.errors import InputError
 from rotoscope.masks.writing import FORMATS
 from rotoscope.runs.job import check_direction
+from rotoscope.runs.watch import REASONS
 
 KEPT = {"cache-control": "private, max-age=86400, immutable"}
 FRESH = {"cache-control": "no-store"}
@@ -33,6 +34,7 @@ def state(service: Service, call: Call) -> Any:
         "method": service.method,
         "tools": list(CLICKERS),
         "formats": list(FORMATS),
+        "reasons": list(REASONS),
     }
 
 
@@ -57,6 +59,7 @@ def facts(service: Service, call: Call) -> Any:
             "fps": project.video.fps or 24.0,
             "objects": objects,
             "timeline": codes,
+            "look": {one["id"]: project.answers.look.get(one["id"], {}) for one in objects},
             "stale": project.answers.first_open(min(project.given_frames(), default=0)) if given else None,
             "undo": len(project.history.done),
             "redo": len(project.history.undone),
@@ -73,9 +76,21 @@ def frame(service: Service, call: Call) -> Response:
     return Response(data, media_type=f"image/{kind}", headers=KEPT)
 
 
+def look(service: Service, call: Call) -> Any:
+    """Make ready for what is done next on the frame that is shown."""
+    data = call.json()
+    side = whole(data, "side") if data.get("side") is not None else None
+    service.look(call.project, whole(data, "frame"), side, str(data.get("engine") or CLICKERS[0]))
+    return {}
+
+
 def labels(service: Service, call: Call) -> Response:
-    """Ids of a frame, as a grey PNG."""
-    return _png(service.project(call.project).labels(int(call.path["frame"])))
+    """Ids of a frame, as a grey PNG; nothing (204) where nothing is known."""
+    project, index = service.project(call.project), int(call.path["frame"])
+    project.check_index(index)
+    if not project.mask_file(index).exists():
+        return Response(status_code=204, headers=FRESH)
+    return _png(project.labels(index))
 
 
 def mask(service: Service, call: Call) -> Response:
@@ -100,7 +115,7 @@ def release(service: Service, call: Call) -> Any:
 
 
 def click(service: Service, call: Call) -> Response:
-    """Answer points and a box with a mask, which is kept."""
+    """Answer points and a box with a mask, which is kept; the answer holds the frame's labels."""
     data = call.json()
     given = data.get("points", [])
     if not isinstance(given, list) or len(given) > 100:
@@ -111,7 +126,7 @@ def click(service: Service, call: Call) -> Response:
         points.append(Point(floor(x), floor(y), len(value) < 3 or bool(value[2])))
     box = data.get("box")
     corners = (*pair(box), *pair(box[2:])) if isinstance(box, list) else None
-    engine = data.get("engine") or next(iter(CLICKERS))
+    engine = data.get("engine") or CLICKERS[0]
     place = whole(data, "frame"), whole(data, "object")
     found, confidence = service.click(call.project, *place, points, corners, str(engine), bool(data.get("begin", True)))
     sure = "" if confidence is None else f"{confidence:.3f}"

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.app.journal import Journal
-from rotoscope.runs.watch import UNSURE
+from rotoscope.runs.watch import REASONS, UNSURE, Shape, Watch
 
 TIMES_TOO_LONG = 4
 """Lines per frame from which the file is written anew when it is opened."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found on a frame.
+
+    Attributes:
+        confidence: in [0, 1], of each object that was followed; 0 where it has no pixel.
+        shapes: of those that have pixels.
+        look: why it is worth a look, of :data:`~rotoscope.runs.watch.REASONS`, by object; nothing where it is not.
+    """
+
+    confidence: Mapping[int, float]
+    shapes: Mapping[int, Shape] = field(default_factory=dict)
+    look: Mapping[int, Collection[str]] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> dict[int, int]:
+        """The reasons of each object as bits, the first of :data:`~rotoscope.runs.watch.REASONS` the lowest."""
+        return {i: sum(1 << REASONS.index(reason) for reason in found) for i, found in self.look.items() if found}
 
 
 class Answers:
@@ -32,30 +54,31 @@ class Answers:
         self.answered = np.zeros(frames, bool)
         self.stale = np.zeros(frames, bool)
         self.confidence: dict[int, NDArray[np.float32]] = {}
+        self.look: dict[int, dict[int, int]] = {}
+        self.shapes: dict[int, dict[int, Shape]] = {}
         self._span = np.zeros((frames, 2), np.int64)
         self._tick = np.zeros(frames, np.int64)
         self._journal = Journal(path, durable=False)
         self._edits: list[tuple[int, int]] = []
         for line in self._journal.found:
             if 0 <= line["i"] < frames:
-                confidence = {int(object_id): value for object_id, value in line["c"].items()}
-                self._take(line["i"], confidence, (line["n"][0], line["n"][1]), line["t"])
+                self._take(line["i"], _seen(line), (line["n"][0], line["n"][1]), line["t"])
         for frame, tick in edits:
             self.edited(frame, tick)
         if len(self._journal.found) > TIMES_TOO_LONG * frames:
             self._journal.replace(self._line(int(i)) for i in np.flatnonzero(self.answered))
         self._journal.found = []
 
-    def add(self, index: int, confidence: Mapping[int, float], span: tuple[int, int], tick: int) -> None:
+    def add(self, index: int, seen: Seen, span: tuple[int, int], tick: int) -> None:
         """Note the answer of a frame whose masks are on disk.
 
         Args:
             index: of the frame.
-            confidence: in [0, 1], of each object that was followed; 0 where it has no pixel.
+            seen: what was found on it.
             span: first and last frame whose given masks the answer depends on.
             tick: number of the last edit that the run had read.
         """
-        self._take(index, confidence, span, tick)
+        self._take(index, seen, span, tick)
         self._journal.append(self._line(index))
 
     def edited(self, frame: int, tick: int) -> None:
@@ -80,20 +103,42 @@ class Answers:
         if known is not None:
             letters[known >= UNSURE] = ord("s")
             letters[known < UNSURE] = ord("u")
+            letters[list(self.look.get(object_id, ()))] = ord("u")
             letters[known == 0] = ord("a")
         letters[given] = ord("g")
         if ends is not None:
             letters[ends:] = ord("a")
         return letters.tobytes().decode()
 
+    def watch(self, first: int, step: int, given: Mapping[int, Collection[int]]) -> Watch:
+        """What a watch knows that has seen all answers before frame ``first`` of a pass that goes by ``step``.
+
+        Args:
+            first: the frame that the pass goes on with.
+            step: 1 forwards, -1 backwards.
+            given: objects given on a frame, by frame.
+        """
+        watch = Watch(before=dict(self.shapes.get(first - step, {})))
+        passed = sorted(i for i in self.shapes if (first - i) * step > 0)
+        for index in passed[::step]:
+            for object_id, shape in self.shapes[index].items():
+                if object_id in given.get(index, ()) or object_id not in watch.whole:
+                    watch.whole[object_id] = shape.whole
+        return watch
+
     def close(self) -> None:
         """Let go of the file."""
         self._journal.close()
 
-    def _take(self, index: int, confidence: Mapping[int, float], span: tuple[int, int], tick: int) -> None:
+    def _take(self, index: int, seen: Seen, span: tuple[int, int], tick: int) -> None:
         for values in self.confidence.values():
             values[index] = np.nan
-        for object_id, value in confidence.items():
+        for looks in self.look.values():
+            looks.pop(index, None)
+        for object_id, bits in seen.bits.items():
+            self.look.setdefault(object_id, {})[index] = bits
+        self.shapes[index] = dict(seen.shapes)
+        for object_id, value in seen.confidence.items():
             if object_id not in self.confidence:
                 self.confidence[object_id] = np.full(self.frames, np.nan, np.float32)
             self.confidence[object_id][index] = value
@@ -104,4 +149,15 @@ class Answers:
 
     def _line(self, index: int) -> dict[str, object]:
         confidence = {str(i): round(float(v[index]), 4) for i, v in self.confidence.items() if not np.isnan(v[index])}
-        return {"i": index, "c": confidence, "n": self._span[index].tolist(), "t": int(self._tick[index])}
+        line = {"i": index, "c": confidence, "n": self._span[index].tolist(), "t": int(self._tick[index])}
+        shapes = {str(i): [round(v, 4) for v in astuple(shape)] for i, shape in self.shapes.get(index, {}).items()}
+        look = {str(i): looks[index] for i, looks in self.look.items() if index in looks}
+        return {**line, "s": shapes, "w": look}
+
+
+def _seen(line: Mapping[str, Any]) -> Seen:
+    """What a line says was found; lines of earlier versions say less."""
+    confidence = {int(i): float(value) for i, value in line["c"].items()}
+    shapes = {int(i): Shape(int(values[0]), *values[1:]) for i, values in line.get("s", {}).items()}
+    look = {int(i): [r for n, r in enumerate(REASONS) if bits >> n & 1] for i, bits in line.get("w", {}).items()}
+    return Seen(confidence, shapes, look)

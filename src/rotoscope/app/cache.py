@@ -41,6 +41,11 @@ class ByteCache(Generic[Value]):
                 self.used -= self._size(gone)
         return value
 
+    def peek(self, key: Hashable) -> Value | None:
+        """The value of a key, if it is there."""
+        with self._lock:
+            return self._values.get(key)
+
     def forget(self, keep: Callable[[Hashable], bool]) -> None:
         """Let go of all keys but those to keep."""
         with self._lock:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.app.pictures import Mask
+from rotoscope.app.pictures import Mask, firm
 from rotoscope.errors import InputError
 from rotoscope.masks.points import Box, Picture, Placed, Points
 from rotoscope.weights.load import load_prompter
@@ -59,7 +59,7 @@ class Clicks:
         picture = self.prepare(frame, image, engine)
         with self._lock:
             answer = picture.answer(placed, None if before is None else before.astype(np.float32) / 255)
-        return np.round(answer.mask * 255).clip(0, 255).astype(np.uint8), answer.confidence
+        return firm(answer.mask), answer.confidence
 
 
 def placed_of(points: Sequence[Point], box: Box | None, size: tuple[int, int]) -> Placed:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rotoscope.app.cache import ByteCache
 from rotoscope.app.journal import Journal, Record
-from rotoscope.app.pictures import Mask, read_grey, write_mask
+from rotoscope.app.pictures import Mask, read_grey, write_labels, write_mask
 from rotoscope.errors import InputError
-from rotoscope.files import make_folder
+from rotoscope.files import atomic_write, make_folder
+
+LABELS = "-labels"
+"""Ends the names of labels, which are kept as palette PNG; masks are grey."""
+READ_BUDGET = 24 << 20
+"""Bytes of masks that stay at hand."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class History:
         self.last: tuple[Record, int] | None = None
         self.next_id = 1
         self._folder = make_folder(folder / "history")
+        self._read: ByteCache[Mask] = ByteCache(READ_BUDGET, lambda mask: mask.nbytes)
         self._journal = Journal(folder / "history.jsonl", durable=True)
         for record in self._journal.found:
             self._follow(record)
@@ -76,17 +84,26 @@ class History:
         """The objects by id."""
         return {one.id: one for one in self.objects}
 
-    def keep(self, mask: Mask) -> str:
-        """Keep a mask or labels; return the name to ask for it by."""
-        name = hashlib.sha256(mask.tobytes()).hexdigest()[:20]
+    def keep(self, mask: Mask, labels: bool = False) -> str:
+        """Keep a mask, or labels of all objects; return the name to ask for it by."""
+        name = hashlib.sha256(mask.tobytes()).hexdigest()[:20] + (LABELS if labels else "")
         path = self._folder / f"{name}.png"
         if not path.exists():
-            write_mask(path, mask)
+            (write_labels if labels else write_mask)(path, mask)
+        self._read.get(name, lambda: mask.copy())
         return name
 
     def read(self, name: str) -> Mask:
         """A mask that was kept."""
-        return read_grey(self._folder / f"{name}.png", self.size)
+        return self._read.get(name, lambda: read_grey(self._folder / f"{name}.png", self.size)).copy()
+
+    def bring(self, name: str, path: Path, labels: bool = False) -> None:
+        """Put what was kept in a file, whole or not at all."""
+        if labels and not name.endswith(LABELS):  # kept by an earlier version, which had one form for both
+            write_labels(path, self.read(name))
+            return
+        with atomic_write(path, durable=False) as temporary:
+            shutil.copyfile(self._folder / f"{name}.png", temporary)
 
     def edit(self, frame: int, prompts: dict[int, list[str | None]], labels: list[str | None]) -> Record:
         """Change given masks of a frame.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
+SPEAKER: ContextVar[str] = ContextVar("speaker", default="")
+"""Which page the request that is being answered came from, in its own words; a page need not be told what it did."""
 BEHIND = 2000
 """Events that a page may lag; one that lags more is cut off, and asks for everything when it comes back."""
 

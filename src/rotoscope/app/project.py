@@ -15,7 +15,7 @@ from rotoscope.app.answers import Answers
 from rotoscope.app.facts import read_facts, video_facts, write_facts
 from rotoscope.app.history import History, TrackedObject
 from rotoscope.app.journal import Record
-from rotoscope.app.pictures import Mask, read_grey, write_labels, write_mask
+from rotoscope.app.pictures import Mask, read_grey
 from rotoscope.errors import InputError
 from rotoscope.files import make_folder
 from rotoscope.runs.lock import FolderLock
@@ -185,8 +185,8 @@ class Project:
             raise InputError(f"there is no object {object_id}. It may have been deleted; undo brings it back.")
         return known[object_id]
 
-    def edit(self, index: int, masks: Mapping[int, Mask | None]) -> Record:
-        """Give objects' masks on a frame, or take given ones back.
+    def edit(self, index: int, masks: Mapping[int, Mask | None]) -> Mask:
+        """Give objects' masks on a frame, or take given ones back; return the frame's labels.
 
         Pixels of locked objects stay theirs; those of others go to the one given last.
 
@@ -218,8 +218,9 @@ class Project:
                     self._set_prompt(index, object_id, self.history.keep(own), prompts)
                 else:
                     self._set_prompt(index, object_id, None, prompts)
-            names = [None if before is None else self.history.keep(before), self.history.keep(labels)]
-            return self._done(self.history.edit(index, prompts, names), 1)
+            names = [None if before is None else self.history.keep(before, True), self.history.keep(labels, True)]
+            self._done(self.history.edit(index, prompts, names), 1)
+            return labels
 
     def undo(self) -> Record | None:
         """Take the last change back and return it; None if there is none."""
@@ -274,11 +275,11 @@ class Project:
             if change[side] is None:
                 path.unlink(missing_ok=True)
             else:
-                write_mask(make_folder(path.parent) / path.name, self.history.read(change[side]))
+                self.history.bring(change[side], make_folder(path.parent) / path.name)
         if record["labels"][side] is None:
             self.mask_file(index).unlink(missing_ok=True)
         else:
-            write_labels(self.mask_file(index), self.history.read(record["labels"][side]))
+            self.history.bring(record["labels"][side], self.mask_file(index), labels=True)
 
     def _stored(self, index: int) -> Mask | None:
         """Labels of a frame as they are on disk; None if there are none."""

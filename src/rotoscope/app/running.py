@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.app.answers import Seen
 from rotoscope.app.pictures import write_labels
 from rotoscope.app.project import Project
 from rotoscope.app.states import EVERY, States
@@ -25,6 +26,7 @@ from rotoscope.runs.passes import Passes, Step
 from rotoscope.runs.prompts import Prompts
 from rotoscope.runs.sink import Sink
 from rotoscope.runs.state import RunState
+from rotoscope.runs.watch import Watch
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -76,6 +78,8 @@ class Run:
                 raise InputError("nothing is given to follow yet. Point at an object, or paint it, first.")
             else:
                 self._plan_forward(stretch, frames)
+        self.watch = Watch()
+        self.agreement: dict[int, Mapping[int, float]] = {}
         self.pushed = 0
         self.written = 0
 
@@ -124,6 +128,9 @@ class Run:
             states.keep(state, name, self.first, self.given)
 
         keeps = self.direction == "forward"
+        step = -1 if self.direction == "backward" else 1
+        first = state.position if state is not None else self.end - 1 if step < 0 else self.first
+        self.watch = self.project.answers.watch(first, step, self.given)
         passes = Passes(job, start=state, save=save if keeps else None, every=EVERY)
         measured = Measurement()
         writers: list[MaskWriter] = [_Writer(self), open_writer("soft", self.project.folder / "soft")]
@@ -155,9 +162,21 @@ class Run:
         self.pushed += 1
         index = step.prediction.index
         if step.hidden or index < self.start:
+            if not step.hidden:
+                self.see(step.prediction, {})
             self.tell({"type": "passed", "frame": index})
         else:
+            self.agreement[index] = step.agreement
             sink.put(step.prediction, None)
+
+    def see(self, prediction: Prediction, known: Collection[int]) -> Seen:
+        """Go over an answer, in the order of the pass, and say what is found of the objects that are known."""
+        index = prediction.index
+        self.watch.see(prediction, self.given.get(index, {}), self.agreement.pop(index, None))
+        confidence = zip(prediction.object_ids, prediction.confidence, strict=True)
+        look = {i: [r for r, at in by.items() if at[-1] == index] for i, by in self.watch.listed.items() if i in known}
+        shapes = {i: shape for i, shape in self.watch.before.items() if i in known}
+        return Seen({i: float(value) for i, value in confidence if i in known}, shapes, look)
 
     def _job(self, model: Method, state: RunState | None) -> Job:
         video = self.project.part(self.first, self.end)
@@ -207,11 +226,12 @@ class _Writer:
                 labels = np.where(np.isin(before, locked), before, labels).astype(np.uint8)
             labels[np.isin(labels, gone)] = 0
             write_labels(project.mask_file(index), labels)
-            confidence = {i: float(c) for i, c in zip(item.object_ids, item.confidence, strict=True) if i in known}
-            project.answers.add(index, confidence, run.span(index), run.tick)
+            seen = run.see(item, known)
+            project.answers.add(index, seen, run.span(index), run.tick)
         run.written += 1
         rate = run.written / max(time.perf_counter() - self._begun, 1e-6)
-        run.tell({"type": "frame", "frame": index, "confidence": confidence, "rate": round(rate, 2)})
+        found = {"frame": index, "confidence": seen.confidence, "look": seen.bits}
+        run.tell({"type": "frame", **found, "rate": round(rate, 2)})
 
     def flush(self) -> None:
         """Nothing is held back."""

@@ -10,22 +10,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rotoscope.app.ahead import Filling, Latest, Look, Superseded
 from rotoscope.app.cache import ByteCache
 from rotoscope.app.clicks import Clicks, EdgeFollower, Point, check_engine, placed_of
 from rotoscope.app.exporting import Export
+from rotoscope.app.hub import SPEAKER
 from rotoscope.app.library import Library
 from rotoscope.app.pictures import Mask, frame_bytes
 from rotoscope.app.project import Project
 from rotoscope.app.running import Run, Stretch
+from rotoscope.app.shelf import Shelf
 from rotoscope.app.worker import Event, Listener, Task, Worker
 from rotoscope.errors import InputError
 from rotoscope.masks.points import Box
 from rotoscope.methods.base import Method
 from rotoscope.runs.prompts import read_prompts
+from rotoscope.video.files import VideoFile
 from rotoscope.weights import load
 
 RAW_BUDGET = 96 << 20
 SENT_BUDGET = 48 << 20
+REST = 0.2
+"""Seconds without a request that costs time, from which pictures are made that nobody has asked for."""
 PAUSE = 0.1
 """Seconds between two words of how far an export has come."""
 
@@ -56,6 +62,10 @@ class Service:
         self._sent: ByteCache[bytes] = ByteCache(SENT_BUDGET, len)
         self._edges: dict[str, EdgeFollower] = {}
         self._clicks: dict[str, Clicks] = {}
+        self._asked = 0.0
+        self._shelf = Shelf(library.root)
+        self._filling = Filling(self._shelf, self._someone_waits, lambda line: tell({"type": "lost", "error": line}))
+        self._eye: Latest[tuple[str, int, str]] = Latest("rotoscope-eye", self._make_ready)
 
     # Projects.
 
@@ -91,7 +101,10 @@ class Service:
 
     def close(self) -> None:
         """End the work after the frame that it is at, and let go of everything."""
+        self._filling.close()
+        self._eye.close()
         self.worker.close()
+        self._shelf.close()
         for project in self._projects.values():
             project.close()
         self._projects.clear()
@@ -102,18 +115,56 @@ class Service:
         """A frame as the network sees it, RGB ``[H, W, 3]``."""
         project = self.project(key)
         project.check_index(index)
-        return self._raw.get((key, index), lambda: project.frame(index).image)
+        return self._raw.get((key, index), lambda: self._decoded(key, project, index))
 
     def picture(self, key: str, index: int, side: int | None, kind: str) -> bytes:
         """A frame as the page shows it; see :func:`~rotoscope.app.pictures.frame_bytes`."""
-        return self._sent.get((key, index, side, kind), lambda: frame_bytes(self.image(key, index), side, kind))
+        self.project(key).check_index(index)
+        return self._sent.get((key, index, side, kind), lambda: self._pictured(key, index, side, kind))
+
+    def look(self, key: str, index: int, side: int | None, engine: str) -> None:
+        """Make ready for what a person does next on the frame that is shown now: point, and go to others.
+
+        Args:
+            key: of the project.
+            index: of the frame.
+            side: of the pictures that the page asks for; see :meth:`picture`.
+            engine: what is to answer clicks.
+        """
+        project = self.project(key)
+        project.check_index(index)
+        check_engine(engine)
+        self._eye.want((key, index, engine))
+        self._filling.look(Look(key, project, index, side))
+
+    def _decoded(self, key: str, project: Project, index: int) -> NDArray[np.uint8]:
+        """A frame, and of a file the one before it on the way: it is asked for next, and the way back to it is long."""
+        self._asked = time.monotonic()
+        if index and isinstance(project.video, VideoFile):
+            self._raw.get((key, index - 1), lambda: project.frame(index - 1).image)
+        try:
+            return project.frame(index).image
+        finally:
+            self._asked = time.monotonic()
+
+    def _pictured(self, key: str, index: int, side: int | None, kind: str) -> bytes:
+        there = self._shelf.get((key, index, side or 0)) if kind == "jpeg" else None
+        return there if there is not None else frame_bytes(self.image(key, index), side, kind)
+
+    def _make_ready(self, wish: tuple[str, int, str], superseded: Superseded) -> None:
+        key, index, engine = wish
+        if key in self._projects:
+            self._clicks.setdefault(key, Clicks()).prepare(index, self.image(key, index), engine)
+
+    def _someone_waits(self) -> bool:
+        return self.worker.busy or time.monotonic() - self._asked < REST
 
     # Masks.
 
     def click(
         self, key: str, index: int, object_id: int, points: list[Point], box: Box | None, engine: str, begin: bool
     ) -> tuple[Mask, float | None]:
-        """Answer clicks and keep the answer as the mask given.
+        """Answer clicks, keep the answer as the mask given, and return the frame's labels.
 
         Args:
             key: of the project.
@@ -132,13 +183,15 @@ class Service:
         if begin:
             clicks.begin(index, object_id, project.mask(index, object_id))
         mask, confidence = clicks.answer(index, self.image(key, index), object_id, placed, engine)
-        self.edit(key, index, {object_id: mask})
-        return mask, confidence
+        labels = self.edit(key, index, {object_id: mask})
+        return labels, confidence
 
-    def edit(self, key: str, index: int, masks: dict[int, Mask | None]) -> None:
-        """Give masks; see :meth:`~rotoscope.app.project.Project.edit`."""
-        self.project(key).edit(index, masks)
+    def edit(self, key: str, index: int, masks: dict[int, Mask | None]) -> Mask:
+        """Give masks, and return the frame's labels; see :meth:`~rotoscope.app.project.Project.edit`."""
+        self._asked = time.monotonic()
+        labels = self.project(key).edit(index, masks)
         self.changed(key, index)
+        return labels
 
     def turn(self, key: str, back: bool) -> int | None:
         """Undo (back) or redo; the frame that it changed, or None."""
@@ -173,7 +226,7 @@ class Service:
 
     def changed(self, key: str, index: int | None) -> None:
         """Tell all pages that objects, or masks of a frame, are others now."""
-        self.tell({"type": "changed", "project": key, "frame": index})
+        self.tell({"type": "changed", "project": key, "frame": index, "by": SPEAKER.get()})
 
     # Work.
 

@@ -51,7 +51,8 @@ class Launch:
         self.service = Service(Library(root, given), method, self.hub.tell)
         if given is not None:
             self.service.open(self.service.library.given.key)  # type: ignore[union-attr]  # what cannot be opened is said now
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # Where the protocol is not said, asyncio sets no TCP_NODELAY, and each answer waits 40 ms.
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((HOST, port))

@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rotoscope.app import actions
 from rotoscope.app.calls import Call
-from rotoscope.app.hub import Hub
+from rotoscope.app.hub import SPEAKER, Hub
 from rotoscope.app.service import Service, page_folder
 from rotoscope.errors import RotoscopeError
 
@@ -36,6 +36,7 @@ ADDRESSES: tuple[tuple[str, str, Action], ...] = (
     ("GET", PROJECT + f"/mask/{PLACE}", actions.mask),
     ("POST", PROJECT + f"/mask/{PLACE}", actions.paint),
     ("POST", PROJECT + f"/release/{PLACE}", actions.release),
+    ("POST", PROJECT + "/look", actions.look),
     ("POST", PROJECT + "/click", actions.click),
     ("POST", PROJECT + "/edges", actions.edges),
     ("POST", PROJECT + "/grow", actions.grow),
@@ -88,6 +89,7 @@ def _answering(service: Service, action: Action) -> Callable[[Request], Awaitabl
 
     async def answer(request: Request) -> Response:
         call = Call(dict(request.path_params), dict(request.query_params), await request.body())
+        SPEAKER.set(request.headers.get("x-page", "")[:40])
         try:
             result = await run_in_threadpool(action, service, call)
         except RotoscopeError as error:

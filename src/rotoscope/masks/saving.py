@@ -16,6 +16,10 @@ from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.palette import davis_palette
 
 
+NO_FILTER = (cv2.IMWRITE_PNG_FILTER, 8) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()
+"""Options of OpenCV from 4.11 on; older ones filter."""
+
+
 class Segmented(Protocol):
     """What a writer needs of a prediction."""
 
@@ -73,8 +77,19 @@ def save_labels(path: Path, labels: NDArray[Any], object_ids: Collection[int]) -
 
 def save_png(path: Path, image: NDArray[Any]) -> None:
     """Write a PNG (grey, 16-bit grey, BGR or BGRA as OpenCV orders them) atomically."""
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise RotoscopeError(f"{path}: the image could not be encoded.")
+    data = png_bytes(image)
     with atomic_write(path, durable=False) as temporary:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(data)
+
+
+def png_bytes(image: NDArray[Any]) -> bytes:
+    """An image as a PNG; see :func:`save_png`. Masks go without filters: that takes a third of the time.
+
+    Raises:
+        RotoscopeError: it cannot be encoded.
+    """
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1, *(NO_FILTER if image.ndim == 2 else ())]
+    done, data = cv2.imencode(".png", image, options)
+    if not done:
+        raise RotoscopeError(f"an image of {image.shape} could not be encoded as PNG.")
+    return data.tobytes()
