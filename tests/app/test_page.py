@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, expect
 
-from drawn import contents
+from browsed import CUP, FRAMES, SCREENS, go_to, idle, kept, labels, masks, opened, paint, place, until
 from rotoscope.app.facts import FACTS
 from rotoscope.app.library import DEMO, PROJECTS
-from rotoscope.app.pictures import read_grey
-from rotoscope.datasets.demo import SIZE, demo_clip
+from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.masks import read_masks
-from rotoscope.video import VideoWriter, open_video
-from served import Process, chromium
-
-if chromium() is None:
-    pytest.skip(
-        "no Chromium here: the tests of the page are left out (apt-get install chromium, or CHROMIUM=its path)",
-        allow_module_level=True,
-    )
-
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-FRAMES = 8
-CUP = (730, 200)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SCREENS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[2] / "out" / "screens"))
-"""Where pictures of the main states are kept, to be looked at."""
-PATIENCE = 60_000
-"""Milliseconds to wait for what has to come; how long it takes says how busy the machine is."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    SCREENS.mkdir(parents=True, exist_ok=True)
-    expect.set_options(timeout=PATIENCE)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose built-in clip has few frames, so that it is run through in no time."""
-    folder = tmp_path_factory.mktemp("root")
-    (folder / PROJECTS / DEMO).mkdir(parents=True)
-    with VideoWriter(folder / PROJECTS / DEMO / "clip.mp4", 24.0, SIZE) as writer:
-        for image in demo_clip(FRAMES).frames:
-            writer.write(image)
-    return folder
+from rotoscope.video import open_video
+from served import Process
 
 
 @pytest.fixture(scope="module")
@@ -73,60 +26,6 @@ def service(root: Path) -> Iterator[Process]:
     begun = Process(root)
     yield begun
     begun.end()
-
-
-def opened(browser: Browser, address: str) -> Page:
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.set_default_timeout(PATIENCE)
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(address)
-    page.locator("body[data-open]").wait_for()
-    page.locator("body[data-frame]").wait_for()
-    page.faults = faults  # type: ignore[attr-defined]
-    return page
-
-
-def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where a pixel of the clip is on the screen."""
-    box = page.locator(".world").bounding_box()
-    assert box is not None
-    return box["x"] + x / SIZE[0] * box["width"], box["y"] + y / SIZE[1] * box["height"]
-
-
-def idle(page: Page) -> None:
-    page.locator("body[data-task=idle]").wait_for()
-
-
-def kept(page: Page) -> None:
-    page.locator("body[data-kept=yes]").wait_for()
-
-
-def paint(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
-    page.keyboard.press("b")
-    page.mouse.move(*place(page, *start))
-    page.mouse.down()
-    page.mouse.move(*place(page, *end), steps=5)
-    page.mouse.up()
-    kept(page)
-
-
-def go_to(page: Page, frame: int) -> None:
-    page.locator(".counter").fill(str(frame))
-    page.locator(".counter").press("Enter")
-    page.locator(f"body[data-frame='{frame}']").wait_for()
-
-
-def labels(root: Path, frame: int, project: str = DEMO) -> np.ndarray:
-    path = root / PROJECTS / project / "masks" / f"{frame:05d}.png"
-    return read_grey(path, SIZE) if path.exists() else np.zeros(SIZE[::-1], np.uint8)
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE / 1000
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_from_no_mask_to_an_exported_overlay(browser: Browser, service: Process, root: Path) -> None:
@@ -156,14 +55,14 @@ def test_from_no_mask_to_an_exported_overlay(browser: Browser, service: Process,
         idle(page)
     assert all((labels(root, i) == 1).any() for i in range(FRAMES))
 
-    before = contents(root / PROJECTS / DEMO / "masks")
+    before = masks(root)
     go_to(page, 5)
     paint(page, (100, 100), (200, 120))
     expect(page.locator(".about")).to_contain_text("given on this frame")
     page.locator("#run").click()
     page.locator("body[data-task=run]").wait_for()
     idle(page)
-    after = contents(root / PROJECTS / DEMO / "masks")
+    after = masks(root)
     assert {k: v for k, v in after.items() if k < "00005"} == {k: v for k, v in before.items() if k < "00005"}
     assert after["00005.png"] != before["00005.png"]
     page.screenshot(path=SCREENS / "4-corrected.png")
@@ -259,9 +158,9 @@ def test_tools_views_and_keys(browser: Browser, service: Process, root: Path) ->
     page.keyboard.press("Enter")
     until(lambda: bool((labels(root, 6)[190:270, 270:350] == number).any()))
     for view in ("outline", "checkers", "black", "green"):
-        page.locator("select").select_option(view)
+        page.locator("header select").select_option(view)
         page.screenshot(path=SCREENS / f"6-{view}.png")
-    page.locator("select").select_option("overlay")
+    page.locator("header select").select_option("overlay")
     page.keyboard.press("t")
     page.keyboard.press("o")
     page.screenshot(path=SCREENS / "7-other-theme.png")

@@ -18,6 +18,7 @@ from rotoscope.app.states import States
 from rotoscope.errors import InputError
 from rotoscope.methods.base import Method
 from rotoscope.runs.segment import segment_to_folder
+from rotoscope.runs.watch import REASONS
 from rotoscope.video import open_video
 from served import MASK, new_project
 
@@ -33,7 +34,8 @@ def go(project: Project, model: Method, stretch: Stretch, after: int | None = No
 
 
 def masks(project: Project, start: int = 0, stop: int = 10**9) -> dict[str, bytes]:
-    return {name: data for name, data in contents(project.folder / "masks").items() if start <= int(name[:5]) < stop}
+    found = {path.name: path.read_bytes() for path in (project.folder / "masks").glob("*.png")}
+    return {name: data for name, data in sorted(found.items()) if start <= int(name[:5]) < stop}
 
 
 @pytest.fixture
@@ -209,3 +211,24 @@ def test_the_answer_of_a_run_is_told_when_it_is_on_disk(begun: Project, tiny_stc
         time.sleep(0)
 
     Run(begun, Stretch(stop=5), there, lambda: False).go(tiny_stcn, "tiny")
+
+
+def test_frames_to_look_at_are_those_that_the_command_line_lists(
+    begun: Project, tiny_stcn: Method, tmp_path: Path
+) -> None:
+    begun.edit(15, {1: MOVED})
+    go(begun, tiny_stcn, Stretch(stop=12))
+    go(begun, tiny_stcn, Stretch())
+    begun.close()
+    again = open_project(begun.folder)
+    with open_video(again.folder.parent / "clip.mp4") as video:
+        report = segment_to_folder(video, str(again.folder / "prompts"), tiny_stcn, tmp_path / "out")
+    listed = {frame: 0 for frames in report.look.get(1, {}).values() for frame in frames}
+    for reason, frames in report.look.get(1, {}).items():
+        for frame in frames:
+            listed[frame] |= 1 << REASONS.index(reason)
+    assert listed  # a network that was never trained gives enough to look at
+    assert again.answers.look[1] == listed
+    codes = again.answers.codes(1, [0, 15], None)
+    assert {i for i, code in enumerate(codes) if code == "u"} == set(listed) - set(report.absent.get(1, []))
+    again.close()

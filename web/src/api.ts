@@ -91,8 +91,8 @@ export class ProjectApi {
     return response.status === 204 ? null : grey(response);
   }
 
-  look(frame: number, side: number | null): Promise<unknown> {
-    return post(`${this.root}/look`, { frame, side });
+  look(frame: number, side: number | null, engine: string): Promise<unknown> {
+    return post(`${this.root}/look`, { frame, side, engine });
   }
 
   async mask(index: number, object: number): Promise<Uint8Array> {
@@ -157,8 +157,9 @@ export class ProjectApi {
     return ((await response.json()) as { command: string }).command;
   }
 
-  async takeIn(key: string, frame: number): Promise<number[]> {
-    return (await post<{ frames: number[] }>(`${this.root}/import`, { key, frame })).frames;
+  /** Take masks in; a finished run is only begun to be, and tells nothing yet. */
+  takeIn(key: string, frame: number, resize: boolean): Promise<{ frames?: number[]; notes?: string[] }> {
+    return post(`${this.root}/import`, { key, frame, resize });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { GoneError, PAGE, ProjectApi, RefusedError } from "./api";
 import { toast } from "./dom";
+import type { Painting } from "./painting";
 import { Pictures } from "./pictures";
 import { Runs, type Progress } from "./runs";
 import { Saving } from "./saving";
@@ -19,6 +20,8 @@ export class Editor {
   index = 0;
   selected: number | null = null;
   tool: Tool = "point";
+  /** What answers clicks; the service's first unless another is chosen. */
+  engine = "";
   view: View = "overlay";
   brush = 18;
   onion = false;
@@ -32,6 +35,8 @@ export class Editor {
   clicking = false;
   stroking = false;
   wrong = "";
+  /** Called before another frame is shown: what the hand has begun ends. */
+  leaving: () => void = () => undefined;
   /** Reasons that there are to look at a frame, in the order of their bits. */
   known: string[] = [];
   /** Longer side of pictures when the whole frame is in view. */
@@ -46,6 +51,7 @@ export class Editor {
       this.tell("saving");
     },
   );
+  private shown = -1;
   private talking = false;
   private readonly listeners = new Map<Signal, (() => void)[]>();
   private refreshing: Promise<void> | null = null;
@@ -77,6 +83,11 @@ export class Editor {
     return this.facts!;
   }
 
+  /** Whether what is on the screen is the frame that the page is at, so that the hand may work on it. */
+  get ready(): boolean {
+    return this.facts !== null && this.labels !== null && this.shown === this.index;
+  }
+
   get object(): Tracked | undefined {
     return this.facts?.objects.find((one) => one.id === this.selected);
   }
@@ -91,6 +102,7 @@ export class Editor {
     this.pictures?.clear();
     this.pictures = new Pictures(this.api, facts.size);
     this.labels = this.before = null;
+    this.shown = -1;
     this.facts = facts;
     this.runs.begun(facts.task);
     this.selected = facts.objects[0]?.id ?? null;
@@ -129,9 +141,12 @@ export class Editor {
   /** Show a frame. While one is on its way, others that are asked for wait, and only the last of them is fetched. */
   show(index: number, playing = false): Promise<void> {
     index = Math.max(0, Math.min(this.project.frames - 1, Math.round(index)));
-    if (index !== this.index) this.forgetPoints();
+    if (index !== this.index) {
+      this.leaving();
+      this.forgetPoints();
+      this.before = null;
+    }
     this.index = index;
-    this.before = null;
     if (this.pictures.has(index)) {
       this.display(index, playing);
       return Promise.resolve();
@@ -155,7 +170,8 @@ export class Editor {
   private display(index: number, playing: boolean): void {
     const { pictures } = this;
     pictures.shown = pictures.frame(index) ?? pictures.shown;
-    this.labels = pictures.labels(index) ?? null;
+    if (!this.stroking || !this.ready) this.labels = pictures.labels(index) ?? null;
+    this.shown = index;
     this.tell("frame", "masks");
     clearTimeout(this.settling);
     if (!playing) this.settling = setTimeout(() => this.settle(index), SETTLED);
@@ -165,7 +181,7 @@ export class Editor {
   private settle(index: number): void {
     if (index !== this.index) return;
     const { frames } = this.project;
-    this.api.look(index, this.fitted).catch(() => undefined);
+    this.api.look(index, this.fitted, this.engine).catch(() => undefined);
     for (const near of [index + 1, index - 1, index + 2, this.next("u", 1)]) {
       if (near !== null && near >= 0 && near < frames) this.pictures.ahead(near);
     }
@@ -235,10 +251,10 @@ export class Editor {
   }
 
   /** Put a painted mask in place, and send it. */
-  painted(object: number, mask: Uint8Array): void {
+  painted({ frame, object, mask, labels }: Painting): void {
     this.forgetPoints();
-    this.pictures.put(this.index, this.labels!);
-    this.saving.put(this.index, object, mask);
+    this.pictures.put(frame, labels);
+    this.saving.put(frame, object, mask.slice());
   }
 
   /** Remember what is there, to compare with what comes. */
@@ -271,7 +287,7 @@ export class Editor {
         asked = this.points;
         await this.saving.done();
         this.remember();
-        const answer = await this.attempt(() => this.api.click(index, one.id, asked, this.box, engine, begin));
+        const answer = await this.attempt(() => this.api.click(index, one.id, asked, this.box, engine || this.engine, begin));
         begin = false;
         if (!answer) return this.forgetPoints();
         this.confidence = answer[1];

@@ -1,14 +1,17 @@
-// What each key does; the sheet in dialogs.ts says the same to people.
+// What each key does; sheet.ts says the same to people.
 
-import { keysDialog } from "./dialogs";
 import type { Editor, Tool } from "./editor";
 import type { Panel } from "./panel";
+import { keysDialog } from "./sheet";
 import type { Stage } from "./stage";
 
 export interface Acts {
   go(index: number): void;
   jump(code: "u" | "g", step: 1 | -1): void;
   run(how: "end" | "from" | "here" | "back" | "both"): void;
+  open(): void;
+  take(): void;
+  export(): void;
   nextView(): void;
   toggleOnion(): void;
   theme(): void;
@@ -36,23 +39,30 @@ export function keyboard(editor: Editor, stage: Stage, panel: Panel, acts: Acts)
     end: () => acts.go(editor.project.frames - 1),
     backspace: () => void stage.lines.back(),
     delete: () => panel.gone("here"),
+    f2: () => panel.rename(),
     a: () => void editor.addObject(),
+    d: () => acts.run("both"),
     g: () => acts.jump("g", 1),
+    i: () => panel.toggle("hidden"),
     n: () => acts.jump("u", 1),
     o: acts.toggleOnion,
     r: () => acts.run("end"),
     s: () => void editor.stop(),
     t: acts.theme,
+    u: () => panel.toggle("locked"),
     v: acts.nextView,
     x: () => panel.release(),
+    z: () => stage.zoom(1.25),
   };
   const shifted: Record<string, () => void> = {
     arrowleft: () => acts.go(editor.index - 10),
     arrowright: () => acts.go(editor.index + 10),
+    delete: () => panel.gone("from"),
     b: () => acts.run("back"),
     g: () => acts.jump("g", -1),
     n: () => acts.jump("u", -1),
     r: () => acts.run("here"),
+    z: () => stage.zoom(1 / 1.25),
     "?": keysDialog,
     "+": () => panel.grow(1),
   };
@@ -60,6 +70,10 @@ export function keyboard(editor: Editor, stage: Stage, panel: Panel, acts: Acts)
     z: (shift) => void editor.turn(shift ? "redo" : "undo"),
     y: () => void editor.turn("redo"),
     enter: () => acts.run("from"),
+    delete: () => panel.gone("everywhere"),
+    o: acts.open,
+    i: acts.take,
+    e: acts.export,
   };
 
   addEventListener("keydown", (event) => {
@@ -73,20 +87,16 @@ export function keyboard(editor: Editor, stage: Stage, panel: Panel, acts: Acts)
   });
   addEventListener("keyup", (event) => {
     if (event.key === " ") stage.space = false;
-    if (event.key.toLowerCase() === "c" && stage.comparing) {
-      stage.comparing = false;
-      stage.drawMasks();
-    }
+    if (event.key.toLowerCase() === "c") stage.compare(false);
   });
-  addEventListener("blur", () => (stage.space = false));
+  addEventListener("blur", () => {
+    stage.space = false;
+    stage.compare(false);
+  });
 
   function find(key: string, event: KeyboardEvent): (() => void) | undefined {
     if (key === " ") return () => (stage.space = true);
-    if (key === "c")
-      return () => {
-        stage.comparing = true;
-        stage.drawMasks();
-      };
+    if (key === "c") return () => stage.compare(true);
     if (key === "escape")
       return () => {
         stage.cancel();

@@ -1,7 +1,7 @@
 // A closed line around an area: corners by hand, or along edges between them.
 
 import type { Editor } from "./editor";
-import { Painting } from "./painting";
+import type { Painting } from "./painting";
 
 type Place = [number, number];
 const CLOSE = 9; // pixels of the screen within which a click closes a line
@@ -16,13 +16,13 @@ export class Lines {
   /**
    * @param scale pixels of the screen for one of the clip
    * @param draw shows the line
-   * @param mask gives an object's mask on the frame shown, to go on from
+   * @param open gives the chosen object's mask on the frame shown, to be painted on
    */
   constructor(
     private readonly editor: Editor,
     private readonly scale: () => number,
     private readonly draw: () => void,
-    private readonly mask: (object: number) => Promise<Uint8Array>,
+    private readonly open: () => Promise<Painting | null>,
   ) {}
 
   get drawn(): boolean {
@@ -94,18 +94,16 @@ export class Lines {
 
   private async close(erase: boolean): Promise<void> {
     const { editor, line } = this;
-    if (line.length < 3 || !editor.labels) return;
+    if (line.length < 3 || !editor.ready) return;
     if (editor.tool === "edges") {
       await this.follow(line[0]!);
       line.push(...this.trail);
     }
-    const one = await editor.target();
-    if (one) {
-      editor.remember();
-      const [width, height] = editor.project.size;
-      const mask = await this.mask(one.id);
-      new Painting(width, height, editor.labels, mask, one.id, editor.project.objects).polygon(line, erase);
-      editor.painted(one.id, mask);
+    editor.remember();
+    const painting = await this.open();
+    if (painting) {
+      painting.polygon(line, erase);
+      editor.painted(painting);
       editor.tell("masks");
     }
     this.cancel();

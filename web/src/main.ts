@@ -1,13 +1,16 @@
 import { launch, listen, open } from "./api";
 import { button, h, toast } from "./dom";
-import { exportDialog, importDialog, keysDialog, openDialog } from "./dialogs";
+import { importDialog, openDialog } from "./dialogs";
+import { exportDialog } from "./export";
 import { icon, type Sign } from "./icons";
 import { Editor, type Tool, type View } from "./editor";
 import { keyboard } from "./keys";
 import { Panel } from "./panel";
 import { Player } from "./player";
+import { keysDialog } from "./sheet";
 import { Stage } from "./stage";
 import { Timeline } from "./timeline";
+import { Transport } from "./transport";
 
 const TOOLS: [Tool & Sign, string][] = [
   ["point", "Point: click adds, Alt-click takes away, drag makes a box (P)"],
@@ -33,7 +36,7 @@ const editor = new Editor();
 const stage = new Stage(editor);
 const timeline = new Timeline(editor);
 const panel = new Panel(editor);
-const player = new Player(editor, () => drawTransport());
+const player = new Player(editor, () => transport.drawFrame());
 let formats: string[] = [];
 
 // The bar above.
@@ -45,19 +48,23 @@ views.addEventListener("change", () => {
   setView(views.value as View);
   views.blur();
 });
+const before = button("Before", "Hold: before the last change of this frame (C)", () => undefined, { id: "before" });
+before.addEventListener("pointerdown", () => stage.compare(true));
+for (const end of ["pointerup", "pointerleave"]) before.addEventListener(end, () => stage.compare(false));
 const onion = button("Onion", "Outline of the frame before (O)", toggleOnion, { "aria-pressed": "false" });
 const bar = h(
   "header",
   { class: "bar" },
   h("b", { class: "brand" }, "Rotoscope"),
   title,
-  button("Open", "Open another clip or project", () => void editor.attempt(() => openDialog((key) => void openKey(key)))),
-  button("Import", "Import masks", () => void editor.attempt(() => importDialog(editor))),
-  button("Export", "Export masks", () => exportDialog(editor, formats), { id: "export" }),
+  button("Open", "Open another clip or project (Ctrl O)", choose),
+  button("Import", "Import masks (Ctrl I)", take, { id: "import" }),
+  button("Export", "Export masks (Ctrl E)", give, { id: "export" }),
   h("span", { class: "gap" }),
   state,
   views,
   onion,
+  before,
   button("Fit", "Fit the picture into the window (0)", () => stage.fit()),
   button(icon("theme"), "Light or dark (T)", theme, { class: "plain" }),
   button("?", "Keys (?)", keysDialog, { class: "plain", id: "help" }),
@@ -77,50 +84,23 @@ const tools = h(
   button(icon("redo"), "Redo (Ctrl Shift Z)", () => void editor.turn("redo"), { id: "redo" }),
 );
 
-// The bar below.
+const transport = new Transport(editor, player, { go, jump, run });
 
-const play = button(icon("play"), "Play (Enter)", () => player.toggle(), { class: "play" });
-const counter = h("input", { type: "text", inputmode: "numeric", class: "counter", title: "Frame; type one to go there", "aria-label": "frame" });
-counter.addEventListener("change", () => {
-  void editor.show(Number(counter.value) || 0);
-  counter.blur();
-});
-const total = h("span", { class: "quiet" });
-const follow = h("input", { type: "checkbox", checked: true });
-follow.addEventListener("change", () => (editor.follow = follow.checked));
-const runs = h(
-  "div",
-  { class: "runs" },
-  button("Run", "To the end, from the first frame that needs it (R)", () => run("end"), { class: "primary", id: "run" }),
-  button("From here", "Run on from the frame shown (Ctrl Enter)", () => run("from")),
-  button("To here", "Run to the frame shown (Shift R)", () => run("here")),
-  button("Backward", "Run backward from the frame shown (Shift B)", () => run("back")),
-  button("Both ways", "Both ways over the whole clip, mixed between given frames", () => run("both")),
-);
-const meter = h("progress", { max: 1, value: 0 });
-const speed = h("span", { class: "speed" });
-const halt = button("Stop", "Stop (S)", () => void editor.stop(), { class: "stop", id: "stop" });
-const running = h("div", { class: "running", hidden: true }, halt, meter, speed);
-const transport = h(
-  "div",
-  { class: "transport" },
-  button(icon("first"), "First frame (Home)", () => go(0)),
-  button(icon("back"), "One frame back (←)", () => go(editor.index - 1)),
-  play,
-  button(icon("on"), "One frame on (→)", () => go(editor.index + 1)),
-  button(icon("last"), "Last frame (End)", () => go(editor.project.frames - 1)),
-  counter,
-  total,
-  button("Next unsure", "Next unsure frame (N)", () => jump("u", 1)),
-  h("span", { class: "gap" }),
-  running,
-  runs,
-  h("label", { class: "quiet", title: "Show each frame as it is done" }, follow, "follow"),
-);
-
-document.body.append(bar, tools, stage.element, panel.element, transport, timeline.element);
+document.body.append(bar, tools, stage.element, panel.element, transport.element, timeline.element);
 
 // What happens.
+
+function choose(): void {
+  void editor.attempt(() => openDialog((key) => void openKey(key)));
+}
+
+function take(): void {
+  void editor.attempt(() => importDialog(editor));
+}
+
+function give(): void {
+  exportDialog(editor, formats);
+}
 
 function go(index: number): void {
   player.playing && player.pause();
@@ -135,7 +115,7 @@ function jump(code: "u" | "g", step: 1 | -1): void {
 }
 
 function run(how: "end" | "from" | "here" | "back" | "both"): void {
-  editor.follow = follow.checked;
+  editor.follow = transport.following;
   const here = editor.index;
   if (how === "end") void editor.run("forward", null, null);
   else if (how === "from") void editor.run("forward", here, null);
@@ -169,26 +149,6 @@ function theme(): void {
   editor.tell("facts");
 }
 
-function drawTransport(): void {
-  play.replaceChildren(icon(player.playing ? "pause" : "play"));
-  play.title = player.playing ? "Pause (Enter)" : "Play (Enter)";
-  if (document.activeElement !== counter) counter.value = String(editor.index);
-}
-
-function drawTask(): void {
-  const now = editor.progress;
-  runs.hidden = now !== null;
-  running.hidden = now === null;
-  document.body.dataset.task = now?.kind ?? "idle";
-  if (!now) return;
-  meter.max = now.of || 1;
-  meter.value = now.done;
-  const left = now.rate > 0 ? (now.of - now.done) / now.rate : 0;
-  const time = left > 90 ? `${Math.round(left / 60)} min left` : left > 0 ? `${Math.ceil(left)} s left` : "";
-  const at = now.kind === "run" ? `frame ${now.at}` : "writing";
-  speed.textContent = now.done ? `${at} · ${now.done}/${now.of}${now.rate ? ` · ${now.rate.toFixed(1)}/s` : ""} ${time}` : now.kind === "run" && now.at > now.start - 1 ? "getting ready" : at;
-}
-
 function drawState(): void {
   const waiting = editor.saving.waiting;
   state.textContent = !editor.connected ? "The service cannot be reached. Trying again." : editor.wrong || (waiting ? "keeping …" : "all kept");
@@ -206,17 +166,14 @@ function drawFacts(): void {
   const { name, frames, size: sides, fps, undo, redo, folder } = editor.project;
   title.textContent = `${name} · ${sides[0]}×${sides[1]} · ${frames} frames · ${Number(fps.toFixed(3))}/s`;
   title.title = folder;
-  total.textContent = `/ ${frames - 1}`;
   (document.getElementById("undo") as HTMLButtonElement).disabled = !undo;
   (document.getElementById("redo") as HTMLButtonElement).disabled = !redo;
 }
 
 editor.on("frame", () => {
-  drawTransport();
   sessionStorage.setItem("frame", String(editor.index));
   document.body.dataset.frame = String(editor.index);
 });
-editor.on("task", drawTask);
 editor.on("saving", drawState);
 editor.on("tool", drawTool);
 editor.on("facts", drawFacts);
@@ -240,15 +197,15 @@ async function begin(): Promise<void> {
   if (!found) return;
   formats = found.formats;
   editor.known = found.reasons;
+  panel.tools(found.tools.filter((name) => name !== "flood"));
   const last = sessionStorage.getItem("project");
   const known = found.entries.some((entry) => entry.key === last);
   await openKey(known ? last! : found.first, known ? Number(sessionStorage.getItem("frame") ?? 0) : 0);
 }
 
-keyboard(editor, stage, panel, { go, jump, run, nextView, toggleOnion, theme, play: () => player.toggle(), setTool: (tool) => editor.setTool(tool) });
+keyboard(editor, stage, panel, { go, jump, run, open: choose, take, export: give, nextView, toggleOnion, theme, play: () => player.toggle(), setTool: (tool) => editor.setTool(tool) });
 drawTool();
 drawState();
-drawTask();
 void begin();
 let first = true;
 listen(

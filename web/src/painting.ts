@@ -14,6 +14,7 @@ export class Painting {
   private readonly locked = new Uint8Array(256);
 
   constructor(
+    readonly frame: number,
     readonly width: number,
     readonly height: number,
     readonly labels: Uint8Array,

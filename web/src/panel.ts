@@ -8,6 +8,7 @@ import type { Tracked } from "./types";
 export class Panel {
   readonly element: HTMLElement;
   private readonly list = h("ul", { class: "objects", "aria-label": "objects" });
+  private readonly engines = h("select", { id: "engine", title: "What makes a mask of clicks: the click network, or GrabCut without one" });
   private readonly about = h("p", { class: "quiet about", role: "status" });
 
   constructor(private readonly editor: Editor) {
@@ -18,12 +19,42 @@ export class Panel {
       button("Grow", "Grow the mask by a pixel (+)", () => this.grow(1)),
       button("Shrink", "Shrink the mask by a pixel (−)", () => this.grow(-1)),
       button("Not here", "The object is not on this frame (Delete)", () => this.gone("here")),
-      button("Ends here", "The object is gone from this frame on", () => this.gone("from")),
+      button("Ends here", "The object is gone from this frame on (Shift Delete)", () => this.gone("from")),
       button("Take back", "Take the given mask back; the next run finds it anew (X)", () => this.release()),
     );
-    this.element = h("aside", { class: "panel" }, h("header", {}, h("h2", {}, "Objects"), add), this.list, ways, this.about);
+    this.engines.addEventListener("change", () => {
+      editor.engine = this.engines.value;
+      editor.forgetPoints();
+      this.engines.blur();
+    });
+    const answered = h("label", { class: "row quiet" }, "Clicks answered by", this.engines);
+    this.element = h("aside", { class: "panel" }, h("header", {}, h("h2", {}, "Objects"), add), this.list, ways, this.about, h("span", { class: "gap" }), answered);
     editor.on("facts", () => this.draw());
     for (const signal of ["frame", "points", "task"] as const) editor.on(signal, () => this.tellAbout());
+  }
+
+  /** What may answer clicks; the first does unless another is chosen. */
+  tools(names: string[]): void {
+    this.engines.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+  }
+
+  /** Lock or hide the chosen object, or the other way. */
+  toggle(what: "locked" | "hidden"): void {
+    const { object } = this.editor;
+    if (object) this.change(object, { [what]: !object[what] });
+  }
+
+  /** Write a name for the chosen object. */
+  rename(): void {
+    this.list.querySelector<HTMLInputElement>(`[data-object="${this.editor.selected}"] input[type=text]`)?.select();
+  }
+
+  private change(one: Tracked, changes: Partial<Tracked>): void {
+    const { editor } = this;
+    void editor.attempt(async () => {
+      await editor.api.changeObject(one.id, changes);
+      await editor.refresh();
+    });
   }
 
   grow(pixels: number): void {
@@ -53,20 +84,16 @@ export class Panel {
 
   private row(one: Tracked, n: number): HTMLElement {
     const { editor } = this;
-    const change = (changes: Partial<Tracked>) =>
-      void editor.attempt(async () => {
-        await editor.api.changeObject(one.id, changes);
-        await editor.refresh();
-      });
+    const change = (changes: Partial<Tracked>) => this.change(one, changes);
     const colour = h("input", { type: "color", value: one.colour, title: "Colour on the page", "aria-label": `colour of ${one.name}` });
     colour.addEventListener("change", () => change({ colour: colour.value }));
     const name = h("input", { type: "text", value: one.name, maxlength: 60, "aria-label": "name", spellcheck: "false" });
     name.addEventListener("focus", () => editor.select(one.id));
     name.addEventListener("keydown", (event) => event.key === "Enter" && name.blur());
     name.addEventListener("change", () => change({ name: name.value || `object ${one.id}` }));
-    const lock = button(icon(one.locked ? "locked" : "open"), one.locked ? "Unlock" : "Lock: nothing overwrites it", () => change({ locked: !one.locked }), { class: "plain", "aria-pressed": one.locked });
-    const hide = button(icon(one.hidden ? "hidden" : "shown"), one.hidden ? "Show" : "Hide", () => change({ hidden: !one.hidden }), { class: "plain", "aria-pressed": one.hidden });
-    const away = button(icon("gone"), "Delete everywhere (undo brings it back)", () => {
+    const lock = button(icon(one.locked ? "locked" : "open"), one.locked ? "Unlock (U)" : "Lock: nothing overwrites it (U)", () => change({ locked: !one.locked }), { class: "plain", "aria-pressed": one.locked });
+    const hide = button(icon(one.hidden ? "hidden" : "shown"), one.hidden ? "Show (I)" : "Hide (I)", () => change({ hidden: !one.hidden }), { class: "plain", "aria-pressed": one.hidden });
+    const away = button(icon("gone"), "Delete everywhere; undo brings it back (Ctrl Delete)", () => {
       editor.select(one.id);
       this.gone("everywhere");
     }, { class: "plain" });

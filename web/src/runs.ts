@@ -5,7 +5,7 @@ import type { Editor } from "./editor";
 import type { ServiceEvent, TaskFacts } from "./types";
 
 export interface Progress {
-  kind: "run" | "export";
+  kind: "run" | "export" | "import";
   direction: string;
   start: number;
   end: number;
@@ -20,6 +20,8 @@ type Ended = Extract<ServiceEvent, { type: "ended" }>;
 
 export class Runs {
   progress: Progress | null = null;
+  /** How many runs, exports and imports have ended since the page was opened. */
+  ended = 0;
   /** Called when an export has ended. */
   exported: (folder: string, stopped: boolean) => void = () => undefined;
 
@@ -37,8 +39,8 @@ export class Runs {
   heard(event: ServiceEvent): void {
     if (event.type === "begun") this.begun(event);
     else if (event.type === "frame" || event.type === "passed") this.answered(event);
-    else if (event.type === "ended") this.ended(event);
-    else if (event.type === "exporting" && this.progress) {
+    else if (event.type === "ended") this.end(event);
+    else if (event.type === "steps" && this.progress) {
       Object.assign(this.progress, { done: event.done, of: event.of });
       this.editor.tell("task");
     }
@@ -72,12 +74,17 @@ export class Runs {
     else delete own[frame];
   }
 
-  private ended(event: Ended): void {
+  private end(event: Ended): void {
     const { editor } = this;
     this.progress = null;
+    this.ended++;
     if (event.error) toast(event.error, "wrong");
     if (event.kind === "export") this.exported(event.error ? "" : (event.folder ?? ""), event.stopped);
-    else if (!event.error) {
+    else if (event.kind === "import") {
+      editor.pictures.drop();
+      if (!event.error) toast(`Masks of ${event.frames ?? 0} frames taken in.`);
+      void editor.attempt(() => editor.reload(editor.index));
+    } else if (!event.error) {
       const rate = event.frames && event.seconds ? `, ${(event.frames / event.seconds).toFixed(1)} frames/s` : "";
       toast(`${event.stopped ? "Stopped" : "Done"}: ${event.frames ?? 0} frames${rate}`);
     }

@@ -1,11 +1,12 @@
 // The two canvases, one on the other, and the hand that moves, points and paints on them.
 
+import { Brush } from "./brush";
 import { Camera } from "./camera";
 import { h, svg } from "./dom";
 import { Drawing } from "./drawing";
 import type { Editor } from "./editor";
 import { Lines } from "./lines";
-import { maskOf, Painting, type Dirty } from "./painting";
+import type { Dirty } from "./painting";
 import type { Box } from "./types";
 
 const DRAG = 5; // pixels of the screen from which a press is a drag
@@ -26,19 +27,18 @@ export class Stage {
   private panning: { x: number; y: number } | null = null;
   private pressed: { x: number; y: number; button: number; alt: boolean } | null = null;
   private band: Box | null = null;
-  private painting: Painting | null = null;
-  private early: [number, number][] | null = null;
-  private lifted = false;
-  private last: [number, number] = [0, 0];
+  private readonly brush: Brush;
   private hover: [number, number] | null = null;
   space = false;
-  comparing = false;
+  private comparing = false;
 
   constructor(private readonly editor: Editor) {
     this.world.append(this.below, this.above, this.marks);
     this.element = h("div", { class: "stage", tabindex: 0, "aria-label": "frame and masks" }, this.world);
     this.camera = new Camera(this.element);
-    this.lines = new Lines(editor, () => this.camera.scale, () => this.drawMarks(), (object) => this.softMask(object, editor.labels!));
+    this.brush = new Brush(editor, (dirty) => this.drawMasks(dirty));
+    editor.leaving = () => this.cancel();
+    this.lines = new Lines(editor, () => this.camera.scale, () => this.drawMarks(), () => this.brush.open());
     this.element.addEventListener("pointerdown", (event) => void this.down(event));
     this.element.addEventListener("pointermove", (event) => this.move(event));
     this.element.addEventListener("pointerup", (event) => void this.up(event));
@@ -110,6 +110,13 @@ export class Stage {
     this.lower.drawImage(picture, 0, 0);
   }
 
+  /** Show what was there before the last change of the frame, or no longer. */
+  compare(before: boolean): void {
+    if (this.comparing === before) return;
+    this.comparing = before;
+    this.drawMasks();
+  }
+
   /** Draw masks anew if an object looks different now. */
   private recolour(): void {
     const look = JSON.stringify(this.editor.project.objects.map((one) => [one.id, one.colour, one.hidden]));
@@ -173,7 +180,7 @@ export class Stage {
   private async down(event: PointerEvent): Promise<void> {
     this.element.focus({ preventScroll: true });
     const { editor } = this;
-    if (!editor.facts || !editor.labels) return;
+    if (!editor.ready) return;
     if (event.button === 1 || this.space || editor.tool === "hand") {
       this.panning = { x: event.clientX, y: event.clientY };
       this.element.setPointerCapture(event.pointerId);
@@ -183,54 +190,12 @@ export class Stage {
     this.pressed = { x: event.clientX, y: event.clientY, button: event.button, alt: event.altKey };
     if (editor.tool === "brush" || editor.tool === "eraser") {
       this.element.setPointerCapture(event.pointerId);
-      await this.beginStroke(place, this.erases(event));
+      await this.brush.begin(place, this.erases(event));
     } else if (editor.tool === "point" && event.button === 0) this.element.setPointerCapture(event.pointerId);
   }
 
   private erases(event: MouseEvent): boolean {
     return (this.editor.tool === "eraser") !== (event.altKey || event.button === 2 || (event.buttons & 2) !== 0);
-  }
-
-  /** Begin a stroke; what the hand does until the object's mask has come is drawn then. */
-  private async beginStroke(place: [number, number], erase: boolean): Promise<void> {
-    const { editor } = this;
-    this.last = place;
-    this.early = [place];
-    this.lifted = false;
-    editor.stroking = true;
-    editor.tell("saving");
-    const one = await editor.target();
-    const labels = editor.labels;
-    const mask = one && labels && (await this.softMask(one.id, labels));
-    const early = this.early;
-    this.early = null;
-    if (!mask || !early || labels !== editor.labels) {
-      editor.stroking = false;
-      editor.tell("saving");
-      return;
-    }
-    editor.remember();
-    const [width, height] = editor.project.size;
-    this.painting = new Painting(width, height, labels, mask, one.id, editor.project.objects);
-    for (const at of early) this.stroke(at, erase);
-    if (this.lifted) this.endStroke();
-  }
-
-  /** The object's mask to go on from: as it was painted last, else as the service has it, with its soft edges. */
-  private soft: { frame: number; object: number; of: Uint8Array; mask: Uint8Array } | null = null;
-
-  private async softMask(object: number, labels: Uint8Array): Promise<Uint8Array> {
-    const { editor } = this;
-    if (this.soft && this.soft.frame === editor.index && this.soft.object === object && this.soft.of === labels) return this.soft.mask;
-    let mask = maskOf(labels, object);
-    if (mask.includes(255) && !editor.saving.waiting) mask = (await editor.attempt(() => editor.api.mask(editor.index, object))) ?? mask;
-    return mask;
-  }
-
-  private stroke(to: [number, number], erase: boolean): void {
-    const dirty = this.painting!.stroke(...this.last, ...to, this.editor.brush, erase);
-    this.last = to;
-    this.drawMasks(dirty);
   }
 
   private move(event: PointerEvent): void {
@@ -243,9 +208,8 @@ export class Stage {
     }
     this.hover = this.at(event);
     const { pressed, editor } = this;
-    if (this.early && pressed) this.early.push(this.hover);
-    else if (this.painting && pressed) {
-      for (const one of event.getCoalescedEvents?.() ?? [event]) this.stroke(this.at(one), this.erases(event));
+    if (this.brush.down && pressed) {
+      for (const one of event.getCoalescedEvents?.() ?? [event]) this.brush.move(this.at(one), this.erases(event));
     } else if (pressed && editor.tool === "point" && pressed.button === 0) {
       if (this.band || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > DRAG) this.band = this.boxOf(pressed, event);
     } else this.lines.hover(this.hover);
@@ -268,7 +232,7 @@ export class Stage {
       return;
     }
     if (!pressed) return;
-    if (editor.tool === "brush" || editor.tool === "eraser") return this.endStroke();
+    if (editor.tool === "brush" || editor.tool === "eraser") return this.brush.end();
     const place = this.at(event);
     const away = pressed.alt || pressed.button === 2;
     if (editor.tool === "point" || editor.tool === "fill") {
@@ -280,20 +244,10 @@ export class Stage {
     } else if (editor.tool === "polygon" || editor.tool === "edges") this.lines.click(place, away);
   }
 
-  private endStroke(): void {
-    const { painting, editor } = this;
-    this.lifted = true;
-    if (!painting) return; // its mask is still on the way
-    this.painting = null;
-    editor.stroking = false;
-    this.soft = { frame: editor.index, object: painting.object, of: painting.labels, mask: painting.mask };
-    editor.painted(painting.object, painting.mask.slice());
-  }
-
   cancel(): void {
     this.pressed = this.panning = this.band = null;
     this.lines.cancel();
-    if (this.painting) this.endStroke();
+    if (this.brush.down) this.brush.end();
     this.drawMarks();
   }
 

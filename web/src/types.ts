@@ -3,7 +3,7 @@
 export interface Entry {
   key: string;
   label: string;
-  kind: "video" | "frames" | "project" | "masks" | "demo";
+  kind: "video" | "frames" | "project" | "masks" | "set" | "run" | "demo";
 }
 
 export interface Launch {
@@ -25,7 +25,7 @@ export interface Tracked {
 }
 
 export interface TaskFacts {
-  kind: "run" | "export";
+  kind: "run" | "export" | "import";
   project?: string;
   direction?: string;
   start?: number;
@@ -54,10 +54,10 @@ export type ServiceEvent =
   | { type: "frame"; project: string; frame: number; confidence: Record<string, number>; look: Record<string, number>; rate: number }
   | { type: "passed"; project: string; frame: number }
   | ({ type: "begun" } & TaskFacts)
-  | { type: "exporting"; project: string; done: number; of: number }
+  | { type: "steps"; project: string; done: number; of: number }
   | {
       type: "ended";
-      kind: "run" | "export";
+      kind: "run" | "export" | "import";
       project?: string;
       stopped: boolean;
       error?: string;

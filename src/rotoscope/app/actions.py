@@ -238,9 +238,9 @@ def command(service: Service, call: Call) -> Any:
 
 
 def take_in(service: Service, call: Call) -> Any:
-    """Import masks."""
+    """Import masks; a finished run comes in the worker, and its answer says nothing yet."""
     data = call.json()
-    return {"frames": service.take_in(call.project, text(data, "key"), whole(data, "frame"))}
+    return service.take_in(call.project, text(data, "key"), whole(data, "frame"), bool(data.get("resize", False)))
 
 
 def _png(values: Any, headers: dict[str, str] | None = None) -> Response:

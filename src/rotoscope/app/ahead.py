@@ -130,7 +130,7 @@ class Filling:
                 for frame in look.project.part(0, None).decode(first, stop, False):
                     while self._busy() and not superseded():
                         time.sleep(PATIENCE)
-                    if superseded() or room < 0:
+                    if superseded():
                         return
                     self._at = (look.key, look.side, frame.index)
                     name = (look.key, frame.index, look.side or 0)
@@ -138,6 +138,8 @@ class Filling:
                         continue
                     data = frame_bytes(frame.image, look.side, "jpeg")
                     room -= len(data)
+                    if room < 0:
+                        return
                     self.shelf.put(name, data)
         except OSError as error:
             self._full = True

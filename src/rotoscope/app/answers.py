@@ -91,6 +91,16 @@ class Answers:
         """Whether a frame was answered by a run that had read the edit of number ``tick``."""
         return bool(self.answered[index] and self._tick[index] >= tick)
 
+    def is_fresh(self, index: int) -> bool:
+        """Whether a frame was answered, and by a run that had read all edits that count."""
+        return bool(self.answered[index] and not self.stale[index])
+
+    def are_forward(self, first: int, last: int) -> bool:
+        """Whether passes forward from ``first`` answered all frames from there to ``last``, and none is stale."""
+        part = slice(first, last + 1)
+        spans = self._span[part] == np.stack([np.full(last + 1 - first, first), np.arange(first, last + 1)], axis=1)
+        return bool((self.answered[part] & ~self.stale[part]).all() and spans.all())
+
     def first_open(self, start: int, stop: int | None = None) -> int | None:
         """The first frame from ``start`` on, and before ``stop``, that no answer or a stale one is for."""
         open_ = (~self.answered | self.stale)[start:stop]

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from rotoscope.app.facts import FACTS, read_facts
 from rotoscope.app.project import Project, open_project
+from rotoscope.app.taking import SETS
 from rotoscope.errors import InputError
+from rotoscope.masks.folders import IMAGES
+from rotoscope.runs.folder import holds_run
 from rotoscope.video import open_video
 from rotoscope.video.images import is_image
 
@@ -31,7 +34,7 @@ VIDEOS = {
     ".ogv",
     ".3gp",
 }
-MASK_FILES = {".png", ".npz", ".npy", ".json", ".tif", ".tiff", ".webp"}
+MASK_FILES = IMAGES | {".npz", ".npy", ".json"}
 DEPTH = 4
 MOST = 500
 """Entries that are listed; a person with more starts in a folder further down."""
@@ -46,7 +49,8 @@ class Entry:
         key: what the page calls it.
         path: where it is; the page is only told ``label``.
         label: its path from the root.
-        kind: ``video``, ``frames`` (a folder of images), ``project``, ``masks`` or ``demo``.
+        kind: ``video``, ``frames`` (a folder of images), ``project``, ``masks``, ``set`` (clips laid out as YouTube-VOS
+            is), ``run`` (masks that ``rotoscope segment`` wrote) or ``demo``.
     """
 
     key: str
@@ -80,11 +84,19 @@ class Library:
             here = Path(folder)
             depth = len(here.relative_to(self.root).parts)
             folders[:] = sorted(f for f in folders if not f.startswith(".") and depth < DEPTH)
+            if here != self.root and holds_run(here):
+                folders[:] = []
+                found += [one for one in [self._inside(here, "run")] if one is not None]
+                continue
             if (here / FACTS).exists():
                 folders[:] = []
                 if here != self.demo.path:
                     found.append(self._entry(here, here.name, "project"))
                 continue
+            if SETS in folders:
+                found += [one for one in [self._inside(here, "set")] if one is not None]
+            if here != self.root and folders and all(name.isdecimal() for name in folders):
+                found += [one for one in [self._inside(here, "masks")] if one is not None]
             found += self._of_folder(here, [here / name for name in sorted(files) if not name.startswith(".")])
             if len(found) > MOST:
                 break
@@ -106,7 +118,7 @@ class Library:
         Raises:
             InputError: it cannot be opened.
         """
-        if entry.kind == "masks":
+        if entry.kind in ("masks", "set", "run"):
             raise InputError(f"{entry.label} is no video.")
         if entry.kind == "project":
             return open_project(entry.path)
@@ -129,12 +141,15 @@ class Library:
     def _of_folder(self, here: Path, files: list[Path]) -> list[Entry]:
         found = []
         images = [path for path in files if is_image(path)]
+        archives = [path for path in files if path.suffix.lower() == ".npz"]
         if len(images) > 1 and here != self.root:
-            found += [self._inside(here, "frames"), self._inside(here, "masks")]
+            found.append(self._inside(here, "frames"))
+        if (images or archives) and here != self.root:
+            found.append(self._inside(here, "masks"))
         for path in files:
             if path.suffix.lower() in VIDEOS:
                 found.append(self._inside(path, "video"))
-            elif path.suffix.lower() in MASK_FILES and (len(images) < 3 or path not in images):
+            if path.suffix.lower() in MASK_FILES and (len(images) < 3 or path not in images):
                 found.append(self._inside(path, "masks"))
         return [entry for entry in found if entry is not None]
 

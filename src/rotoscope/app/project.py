@@ -17,7 +17,7 @@ from rotoscope.app.history import History, TrackedObject
 from rotoscope.app.journal import Record
 from rotoscope.app.pictures import Mask, read_grey
 from rotoscope.errors import InputError
-from rotoscope.files import make_folder
+from rotoscope.files import inside, make_folder, remove_tree
 from rotoscope.runs.lock import FolderLock
 from rotoscope.video import Frame, Video, open_video
 
@@ -52,9 +52,11 @@ class Project:
         self._check(read_facts(folder))
         self.guard = FolderLock(folder)
         self.guard.acquire()
+        self.masks_guard = FolderLock(make_folder(folder / "masks"))  # which keeps rotoscope segment --resume out
+        self.masks_guard.acquire()
         self.history = History(folder, self.size)
         self.answers = Answers(folder / "answers.jsonl", self.frames, self.history.edits)
-        for part in ("masks", "prompts", "soft", "states", "exports"):
+        for part in ("prompts", "soft", "states", "exports"):
             make_folder(folder / part)
         self._catch_up()
 
@@ -69,6 +71,7 @@ class Project:
         with self.lock:
             self.history.close()
             self.answers.close()
+            self.masks_guard.release()
             self.guard.release()
 
     # Reading.
@@ -172,7 +175,8 @@ class Project:
         """Take an object away from all frames; undoing brings it back."""
         with self.lock:
             gone = self.object(object_id)
-            self.history.change_objects(tuple(one for one in self.history.objects if one != gone))
+            left = tuple(one for one in self.history.objects if one != gone)
+            self._done(self.history.change_objects(left), 1)
 
     def object(self, object_id: int) -> TrackedObject:
         """An object by id.
@@ -236,10 +240,10 @@ class Project:
 
     def _catch_up(self) -> None:
         """Bring out the last edit, in case the process was killed between its line and its files."""
-        if self.history.last is None or self.history.last[0]["do"] != "edit":
+        if self.history.last is None:
             return
         record, side = self.history.last
-        if not self.answers.is_newer(int(record["frame"]), self.history.edits[-1][1]):
+        if record["do"] != "edit" or not self.answers.is_newer(int(record["frame"]), self.history.edits[-1][1]):
             self._bring_out(record, side)
 
     def _done(self, record: Record, side: int) -> Record:
@@ -267,6 +271,7 @@ class Project:
     def _bring_out(self, record: Record, side: int) -> None:
         """Write the files of a frame as an edit has them; doing it twice does nothing more."""
         if record["do"] != "edit":
+            self._bring_out_objects(record, side)
             return
         index = int(record["frame"])
         name = self.video.name_of(index)
@@ -280,6 +285,16 @@ class Project:
             self.mask_file(index).unlink(missing_ok=True)
         else:
             self.history.bring(record["labels"][side], self.mask_file(index), labels=True)
+
+    def _bring_out_objects(self, record: Record, side: int) -> None:
+        """Take the given masks of objects that are gone away, for a run of the command line, and bring others back."""
+        there, others = ({int(one["id"]) for one in record["objects"][n]} for n in (side, 1 - side))
+        for object_id in others - there:
+            remove_tree(inside(self.folder, "prompts", str(object_id)))
+        for frame, given in self.history.given.items():
+            for object_id in (there - others) & set(given):
+                path = make_folder(self.folder / "prompts" / str(object_id)) / f"{self.video.name_of(frame)}.png"
+                self.history.bring(given[object_id], path)
 
     def _stored(self, index: int) -> Mask | None:
         """Labels of a frame as they are on disk; None if there are none."""

@@ -12,20 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.app.answers import Seen
+from rotoscope.app.handover import can_hand_over, hand_over, take_back
 from rotoscope.app.pictures import write_labels
 from rotoscope.app.project import Project
 from rotoscope.app.states import EVERY, States
 from rotoscope.errors import InputError
 from rotoscope.masks.saving import MaskWriter, Segmented
 from rotoscope.masks.writing import open_writer
-from rotoscope.methods.base import Method
+from rotoscope.methods.base import Method, Session
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Direction, Job
 from rotoscope.runs.measure import Measurement
 from rotoscope.runs.passes import Passes, Step
 from rotoscope.runs.prompts import Prompts
 from rotoscope.runs.sink import Sink
-from rotoscope.runs.state import RunState
+from rotoscope.runs.state import RunState, Tally
 from rotoscope.runs.watch import Watch
 
 Tell = Callable[[dict[str, Any]], None]
@@ -118,20 +119,16 @@ class Run:
         Returns: what it took, of the frames that were written.
         """
         begun = time.perf_counter()
+        take_back(self.project)
         states = States(self.project.folder / "states")
-        state = None
-        if self.direction == "forward":
-            state = states.nearest(self.start, name, self.first, self.given, self.live)
-        job = self._job(model, state)
+        forward = self.direction == "forward"
+        state = states.nearest(self.start, name, self.first, self.given, self.live) if forward else None
+        self._begin_watch(state)
 
         def save(state: RunState) -> None:
             states.keep(state, name, self.first, self.given)
 
-        keeps = self.direction == "forward"
-        step = -1 if self.direction == "backward" else 1
-        first = state.position if state is not None else self.end - 1 if step < 0 else self.first
-        self.watch = self.project.answers.watch(first, step, self.given)
-        passes = Passes(job, start=state, save=save if keeps else None, every=EVERY)
+        passes = Passes(self._job(model, state), start=state, save=save if forward else None, every=EVERY)
         measured = Measurement()
         writers: list[MaskWriter] = [_Writer(self), open_writer("soft", self.project.folder / "soft")]
         with closing(self._steps(passes)) as steps, Sink(writers[::-1], measured) as sink:
@@ -139,11 +136,32 @@ class Run:
             for step in steps:
                 last = step.prediction.index
                 self._take(step, sink)
-            session = passes.sessions[-1]
-            if keeps and last is not None and not session.latency and last + 1 < self.end:
-                save(RunState("forward", last + 1, session.state()))
+            ending = _ending(passes.sessions[-1], last) if forward else None
+            if ending is not None and ending.position < self.end:
+                save(ending)
+        if ending is not None:
+            self._hand_over(model, passes.sessions[-1], ending)
         measured.frames, measured.wall = self.written, time.perf_counter() - begun
         return measured
+
+    def _begin_watch(self, state: RunState | None) -> None:
+        backward = self.direction == "backward"
+        first = state.position if state is not None else self.end - 1 if backward else self.first
+        self.watch = self.project.answers.watch(first, -1 if backward else 1, self.given)
+
+    def _hand_over(self, model: Method, session: Session, ending: RunState) -> None:
+        """Let the command line go on from where this ends, if it would have come to the same."""
+        if can_hand_over(self.project, self.first, ending.position - 1, session.object_ids):
+            ending.tally = Tally(self._confidences(), self.watch)
+            hand_over(self.project, model, ending)
+
+    def _confidences(self) -> dict[int, tuple[float, int]]:
+        """Sum and number of each object's confidences on frames where it has pixels, as a report wants them."""
+        found = {}
+        for object_id, values in self.project.answers.confidence.items():
+            there = values[values > 0]
+            found[object_id] = (float(there.sum()), len(there))
+        return found
 
     def _steps(self, passes: Passes) -> Generator[Step, None, None]:
         for step in passes:
@@ -200,6 +218,13 @@ class Run:
         if self.direction == "both":
             return (0, self.project.frames - 1)
         return (self.first, index) if self.direction == "forward" else (index, self.end - 1)
+
+
+def _ending(session: Session, last: int | None) -> RunState | None:
+    """The state that a forward pass ends in after a frame; None if none can be gone on from."""
+    if last is None or session.latency:
+        return None
+    return RunState("forward", last + 1, session.state())
 
 
 class _Writer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,18 @@ from rotoscope.app.ahead import Filling, Latest, Look, Superseded
 from rotoscope.app.cache import ByteCache
 from rotoscope.app.clicks import Clicks, EdgeFollower, Point, check_engine, placed_of
 from rotoscope.app.exporting import Export
+from rotoscope.app.handover import adopt
 from rotoscope.app.hub import SPEAKER
 from rotoscope.app.library import Library
 from rotoscope.app.pictures import Mask, frame_bytes
 from rotoscope.app.project import Project
 from rotoscope.app.running import Run, Stretch
 from rotoscope.app.shelf import Shelf
+from rotoscope.app.taking import Taking, masks_of_set, take_masks
 from rotoscope.app.worker import Event, Listener, Task, Worker
 from rotoscope.errors import InputError
 from rotoscope.masks.points import Box
 from rotoscope.methods.base import Method
-from rotoscope.runs.prompts import read_prompts
 from rotoscope.video.files import VideoFile
 from rotoscope.weights import load
 
@@ -63,8 +65,8 @@ class Service:
         self._edges: dict[str, EdgeFollower] = {}
         self._clicks: dict[str, Clicks] = {}
         self._asked = 0.0
-        self._shelf = Shelf(library.root)
-        self._filling = Filling(self._shelf, self._someone_waits, lambda line: tell({"type": "lost", "error": line}))
+        self.shelf = Shelf(library.root)
+        self._filling = Filling(self.shelf, self._someone_waits, lambda line: tell({"type": "lost", "error": line}))
         self._eye: Latest[tuple[str, int, str]] = Latest("rotoscope-eye", self._make_ready)
 
     # Projects.
@@ -78,6 +80,7 @@ class Service:
                 if same:
                     return self._projects[same[0]]
                 self._projects[key] = self.library.open(entry)
+                adopt(self._projects[key])
             return self._projects[key]
 
     def key_of(self, project: Project) -> str:
@@ -98,13 +101,14 @@ class Service:
         """Say that the projects are in use."""
         for project in list(self._projects.values()):
             project.guard.renew()
+            project.masks_guard.renew()
 
     def close(self) -> None:
         """End the work after the frame that it is at, and let go of everything."""
         self._filling.close()
         self._eye.close()
         self.worker.close()
-        self._shelf.close()
+        self.shelf.close()
         for project in self._projects.values():
             project.close()
         self._projects.clear()
@@ -148,7 +152,7 @@ class Service:
             self._asked = time.monotonic()
 
     def _pictured(self, key: str, index: int, side: int | None, kind: str) -> bytes:
-        there = self._shelf.get((key, index, side or 0)) if kind == "jpeg" else None
+        there = self.shelf.get((key, index, side or 0)) if kind == "jpeg" else None
         return there if there is not None else frame_bytes(self.image(key, index), side, kind)
 
     def _make_ready(self, wish: tuple[str, int, str], superseded: Superseded) -> None:
@@ -206,23 +210,44 @@ class Service:
         follower = self._edges.setdefault(key, EdgeFollower())
         return follower.path(index, self.image(key, index), start, end)
 
-    def take_in(self, key: str, entry_key: str, index: int) -> list[int]:
-        """Import masks that ``rotoscope check`` understands; the frames that they are of."""
+    def take_in(self, key: str, entry_key: str, index: int, resize: bool) -> dict[str, Any]:
+        """Import masks that ``rotoscope check`` understands, or begin to import a finished run."""
         project = self.project(key)
         entry = self.library.entry(entry_key)
-        if entry.kind != "masks":
+        if entry.kind == "run":
+            self._take_run(key, project, entry.path)
+            return {}
+        if entry.kind not in ("masks", "set"):
             raise InputError(f"{entry.label} is no mask.")
-        project.check_index(index)
-        found = read_prompts({index: entry.path}, project.part(0, None))
-        with project.lock:
-            ids = sorted({object_id for given in found.values() for object_id in given})
-            known = set(project.history.by_id)
-            names = {i: i if i in known else project.add_object(f"object {i}").id for i in ids}
-            for frame, given in found.items():
-                masks: dict[int, Mask | None] = {names[i]: _as_grey(mask) for i, mask in given.items()}
-                project.edit(frame, masks)
+        path = masks_of_set(entry.path, project) if entry.kind == "set" else entry.path
+        frames, notes = take_masks(project, path, index, resize)
         self.changed(key, None)
-        return sorted(found)
+        return {"frames": frames, "notes": notes}
+
+    def _take_run(self, key: str, project: Project, folder: Path) -> None:
+        self._one_at_a_time()
+        taking = Taking(project, folder)
+
+        def work(task: Task) -> Event:
+            try:
+                done = taking.go(self._counting(key, taking.steps), task.stopped)
+            finally:
+                self.changed(key, None)
+            return {"project": key, "frames": done}
+
+        self.worker.put(Task("import", work, {"project": key}))
+
+    def _counting(self, key: str, steps: int) -> Callable[[int], None]:
+        """Tells pages how many steps are done, not too often."""
+        said = 0.0
+
+        def tell(done: int) -> None:
+            nonlocal said
+            if time.monotonic() - said > PAUSE or done == steps:
+                said = time.monotonic()
+                self.tell({"type": "steps", "project": key, "done": done, "of": steps})
+
+        return tell
 
     def changed(self, key: str, index: int | None) -> None:
         """Tell all pages that objects, or masks of a frame, are others now."""
@@ -254,15 +279,7 @@ class Service:
         export = Export(project, names)
 
         def work(task: Task) -> Event:
-            said = 0.0
-
-            def tell(done: int) -> None:
-                nonlocal said
-                if time.monotonic() - said > PAUSE or done == export.steps:
-                    said = time.monotonic()
-                    self.tell({"type": "exporting", "project": key, "done": done, "of": export.steps})
-
-            folder = export.go(tell, task.stopped)
+            folder = export.go(self._counting(key, export.steps), task.stopped)
             return {"project": key, "folder": str(folder), "frames": len(export.frames)}
 
         self.worker.put(Task("export", work, {"project": key}))
@@ -270,12 +287,6 @@ class Service:
     def _one_at_a_time(self) -> None:
         if self.worker.busy:
             raise InputError("a run is going on. Stop it, or wait for its end.")
-
-
-def _as_grey(mask: Any) -> Mask:
-    """A mask as prompts hold it, as 0 to 255."""
-    array = np.asarray(mask)
-    return array.astype(np.uint8) * 255 if array.dtype == bool else np.round(array * 255).clip(0, 255).astype(np.uint8)
 
 
 def page_folder() -> Path:

@@ -20,7 +20,7 @@ class Task:
     """Something to do.
 
     Attributes:
-        kind: ``run`` or ``export``.
+        kind: ``run``, ``export`` or ``import``.
         what: does it; it is given the task, to ask whether it is stopped.
         about: what the page shows of it.
     """

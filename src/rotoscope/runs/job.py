@@ -220,7 +220,7 @@ class Job:
                 "files, by contents" if by_contents else "files, by time": self.video.fingerprint(by_contents),
                 "first frame": _code_of_first_frame(self.video),
             },
-            "masks": _code_of_masks(self.prompts),
+            "masks": code_of_masks(self.prompts),
             "config": asdict(self.model.config),
             "weights": _code_of_weights(self.model),
             "device": self.model.device.type,
@@ -272,7 +272,8 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def _code_of_masks(prompts: Prompts) -> str:
+def code_of_masks(prompts: Prompts) -> str:
+    """What tells given masks from others, as hexadecimal digits."""
     digest = hashlib.sha256()
     for index, given in sorted(prompts.items()):
         for object_id, mask in sorted(given.items()):
