@@ -92,6 +92,15 @@ def test_soft_edges_are_kept_and_the_command_line_reads_them(project: Project) -
     project.close()
 
 
+@pytest.mark.parametrize("values", [[0, 40], [0, 90, 200], [128], [0, *range(60, 250)], [255], [3, 255]])
+def test_the_command_line_reads_any_mask_given_as_the_page_has_it(project: Project, values: list[int]) -> None:
+    one = project.add_object()
+    mask = np.resize(np.array(values, np.uint8), MASK.shape)
+    project.edit(2, {one.id: mask})
+    read = read_prompts(str(project.folder / "prompts"), project.video)
+    np.testing.assert_allclose(np.asarray(read[2][one.id], np.float32), mask / 255, atol=1e-5)
+
+
 def test_a_deleted_object_is_nowhere_and_its_id_is_not_given_again(project: Project) -> None:
     one = project.add_object()
     project.edit(0, {one.id: MASK})

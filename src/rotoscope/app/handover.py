@@ -38,6 +38,10 @@ def can_hand_over(project: Project, first: int, last: int, object_ids: Sequence[
     """
     objects = project.history.objects
     plain = not any(one.locked or one.ends is not None for one in objects)
+    gone = project.history.name_of(
+        np.zeros(project.size[::-1], np.uint8)
+    )  # a mask without a pixel, which files cannot give
+    plain = plain and not any(name == gone for one in project.history.given.values() for name in one.values())
     known = set(project.history.by_id)
     given = {i for frame, one in project.history.given.items() if frame <= last for i in one if i in known}
     return plain and given == set(object_ids) and project.answers.are_forward(first, last)

@@ -84,9 +84,14 @@ class History:
         """The objects by id."""
         return {one.id: one for one in self.objects}
 
+    @staticmethod
+    def name_of(mask: Mask) -> str:
+        """What a mask is kept as: another name for each other mask."""
+        return hashlib.sha256(mask.tobytes()).hexdigest()[:20]
+
     def keep(self, mask: Mask, labels: bool = False) -> str:
         """Keep a mask, or labels of all objects; return the name to ask for it by."""
-        name = hashlib.sha256(mask.tobytes()).hexdigest()[:20] + (LABELS if labels else "")
+        name = self.name_of(mask) + (LABELS if labels else "")
         path = self._folder / f"{name}.png"
         if not path.exists():
             (write_labels if labels else write_mask)(path, mask)

@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.app.answers import Seen
 from rotoscope.app.handover import can_hand_over, hand_over, take_back
-from rotoscope.app.pictures import write_labels
+from rotoscope.app.pictures import firm, write_labels
 from rotoscope.app.project import Project
 from rotoscope.app.states import EVERY, States
 from rotoscope.errors import InputError
-from rotoscope.masks.saving import MaskWriter, Segmented
-from rotoscope.masks.writing import open_writer
+from rotoscope.files import make_folder
+from rotoscope.masks.saving import Segmented, save_png
 from rotoscope.methods.base import Method, Session
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.job import Direction, Job
@@ -29,6 +31,8 @@ from rotoscope.runs.sink import Sink
 from rotoscope.runs.state import RunState, Tally
 from rotoscope.runs.watch import Watch
 
+AROUND = 16
+"""Pixels around a mask within which its probabilities are kept."""
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -130,8 +134,7 @@ class Run:
 
         passes = Passes(self._job(model, state), start=state, save=save if forward else None, every=EVERY)
         measured = Measurement()
-        writers: list[MaskWriter] = [_Writer(self), open_writer("soft", self.project.folder / "soft")]
-        with closing(self._steps(passes)) as steps, Sink(writers[::-1], measured) as sink:
+        with closing(self._steps(passes)) as steps, Sink([_Writer(self)], measured) as sink:
             last = None
             for step in steps:
                 last = step.prediction.index
@@ -233,6 +236,7 @@ class _Writer:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._begun = time.perf_counter()
+        self._made: set[Path] = set()
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame, but for what locked objects hold there."""
@@ -250,6 +254,10 @@ class _Writer:
                 labels[np.isin(labels, locked)] = 0
                 labels = np.where(np.isin(before, locked), before, labels).astype(np.uint8)
             labels[np.isin(labels, gone)] = 0
+            for channel, object_id in enumerate(item.object_ids, 1):
+                if object_id in known:
+                    path = project.soft_file(index, object_id)
+                    self._write_soft(path, item.labels == object_id, item.probabilities[channel].cpu().numpy())
             write_labels(project.mask_file(index), labels)
             seen = run.see(item, known)
             project.answers.add(index, seen, run.span(index), run.tick)
@@ -257,6 +265,21 @@ class _Writer:
         rate = run.written / max(time.perf_counter() - self._begun, 1e-6)
         found = {"frame": index, "confidence": seen.confidence, "look": seen.bits}
         run.tell({"type": "frame", **found, "rate": round(rate, 2)})
+
+    def _write_soft(self, path: Path, own: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> None:
+        """Write an object's probabilities in and around its mask, in 8 bits.
+
+        They are there for soft edges. All of the frame in 16 bits takes longer to pack than a sixth of the network.
+        """
+        left, top, width, height = cv2.boundingRect(own.astype(np.uint8))
+        if not width:
+            return  # what is not there is not asked for
+        part = slice(max(top - AROUND, 0), top + height + AROUND), slice(max(left - AROUND, 0), left + width + AROUND)
+        soft = np.zeros(own.shape, np.uint8)
+        soft[part] = firm(probabilities[part])
+        if path.parent not in self._made:
+            self._made.add(make_folder(path.parent))
+        save_png(path, soft)
 
     def flush(self) -> None:
         """Nothing is held back."""

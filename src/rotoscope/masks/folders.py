@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
 from rotoscope.limits import check_limit
-from rotoscope.masks.images import masks_of_image
+from rotoscope.masks.images import masks_of_image, soft_of_image
 
 Masks = dict[int, NDArray[Any]]
 IMAGES = {".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".jpg", ".jpeg", ".pgm"}
@@ -171,7 +171,8 @@ def masks_of_object_folders(found: Layout, stem: str) -> Masks:
     for object_id, files in found.files.items():
         file = next((f for f in files if f.stem == stem), None)
         if file is not None:
-            merged = _merged(masks_of_image(file)[0])
+            soft = soft_of_image(file)
+            merged = soft if soft is not None else _merged(masks_of_image(file)[0])
             if merged is not None:
                 masks[object_id] = merged
     return masks

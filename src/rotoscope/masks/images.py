@@ -44,6 +44,23 @@ def masks_of_image(path: Path) -> Reading:
     return masks_of_picture(image, str(path), lossy)
 
 
+def soft_of_image(path: Path) -> NDArray[np.float32] | None:
+    """A 16-bit image that is known to hold one object, ``[H, W]`` in [0, 1]; None if it is no such image.
+
+    Where the folder says that there is one object in the file, its values are no ids, however few they are.
+    """
+    try:
+        with open_picture(path) as opened:
+            if not opened.mode.startswith("I"):
+                return None
+            values = np.asarray(ImageOps.exif_transpose(opened)).astype(np.float32)
+    except UNREADABLE:
+        return None  # whoever reads it as any other image says what is wrong
+    present = np.unique(values[values > 0])
+    steps = len(present) > 1 or (len(present) == 1 and present[0] % 257 == 0)
+    return np.asarray(values / 65535, np.float32) if steps and present[-1] >= 257 else None
+
+
 def masks_of_picture(image: Image.Image, where: str, lossy: bool = False) -> Reading:
     """Read a decoded Pillow image, see :func:`masks_of_image`; ``where`` names it in errors.
 
