@@ -233,7 +233,8 @@ def test_masks_of_files_of_data_sets_and_of_finished_runs_are_taken_in(
     np.testing.assert_array_equal(labels(root, 2) == max(shown(root, 2)), truth[2] == 2)
     taken(page, "vos")
     expect(page.locator(".toasts")).to_contain_text("Masks of 2 frames taken in")
-    np.testing.assert_array_equal(labels(root, 5) == max(shown(root, 5)), truth[5] == 2)
+    areas = [labels(root, 5) == number for number in shown(root, 5)]
+    assert all(any(np.array_equal(area, truth[5] == number) for area in areas) for number in (1, 2))
     ran(page, lambda: taken(page, "done"))
     assert len(masks(root)) == FRAMES
     assert "." not in timeline(page)[str(max(shown(root, 1)))][1:]
