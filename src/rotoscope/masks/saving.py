@@ -15,7 +15,6 @@ from rotoscope.errors import RotoscopeError
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.palette import davis_palette
 
-
 NO_FILTER = (cv2.IMWRITE_PNG_FILTER, 8) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()
 """Options of OpenCV from 4.11 on; older ones filter."""
 
