@@ -12,6 +12,14 @@ const FORMATS: Record<string, string> = {
   coco: "one JSON of run lengths for the clip",
   cutout: "the frame with the objects cut out, PNG with alpha",
   overlay: "an MP4 with the masks laid over",
+  png: "the objects as PNG with alpha a frame, for other programs",
+  exr: "mattes as OpenEXR, a frame a file",
+  prores: "ProRes 4444 with alpha (MOV)",
+  webm: "VP9 with alpha (WebM)",
+  ffv1: "FFV1 with alpha, lossless (MKV)",
+  matte: "the matte alone, ProRes 422 HQ (MOV)",
+  greenscreen: "an MP4 with the objects on green",
+  blur: "an MP4 with all but the objects blurred",
 };
 
 export function exportDialog(editor: Editor, formats: string[]): void {

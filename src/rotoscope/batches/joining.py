@@ -14,9 +14,9 @@ from rotoscope.batches.split import piece_jobs, pieces_of, title
 from rotoscope.errors import InputError
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.writing import CocoWriter
+from rotoscope.runs.deliver import write_overlay
 from rotoscope.runs.earlier import BY_OBJECT, REPORT, object_folders
 from rotoscope.runs.job import Job
-from rotoscope.runs.segment import write_overlay
 from rotoscope.video import Video
 
 
