@@ -173,8 +173,8 @@ def duplicate(folder: Path, copy: Path) -> None:
 def contents(folder: Path) -> dict[str, bytes | str]:
     """Every file of a folder, hidden ones too, by its path in it; of ``run.json`` what does not tell of time.
 
-    Of H.264 videos only that they are there: on a busy machine the encoder (libx264) writes one of several files for
-    the same pictures, also without an interruption. See :func:`interrupted.same_pictures`.
+    Of H.264 videos only that they are there: what they show is compared by :func:`interrupted.unlike`, so that no
+    choice of an encoder decides.
     """
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):

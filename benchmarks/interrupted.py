@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,9 +24,12 @@ from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder
 from rotoscope.runs.state import RunState
 from rotoscope.video import Frame, open_video
+from rotoscope.video.codings import CODINGS
+from rotoscope.video.writer import QUALITY
 
 SIZE = (32, 24)
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+LOSSLESS = {"qp": "0", "preset": "ultrafast"}
 WAYS = tuple((form, direction) for form in FORMATS for direction in DIRECTIONS)
 """Each output format with each direction."""
 
@@ -125,8 +130,13 @@ def run(
     folder: Path, form: str, direction: Direction, count: int = 40, every: int = 7, model: Method | None = None,
     **more: Any,
 ) -> Report:  # fmt: skip
-    """Segment the clip into a folder."""
-    with open_video(clip(count)) as video:
+    """Segment the clip into a folder; H.264 is without loss, so that it shows exactly what was drawn."""
+    coded: Any = CODINGS["blur"].options
+    with (
+        patch.dict(QUALITY, LOSSLESS, clear=True),
+        patch.dict(coded, LOSSLESS, clear=True),
+        open_video(clip(count)) as video,
+    ):
         return segment_to_folder(
             video,
             prompts(count),
@@ -139,20 +149,27 @@ def run(
         )
 
 
-def same_pictures(one: Path, other: Path) -> bool:
-    """Whether two videos show the same frames at the same times, but for what the encoder leaves out of them."""
+def unlike(one: Path, other: Path) -> list[str]:
+    """In which frames two videos differ, by any pixel or by their time; nothing if they show the same."""
+    found = []
     with open_video(one) as a, open_video(other) as b:
-        pairs = list(zip(a, b, strict=True))
-    alike = [abs(x.image.astype(int) - y.image).mean() < 6 and x.time == y.time for x, y in pairs]
-    return bool(alike) and all(alike)
+        for x, y in zip_longest(a, b):
+            if x is None or y is None:
+                return [*found, "one has more frames"]
+            apart = abs(x.image.astype(int) - y.image)
+            if apart.any() or x.time != y.time:
+                found.append(f"frame {x.index}: {x.time} s and {y.time} s, {(apart > 0).mean():.1%} of values differ, "
+                             f"by up to {apart.max()}")  # fmt: skip
+    return found
 
 
 def differences(folder: Path, whole: Path) -> list[str]:
     """In what a resumed run's folder differs from that of an unbroken one; nothing if it is equal."""
     got, want = contents(folder), contents(whole)
     found = sorted(name for name in got.keys() | want.keys() if got.get(name) != want.get(name))
-    videos = [path.name for path in whole.glob("*.mp4")]
-    return found or [name for name in videos if not same_pictures(folder / name, whole / name)]
+    for video in (path.name for path in whole.glob("*.mp4") if path.name in got):
+        found += [f"{video}, {line}" for line in unlike(folder / video, whole / video)]
+    return found
 
 
 def untrue(folder: Path, whole: Path, direction: Direction) -> list[str]:

@@ -4,13 +4,16 @@ import itertools
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from rotoscope.errors import InputError
 from rotoscope.video import VideoWriter, open_video
+from rotoscope.video.writer import QUALITY, h264_encoder
 
 MakeVideo = Callable[..., Path]
 
@@ -172,6 +175,28 @@ def test_writer_makes_a_file_that_reads_back(tmp_path: Path, size: tuple[int, in
     frames = list(open_video(path))
     assert len(frames) == 12
     assert all(abs(float(f.image.mean()) - float(i.mean())) < 4 for f, i in zip(frames, images, strict=True))
+
+
+def test_what_was_decoded_before_does_not_change_what_is_encoded(tmp_path: Path) -> None:
+    """The encoder right after a decoder, with nothing between that would set the registers which both use."""
+    noise = np.random.default_rng(0).integers(0, 256, (36, 48), dtype=np.uint8)
+    frames = [VideoFrame.from_ndarray(np.ascontiguousarray(noise[:, t : t + 32]), "yuv420p") for t in range(12)]
+    path, files = tmp_path / "a.mp4", set()
+    for attempt in range(16):
+        if attempt:
+            with av.open(str(path)) as video:
+                video.streams.video[0].thread_type = "AUTO"
+                for frame in video.decode(video=0):
+                    frame.to_ndarray(format="rgb24")
+        with av.open(str(path), "w") as video:
+            stream: Any = video.add_stream(h264_encoder(), rate=24, options=dict(QUALITY))
+            stream.width, stream.height = 32, 24
+            for t, frame in enumerate(frames):
+                frame.pts = t
+                video.mux(stream.encode(frame))
+            video.mux(stream.encode(None))
+        files.add(path.read_bytes())
+    assert len(files) == 1
 
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import av
 from av.error import FFmpegError
 
 from rotoscope.errors import InputError
-from rotoscope.video.writer import ENCODERS, h264_encoder
+from rotoscope.video.writer import ENCODERS, QUALITY, h264_encoder
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Coding:
         return (size[0] + size[0] % 2, size[1] + size[1] % 2) if self.even else size
 
 
-_H264 = Coding(ENCODERS, "yuv420p", "mp4", "mp4", {"crf": "16", "preset": "medium"}, even=True)
+_H264 = Coding(ENCODERS, "yuv420p", "mp4", "mp4", {**QUALITY, "crf": "16", "preset": "medium"}, even=True)
 CODINGS: dict[str, Coding] = {
     "prores": Coding(("prores_ks",), "yuva444p10le", "mov", "mov", {"profile": "4444", "vendor": "apl0"}, ranged=False),
     "webm": Coding(

@@ -23,6 +23,9 @@ from rotoscope.video.clock import Clock
 TICK = Fraction(1, 12000)
 """Unit of times in the file: common rates, 24000/1001 too, come out to a frame's fraction of it."""
 ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_nvenc", "h264_mf")
+QUALITY = {"crf": "19", "preset": "veryfast", "mbtree": "0"}
+"""What the encoder is told. Its macroblock tree is off: with AVX-512 the one of libx264 reads what other code, such as
+a decoder, left in the registers, so that the same frames gave now and then another file."""
 
 
 def h264_encoder() -> str:
@@ -70,7 +73,7 @@ class VideoWriter:
         self._stream = stream
         stream.width, stream.height = size[0] + size[0] % 2, size[1] + size[1] % 2
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "20", "preset": "veryfast"}
+        stream.options = dict(QUALITY)
         context = stream.codec_context
         context.time_base = TICK
         context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
