@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rotoscope.errors import InputError, WriteError
-from rotoscope.masks.mattes import TOGETHER, Delivery, MatteStore
+from rotoscope.masks.mattes import TOGETHER, Delivery, MatteStore, solid
 from rotoscope.masks.writing import VIDEOS
 from rotoscope.runs.deliver import check_videos, deliver, losses
 from rotoscope.runs.job import Outputs
@@ -104,7 +104,7 @@ def premultiplied(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def wanted_alpha(index: int) -> np.ndarray:
-    return item(SHOWN, index).probabilities[1:].sum(dim=0).numpy()
+    return solid(item(SHOWN, index).probabilities[1:].sum(dim=0).numpy())
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_each_object_has_files_of_its_own_and_ids_are_shown_together(source: Pat
         made(video, tmp_path / "each", ("matte",), Delivery.of("each"))
         made(video, tmp_path / "one", ("matte",), Delivery.of("7"))
     assert {p.name for p in (tmp_path / "each").glob("*.mov")} == {"matte-3.mov", "matte-7.mov"}
-    soft = item(SHOWN, 5).probabilities.numpy()
+    soft = solid(item(SHOWN, 5).probabilities.numpy())
     for path, channel in (("each/matte-3.mov", 1), ("each/matte-7.mov", 2), ("one/matte.mov", 2)):
         assert np.abs(alpha_of(read(tmp_path / path)[5]) - soft[channel]).mean() < 2e-3
 
@@ -331,7 +331,7 @@ def test_mattes_are_kept_to_a_4095th(tmp_path: Path) -> None:
     store.write(given, None)
     kept = store.read(2)
     assert sorted(kept) == [3, 7] == store.ids()
-    soft = given.probabilities[1:].numpy()
+    soft = solid(given.probabilities[1:].numpy())
     assert max(np.abs(kept[i] - soft[n]).max() for n, i in enumerate((3, 7))) <= 0.5 / 4095 + 1e-6
     assert store.read(9) == {}
     (tmp_path / "00000002.npz").write_bytes(b"PK nothing")
@@ -416,6 +416,11 @@ def test_pixel_shapes_that_have_no_near_whole_size_are_rounded(source: Path, tmp
     with av.open(str(tmp_path / "a.mkv")) as container:
         assert abs(float(container.streams.video[0].sample_aspect_ratio) - 1) < 0.03
         assert len(list(container.decode(video=0))) == 12
+
+
+def test_what_is_sure_is_opaque_and_edges_are_soft() -> None:
+    given = np.array([0, 0.04, 0.05, 0.275, 0.5, 0.725, 0.95, 0.97, 1], np.float32)
+    assert np.allclose(solid(given), [0, 0, 0, 0.25, 0.5, 0.75, 1, 1, 1], atol=1e-6)
 
 
 def test_together_is_no_id() -> None:

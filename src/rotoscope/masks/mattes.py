@@ -20,6 +20,11 @@ from rotoscope.masks.saving import Segmented
 AlphaKind = Literal["straight", "premultiplied"]
 TOGETHER = 0
 """In place of an id: the matte of all objects that are asked for."""
+SURE = 0.95
+"""Probability from which on an object is opaque, and below one less this nothing is seen of it.
+
+Inside of objects networks are sure by 0.97 or so, through which one would see the new background.
+"""
 LEVELS = 4095
 """Levels above 0 that mattes are kept with. More would keep the noise of a network's certainty, and take the room."""
 
@@ -62,11 +67,11 @@ class Delivery:
         """The mattes of a frame by id, ``[H, W]`` in [0, 1]; one of all together is under :data:`TOGETHER`."""
         soft = np.asarray(item.probabilities[1:].cpu(), np.float32)
         if self.objects == "each":
-            return dict(zip(item.object_ids, soft, strict=True))
+            return dict(zip(item.object_ids, map(solid, soft), strict=True))
         wanted = [n for n, i in enumerate(item.object_ids) if self.objects == "all" or i in self.objects]
         if self.objects == "all" and wanted:
-            return {TOGETHER: (1 - np.asarray(item.probabilities[0].cpu(), np.float32)).clip(0, 1)}
-        return {TOGETHER: soft[wanted].sum(axis=0).clip(0, 1).astype(np.float32)}
+            return {TOGETHER: solid(1 - np.asarray(item.probabilities[0].cpu(), np.float32))}
+        return {TOGETHER: solid(soft[wanted].sum(axis=0))}
 
     def check_objects(self, known: Collection[int]) -> None:
         """See that objects asked for are among those given.
@@ -79,6 +84,11 @@ class Delivery:
             if missing:
                 there = ", ".join(map(str, sorted(known)))
                 raise InputError(f"object {missing[0]} is to be shown, but the objects given are {there}.")
+
+
+def solid(probability: NDArray[Any]) -> NDArray[np.float32]:
+    """Alpha of a probability: sure is opaque, or nothing; between, it is proportional. See :data:`SURE`."""
+    return np.asarray(((probability - (1 - SURE)) / (2 * SURE - 1)).clip(0, 1), np.float32)
 
 
 def edges(matte: NDArray[np.float32], image: NDArray[np.uint8] | None, delivery: Delivery) -> NDArray[np.float32]:
