@@ -28,12 +28,13 @@ from rotoscope.masks.mattes import TOGETHER, Delivery, MatteStore
 from rotoscope.methods.base import Method
 from rotoscope.runs.job import Job
 from rotoscope.runs.passes import Passes
+from rotoscope.video import Video
 from rotoscope.video.images import ImageSequence
 
 RADII, EPSILONS = (240, 120, 60), (1e-2, 1e-3, 1e-4, 1e-5)
 
 
-def follow(model: Method, sequence: VideoSequence, video: ImageSequence, store: MatteStore) -> None:
+def follow(model: Method, sequence: VideoSequence, video: Video, store: MatteStore) -> None:
     """Keep the mattes of a clip; one that is whole already is left."""
     if store.read(len(video) - 1):
         return
