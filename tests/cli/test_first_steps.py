@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -165,7 +168,9 @@ def test_every_extra_has_something_behind_it() -> None:
     """What is offered to be installed is what some module imports."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     section = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in (*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").rglob("*.py"))
+    )
     modules = {"pydensecrf2": "pydensecrf", "scikit-image": "skimage"}
     for name, listed in re.findall(r"^(\w+) = \[(.*?)\]$", section, re.M | re.S):
         packages = [re.split(r"[><=\[]", item)[0] for item in re.findall(r'"([^"]+)"', listed)]
@@ -181,3 +186,12 @@ def test_no_page_says_to_install_what_is_not_released() -> None:
             assert "pip install rotoscope" not in line, page
             assert "pip install 'rotoscope" not in line, page
             assert 'pip install "rotoscope' not in line, page
+
+
+def test_a_shell_completes_commands() -> None:
+    asked = {"_ROTOSCOPE_COMPLETE": "complete_bash", "COMP_WORDS": "rotoscope seg", "COMP_CWORD": "1"}
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'rotoscope'; from rotoscope.cli import entry; entry()"],
+        env={**os.environ, **asked}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.stdout.split() == ["segment"]

@@ -145,5 +145,5 @@ def test_wrong_requests_are_one_line(
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "openvino" else found(name))
     assert main(["segment", "x.mp4", "--mask", "m.png", "-o", str(tmp_path / "o"), "--runtime", "openvino"]) == 2
-    assert "pip install 'rotoscope[openvino]'" in capsys.readouterr().err
+    assert "pip install -e '.[openvino]'" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -45,7 +45,6 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     name="rotoscope",
     help="Cut objects out of video: masks of one frame in, masks of every frame out.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -46,7 +46,7 @@ def check_runtime(runtime: str) -> None:
     if missing:
         raise InputError(
             f"runtime {runtime} needs {' and '.join(missing)}, not installed here: "
-            f"pip install 'rotoscope[{EXTRAS[runtime]}]'; or leave --runtime out."
+            f"pip install -e '.[{EXTRAS[runtime]}]'; or leave --runtime out."
         )
 
 
