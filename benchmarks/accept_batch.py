@@ -181,7 +181,7 @@ def two_nodes() -> Iterator[Any]:
     except ImportError:
         yield None
         return
-    os.environ["RAY_worker_niceness"] = "0"  # else workers wait for whatever else this machine does
+    os.environ |= {"RAY_worker_niceness": "0"}  # else workers wait for whatever else this machine does
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.worker_nodes_of_mine = [cluster.add_node(num_cpus=1)]
     try:
