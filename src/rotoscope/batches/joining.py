@@ -16,7 +16,6 @@ from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.writing import CocoWriter
 from rotoscope.runs.deliver import write_overlay
 from rotoscope.runs.earlier import BY_OBJECT, REPORT, object_folders
-from rotoscope.runs.deliver import write_overlay
 from rotoscope.runs.job import Job
 from rotoscope.video import Video
 
