@@ -20,6 +20,7 @@ from rotoscope.cli import (
     convert,
     demo,
     evaluate,
+    explain,
     export,
     fetch,
     methods,
@@ -78,6 +79,7 @@ app.command("predict", short_help="Segment a set that a server scores, and pack 
 app.command("train", short_help="Train a method, and save its weights.")(train.command)
 app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
 app.command("report", short_help="One page of runs: plots, frames, published figures.")(report.command)
+app.command("explain", short_help="Draw what a method's mechanism did on a frame.")(explain.command)
 app.command("bench", short_help="Measure seconds per frame, on this machine.")(bench.command)
 app.command("app", short_help="A page to point, paint, correct and watch.")(page.command)
 INTERRUPTED = 130

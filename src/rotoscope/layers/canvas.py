@@ -76,6 +76,13 @@ class Canvas:
         return wide // 2, wide - wide // 2, high // 2, high - high // 2
 
     @property
+    def area(self) -> tuple[float, float, float, float]:
+        """Where what enters the network lies on the frame: left, top, right and bottom in the frame's pixels."""
+        left, right, top, bottom = self.padding
+        wide, high = self.size[0] / self.work[0], self.size[1] / self.work[1]
+        return -left * wide, -top * high, self.size[0] + right * wide, self.size[1] + bottom * high
+
+    @property
     def padded(self) -> tuple[int, int]:
         """Width and height that enter the network."""
         left, right, top, bottom = self.padding

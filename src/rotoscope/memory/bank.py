@@ -152,15 +152,7 @@ class MemoryBank:
         Returns: ``{object_id: [Cv, Q]}``.
         """
         total = self._size + self._temporary
-        every_key, every_norm = self._keys[:, :total], self._norms[:total]
-        if among is not None:
-            every_key, every_norm = every_key[:, among], every_norm[among]
-        if self.similarity == "dot":
-            query = query / 2  # similarity() takes the product twice
-        if gain is not None:
-            every_key = every_key * gain
-        if bias is not None:
-            every_norm = every_norm - bias * float(query.shape[0]) ** 0.5
+        query, every_key, every_norm = self.compared(query, among, gain, bias)
         readouts: dict[int, Tensor] = {}
         for start in sorted(set(self._start.values())):
             ids = [object_id for object_id, own in self._start.items() if own == start]
@@ -183,6 +175,24 @@ class MemoryBank:
             readouts.update((object_id, readout.transpose(0, 1)) for object_id, readout in zip(ids, found, strict=True))
         self._age[: self._size] += 1
         return {object_id: readouts[object_id] for object_id in self._values}
+
+    def compared(
+        self, query: Tensor, among: Tensor | None, gain: Tensor | None, bias: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What :meth:`read` compares: the query, and the keys ``[Ck, N]`` and norms ``[N]`` that it may read from."""
+        total = self._size + self._temporary
+        keys, norms = self._keys[:, :total], self._norms[:total]
+        if among is not None:
+            keys, norms = keys[:, among], norms[among]
+        query = query / 2 if self.similarity == "dot" else query  # similarity() takes the product twice
+        keys = keys if gain is None else keys * gain
+        if bias is not None:
+            norms = norms - bias * float(query.shape[0]) ** 0.5
+        return query, keys, norms
+
+    def start_of(self, object_id: int) -> int:
+        """The position of the first feature that an object has a value for."""
+        return self._start[object_id]
 
     def drop_temporary(self) -> None:
         """Let go of the temporary frame before another takes its place."""

@@ -14,7 +14,9 @@ from rotoscope.methods.model import Model
 
 if TYPE_CHECKING:
     from rotoscope.methods.ablation import Ablation
+    from rotoscope.methods.base import VideoLike
     from rotoscope.methods.bundles import CheckpointLayout, Training
+    from rotoscope.methods.mechanism import Looking
     from rotoscope.methods.recipe import Recipe
     from rotoscope.runtimes.graphs import GraphSet
 
@@ -88,6 +90,29 @@ def ablations() -> dict[str, Ablation]:
     found: dict[str, Ablation] = {}
     for name in METHODS:
         found |= _room(name, "ablations").ABLATIONS
+    return found
+
+
+MECHANISMS = ("stcn", "cosnet", "capsulevos", "rvos", "giel")
+"""Methods whose mechanism can be shown; each has a room of that name."""
+
+
+def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> Looking:
+    """A session that keeps what its mechanism did on one frame.
+
+    Args:
+        model: a loaded method.
+        video: whose frames will be pushed.
+        wanted: the index of the frame.
+        options: of the session.
+
+    Raises:
+        InputError: the method has no such session, or an option does not fit.
+    """
+    name = name_of(model)
+    if name not in MECHANISMS:
+        raise InputError(f"{name} has no picture of its mechanism; there are those of {', '.join(MECHANISMS)}.")
+    found: Looking = _room(name, "mechanism").looking(model, video, wanted, options)
     return found
 
 

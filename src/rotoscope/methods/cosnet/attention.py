@@ -76,6 +76,19 @@ class CoAttention(nn.Module):
             summary = found.transpose(1, 2).unflatten(2, tuple(features.shape[-2:]))
         return summary.to(features.dtype)
 
+    def weights(self, features: Tensor, reference: Tensor, cell: int) -> Tensor:
+        """How :meth:`forward` weighs a reference's cells for one cell of a frame.
+
+        Args:
+            features: of the frame, ``[1, C, h, w]``.
+            reference: ``[N, C, h', w']``.
+            cell: number of the cell, row by row.
+        Returns: ``[N, h', w']``, of which each reference sums to 1.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            scores = self.scale * self.keys(reference) @ self.queries(features)[0, cell]
+            return torch.softmax(scores, dim=1).unflatten(1, tuple(reference.shape[-2:]))
+
     def irregularity(self) -> Tensor:
         """How far the projection of ``symmetric`` is from orthogonal: the mean of ``|P P^T - I|``; 0 for the others."""
         if self.kind != "symmetric":

@@ -53,8 +53,8 @@ class References(Protocol):
     def observe(self, frame: Frame, features: Tensor) -> None:
         """A frame of the clip, to be held if it will be asked for."""
 
-    def of(self, index: int) -> list[Tensor]:
-        """Features ``[1, C, h, w]`` of a frame's references."""
+    def of(self, index: int) -> dict[int, Tensor]:
+        """Features ``[1, C, h, w]`` of a frame's references, by index of the reference."""
 
     def state(self) -> dict[str, Any]:
         """What cannot be had again, as tensors and JSON-able values."""
@@ -116,7 +116,7 @@ class WholeVideo:
         if index not in self._held:
             self._held[index] = (code_of(frame), features)
 
-    def of(self, index: int) -> list[Tensor]:
+    def of(self, index: int) -> dict[int, Tensor]:
         """Features of a frame's references; those that cannot be read are left out, which the notes say."""
         config = self.config
         candidates = self._drawn
@@ -124,7 +124,7 @@ class WholeVideo:
             reach = config.references
             candidates = range(max(index - reach, self.frames.start), min(index + reach + 1, self.frames.stop))
         wanted = draw(candidates, index, config.references, config.sampling, config.seed) if candidates else []
-        return [found for i in wanted if (found := self._read(i)) is not None]
+        return {i: found for i in wanted if (found := self._read(i)) is not None}
 
     def state(self) -> dict[str, Any]:
         """Nothing: all of it can be read again."""
@@ -194,12 +194,13 @@ class PastFrames:
                 del self._held[sorted(self._held)[place]]
                 self._held[index] = features
 
-    def of(self, index: int) -> list[Tensor]:
+    def of(self, index: int) -> dict[int, Tensor]:
         """Features of references among the frames held."""
         if not self._held or not self.config.references:
-            return []
+            return {}
         config = self.config
-        return [self._held[i] for i in draw(sorted(self._held), index, config.references, config.sampling, config.seed)]
+        drawn = draw(sorted(self._held), index, config.references, config.sampling, config.seed)
+        return {i: self._held[i] for i in drawn}
 
     def state(self) -> dict[str, Any]:
         """Features, indices, and how many frames have gone by."""

@@ -69,13 +69,11 @@ class COSNetSession(Session):
         if whole:
             self.references.observe(frame, features)
         with self.timings.part("references"):
-            found = self.references.of(frame.index) if self.config.references else []
+            found = self.references.of(frame.index) if self.config.references else {}
             if self.config.references and not found:
-                found = [features]
+                found = {frame.index: features}
         with self.timings.part("attend"):
-            others = torch.cat(found) if found else features[:0]
-            size = self.config.working_size(frame.size)
-            probability = self.network.segment(features, others, size, self.config.fusion)
+            probability = self._attend(frame, features, found)
         if not whole:
             self.references.observe(frame, features)
         with self.timings.part("restore"):
@@ -90,6 +88,11 @@ class COSNetSession(Session):
                 )
                 full = torch.from_numpy(refined)[None, None].to(full.device)
         return [Prediction.from_probabilities(frame, (OBJECT,), torch.cat([1 - full[0], full[0]]))]
+
+    def _attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
+        """The probability of the primary object at the working size, ``[H', W']``."""
+        others = torch.cat(list(references.values())) if references else features[:0]
+        return self.network.segment(features, others, self.config.working_size(frame.size), self.config.fusion)
 
     def forget(self, object_id: int) -> None:
         """Refuse: the object is the session's own."""

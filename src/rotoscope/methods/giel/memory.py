@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,24 @@ from rotoscope.methods.giel.parts import TemporalAttention
 
 ROOM = 3
 """Frames of a support set that are never pinned: the first, the latest, and one between."""
+
+
+class Asked(NamedTuple):
+    """How a query reads the support frames.
+
+    Attributes:
+        query: its key, ``[Ck, Q]``.
+        among, gain, bias: as of :meth:`~rotoscope.memory.bank.MemoryBank.read`.
+        frames: the numbers of the frames that it reads, ascending.
+        weights: how much each of them counts, their mean 1 (temporal attention), ``[T]``; None without.
+    """
+
+    query: Tensor
+    among: Tensor | None
+    gain: Tensor | None
+    bias: Tensor | None
+    frames: tuple[int, ...]
+    weights: Tensor | None
 
 
 class SupportMemory:
@@ -67,6 +85,15 @@ class SupportMemory:
 
     def read(self, key: Tensor) -> dict[int, Tensor]:
         """Read with a query's key ``[1, Ck, h, w]`` for every object that has values: ``{object_id: [Cv, h, w]}``."""
+        asked = self.asked(key)
+        found = self.bank.read(
+            asked.query, self.config.top_k, among=asked.among, gain=asked.gain, bias=asked.bias
+        )  # fmt: skip
+        size = tuple(key.shape[-2:])
+        return {object_id: readout.unflatten(-1, size) for object_id, readout in found.items()}
+
+    def asked(self, key: Tensor) -> Asked:
+        """How a query's key ``[1, Ck, h, w]`` reads."""
         config = self.config
         numbers = self._numbers()
         frames = numbers.unique().tolist()
@@ -75,7 +102,7 @@ class SupportMemory:
         if len(chosen) < len(frames):
             among = torch.isin(numbers, torch.tensor(chosen, device=numbers.device)).nonzero().flatten()
             numbers = numbers[among]
-        gain = bias = None
+        gain = bias = weights = None
         if self.attention is not None:
             assert self._first is not None
             own = torch.stack([self._own[frame] for frame in chosen], dim=1)
@@ -87,9 +114,7 @@ class SupportMemory:
         query = key[0].flatten(1).float()
         if config.similarity == "dot" and not config.scaled:
             query = query * float(query.shape[0]) ** 0.5  # the bank divides by it
-        found = self.bank.read(query, config.top_k, among=among, gain=gain, bias=bias)
-        size = tuple(key.shape[-2:])
-        return {object_id: readout.unflatten(-1, size) for object_id, readout in found.items()}
+        return Asked(query, among, gain, bias, tuple(chosen), weights)
 
     def state(self) -> dict[str, Any]:
         """Everything remembered, as tensors and numbers."""
