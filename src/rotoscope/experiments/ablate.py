@@ -17,7 +17,7 @@ from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
-from rotoscope.files import atomic_write, check_folder, inside
+from rotoscope.files import atomic_write, check_folder, inside, make_folder
 from rotoscope.methods import ablations, look_up, training_of
 from rotoscope.methods.ablation import Ablation, Row
 from rotoscope.methods.base import Method
@@ -166,6 +166,7 @@ class AblationRun:
             model = load(given, device=self.device, precision=self.precision)
             file = located(given)[0]
         datasets = self._datasets()
+        make_folder(self.folder)
         self._keep(done)
         for number in chosen:
             if number not in done:

@@ -138,7 +138,7 @@ def draw(mechanism: Mechanism, prediction: Prediction, images: Mapping[int, NDAr
     cells = 1 + more + len(mechanism.grids)
     columns = min(COLUMNS, cells)
     rows = -(-cells // columns)
-    each = WIDTH * height / width + 0.42
+    each = WIDTH * height / width + 0.3
     with matplotlib.rc_context(rc={**matplotlib.rcParamsDefault, "font.size": 8, "text.parse_math": False}):
         figure = Figure(figsize=(WIDTH * columns, each * rows + 0.45), dpi=DOTS, layout="constrained")
         canvas = FigureCanvasAgg(figure)
@@ -146,14 +146,14 @@ def draw(mechanism: Mechanism, prediction: Prediction, images: Mapping[int, NDAr
         figure.suptitle(printable(lines[0]) + "".join(f"\n{printable(line)}" for line in lines[1:]), fontsize=9.5)
         axes = [one for row in figure.subplots(rows, columns, squeeze=False) for one in row]
         _draw_asking(axes[0], mechanism, prediction, images[mechanism.index])
-        if mechanism.more is not None:
-            _draw_more(axes[1], mechanism.more)
         highest = max((float(grid.values.max()) for grid in mechanism.grids), default=0.0)
-        for place, grid in zip(axes[1 + more :], mechanism.grids, strict=False):
+        for place, grid in zip(axes[1:], mechanism.grids, strict=False):
             place.imshow(heat(images[grid.index], grid, highest if mechanism.common else float(grid.values.max())))
             place.set_title(printable(grid.title), fontsize=8)
-        for place in axes[:1] + axes[1 + more :]:
+        for place in axes:
             place.set_axis_off()
+        if mechanism.more is not None:
+            _draw_more(axes[1 + len(mechanism.grids)], mechanism.more)
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -172,6 +172,7 @@ def _draw_asking(axes: Any, mechanism: Mechanism, prediction: Prediction, image:
 
 
 def _draw_more(axes: Any, more: Bars | Matrix) -> None:
+    axes.set_axis_on()
     if isinstance(more, Matrix):
         axes.imshow(more.values.numpy(), cmap="inferno", vmin=0, aspect="auto", interpolation="nearest")
         axes.set(xlabel=more.columns, ylabel=more.rows, xticks=[], yticks=[])

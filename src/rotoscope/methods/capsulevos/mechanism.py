@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, VideoLike
+from rotoscope.methods.base import VideoLike
+from rotoscope.methods.capsulevos import CapsuleVOS
 from rotoscope.methods.capsulevos.capsules import Capsules, ConditionedLayer, by_place, pooled
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, ClipAnswer
@@ -129,7 +130,7 @@ def shares_of(layer: ConditionedLayer, routed: Routed) -> Tensor:
     return assignment / assignment.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
 
 
-def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingCapsuleVOS:
+def looking(model: CapsuleVOS, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingCapsuleVOS:
     """A session that keeps what it did on a frame; arguments as of
     :meth:`~rotoscope.methods.capsulevos.CapsuleVOS.session`."""
     return model.opened(LookingCapsuleVOS(model.network, model.configured(options), wanted))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, VideoLike
+from rotoscope.methods.base import VideoLike
+from rotoscope.methods.cosnet import COSNet
 from rotoscope.methods.cosnet.config import COSNetConfig
 from rotoscope.methods.cosnet.network import COSNetNetwork
 from rotoscope.methods.cosnet.session import COSNetSession
@@ -66,10 +67,13 @@ class LookingCOSNet(COSNetSession):
             share = float(weights.flatten().sort(descending=True).values[: max(weights.numel() // 20, 1)].sum())
             told = f"frame {index}: {100 * share / float(weights.sum()):.0f} % of its weight on 5 % of its cells"
             grids.append(Grid(index, told, weights, area))
-        told = f"Where a pixel of frame {self.wanted} looks in its {len(grids)} references (co-attention)"
+        told = (
+            f"Where a pixel of frame {self.wanted} looks in its {len(grids)} references (co-attention); 5 % of the "
+            "cells would have 5 % of the weight if it looked everywhere alike"
+        )
         return Mechanism(told, self.wanted, place, cell, tuple(grids), common=self.config.fusion == "group")
 
 
-def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingCOSNet:
+def looking(model: COSNet, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingCOSNet:
     """A session that keeps what it did on a frame; arguments as of :meth:`~rotoscope.methods.cosnet.COSNet.session`."""
     return model.opened(LookingCOSNet(model.network, model.configured(options), video, wanted))

@@ -12,7 +12,8 @@ from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Canvas
 from rotoscope.memory import MemoryBank
 from rotoscope.memory.look import of_frame, weights_of
-from rotoscope.methods.base import Method, VideoLike
+from rotoscope.methods.base import VideoLike
+from rotoscope.methods.giel import GIEL
 from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.memory import Asked
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork
@@ -96,6 +97,6 @@ class LookingGIEL(GIELSession):
         return Mechanism(told, self.wanted, place, cell, tuple(grids), more=more)
 
 
-def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingGIEL:
+def looking(model: GIEL, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingGIEL:
     """A session that keeps what it did on a frame; arguments as of :meth:`~rotoscope.methods.giel.GIEL.session`."""
     return model.opened(LookingGIEL(model.network, model.configured(options), wanted))

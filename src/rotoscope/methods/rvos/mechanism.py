@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor
 
 from rotoscope.errors import InputError
-from rotoscope.methods.base import Method, VideoLike
+from rotoscope.methods.base import VideoLike
 from rotoscope.methods.mechanism import Bars, Grid, Mechanism, Place
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.rvos import RVOS
 from rotoscope.methods.rvos.config import RVOSConfig
 from rotoscope.methods.rvos.network import RVOSNetwork
 from rotoscope.methods.rvos.session import RVOSSession
@@ -63,11 +64,11 @@ class LookingRVOS(RVOSSession):
             )
         names = tuple(f"slot {slot + 1}" for slot in range(len(sure)))
         even = None if self.config.one_shot else self.config.objectness
-        told = "objectness: mean probability in the mask" + ("; line: what an object needs" if even else "")
+        told = "mean probability in the mask" + (" (line: what an object needs)" if even else "")
         title = f"What each slot found on frame {self.wanted}, in the order in which they run"
         return Mechanism(title, self.wanted, None, None, tuple(grids), more=Bars(told, names, tuple(sure), even))
 
 
-def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingRVOS:
+def looking(model: RVOS, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingRVOS:
     """A session that keeps what it did on a frame; arguments as of :meth:`~rotoscope.methods.rvos.RVOS.session`."""
     return model.opened(LookingRVOS(model.network, model.configured(options), wanted))

@@ -11,9 +11,10 @@ from torch import Tensor
 from rotoscope.errors import InputError
 from rotoscope.memory import MemoryBank
 from rotoscope.memory.look import of_frame, weights_of
-from rotoscope.methods.base import Method, VideoLike
+from rotoscope.methods.base import VideoLike
 from rotoscope.methods.mechanism import Grid, Mechanism, Place, cell_of, deepest
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.stcn import STCN
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
 from rotoscope.methods.stcn.session import Answer, STCNSession
@@ -100,7 +101,7 @@ def _percent(weights: Tensor) -> str:
     return f"{100 * float(weights.sum()):.0f} %"
 
 
-def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingSTCN:
+def looking(model: STCN, video: VideoLike, wanted: int, options: Mapping[str, Any]) -> LookingSTCN:
     """A session that keeps what it did on a frame; arguments as of :meth:`~rotoscope.methods.stcn.STCN.session`."""
     fields = {name: value for name, value in options.items() if name != "memory_budget"}
     budget = options.get("memory_budget")
