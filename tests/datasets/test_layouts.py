@@ -35,8 +35,8 @@ def test_spec_is_taken_apart(tmp_path: Path) -> None:
         ("davis:.", "did you mean 'davis1"),
         ("davis17:", "names no folder"),
         ("davis17:/nowhere/at/all", "no such folder"),
-        ("davis17:.?part=val", "'part=val' is not known; davis17 takes split, resolution, task"),
-        ("segtrack:.?split=val", "takes none"),
+        ("davis17:.?half=val", "'half=val' is not known; davis17 takes split, resolution, task, list, part"),
+        ("segtrack:.?split=val", "takes list, part"),
         ("msra10k:.", "holds photographs, not videos"),
     ],
 )
@@ -88,6 +88,32 @@ def test_davis17_unsupervised_annotations(tmp_path: Path, image: Writer, mask: W
     assert set(np.unique(found.sequences[0].first_labels())) == {0, 1, 2, 255}
     assert found.count_objects()[0] == 2
     assert "no lists in ImageSets" in found.notes[0]
+
+
+def test_a_part_of_a_sets_videos_and_the_rest_share_none(tmp_path: Path, image: Writer, mask: Writer) -> None:
+    """The 80 and 20 percent that RVOS trains and validates on; and a list of one's own."""
+    names = [f"video{number}" for number in range(10)]
+    for name in names:
+        image(f"JPEGImages/480p/{name}/00000.jpg")
+        mask(f"Annotations/480p/{name}/00000.png", (0, 1))
+
+    def taken(options: str) -> list[str]:
+        return [sequence.name for sequence in open_dataset(f"davis17:{tmp_path}?{options}")]
+
+    most, rest = taken("part=0-80"), taken("part=80-100")
+    assert (len(most), len(rest)) == (8, 2)
+    assert sorted(most + rest) == names
+    assert most != names[:8]  # not the first ones by name, which may be of one kind
+    assert taken("part=0-80") == most
+    (tmp_path / "mine.txt").write_text("video3\nvideo1\n")
+    assert taken(f"list={tmp_path / 'mine.txt'}") == ["video1", "video3"]
+    assert "8 of 10 sequences taken, as asked" in open_dataset(f"davis17:{tmp_path}?part=0-80").explain()
+    for part in ("80", "80-20", "0-101", "0-1", "a-b"):
+        with pytest.raises(InputError, match=r"in percent|no video is left"):
+            taken(f"part={part}")
+    (tmp_path / "mine.txt").write_text("video3\nvideo77\n")
+    with pytest.raises(InputError, match="1 video.* such as video77"):
+        taken(f"list={tmp_path / 'mine.txt'}")
 
 
 def test_a_missing_sequence_is_told(tmp_path: Path, image: Writer, mask: Writer) -> None:

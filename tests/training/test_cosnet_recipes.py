@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -80,43 +81,27 @@ def test_alternate_steps_of_a_stage() -> None:
 
 
 def test_the_published_schedule() -> None:
+    """The rate falls to nothing, and once to half; each third step is of photographs."""
     recipe = find_recipe("cosnet")
-    assert recipe.steps == 60 * 130
-    assert Schedule(recipe).rate(0) == 2.5e-4
-    assert Schedule(recipe).rate(779) == pytest.approx(2.5e-4 * (1 - 779 / 7800) ** 0.9)
-    assert Schedule(recipe).rate(780) == pytest.approx(1.25e-4 * 0.9**0.9)
-    assert Schedule(recipe).weight_decay(0) == 5e-4
-    photographs, pairs = recipe.stage(0), recipe.stage(1)
-    assert (photographs.source, photographs.frames, photographs.batch, photographs.size) == ("stills", 1, 16, 473)
-    assert (pairs.source, pairs.frames, recipe.stage(2).source, recipe.stage(3).source) == (
-        "videos",
-        2,
-        "videos",
-        "stills",
-    )
-    for name in ("trunk.conv1.weight", "aspp.pool.0.bias", "saliency.bias"):
-        assert (photographs.factor(name), pairs.factor(name)) == (1.0, 0.01)
-    for name in ("attention.similarity.weight", "gate.weight", "query_head.bn.bias"):
-        assert (photographs.factor(name), pairs.factor(name)) == (0.0, 10.0)
+    schedule = Schedule(recipe)
+    rates = [schedule.rate(step) for step in range(recipe.steps)]
+    falls = [later / rate for rate, later in itertools.pairwise(rates)]
+    jumps = [step for step, fall in enumerate(falls[:-100]) if fall < 0.9]
+    assert len(jumps) == 1
+    assert falls[jumps[0]] == pytest.approx(0.5, rel=1e-3)
+    assert all(fall < 1 for fall in falls)
+    assert 0 < rates[-1] < rates[0] / 1000
+    kinds = [(recipe.stage(step).source, recipe.stage(step).sets.names) for step in range(6)]
+    assert kinds == 2 * [("stills", ("msra10k", "dut-omron")), *2 * [("videos", ("davis16",))]]
 
 
-def test_the_published_recipe_trains_by_kind(tmp_path: Path, photographs_folder: Path) -> None:
-    """On drawn clips: a step of photographs leaves the heads alone, a step of pairs hardly moves the encoder."""
+def test_the_published_recipe_trains_by_kind(tmp_path: Path, every_data: list[str]) -> None:
+    """A step of photographs leaves the heads alone; a step of pairs hardly moves the encoder."""
     recipe = find_recipe("cosnet").changed(["config.trunk=resnet50", *NARROW])
-    stages = tuple(
-        dataclasses.replace(
-            stage,
-            steps=3,
-            size=32,
-            batch=2,
-            source="synthetic",
-            alternate=dataclasses.replace(stage.alternate, source="synthetic"),  # type: ignore[type-var]
-        )
-        for stage in recipe.stages[:1]
-    )
+    stages = tuple(dataclasses.replace(stage, steps=3, size=32, batch=2) for stage in recipe.stages[:1])
     torch.save(ResNet(50).state_dict(), tmp_path / "resnet50.pth")  # frozen random shortcuts would be refused
-    recipe = dataclasses.replace(recipe, stages=stages, validation_clips=2, trunk=str(tmp_path / "resnet50.pth"))
-    trainer = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0)
+    recipe = dataclasses.replace(recipe, stages=stages, trunk=str(tmp_path / "resnet50.pth"), any_set=True)
+    trainer = prepare(recipe, every_data[1::2], tmp_path / "run", device="cpu", workers=0)
     assert isinstance(trainer.optimizer.optimizer, torch.optim.SGD)
 
     def moved() -> dict[str, float]:

@@ -14,7 +14,7 @@ from rotoscope.datasets.clip_sources import ClipShape
 from rotoscope.errors import InputError
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.training.clips import StepBatches
-from rotoscope.training.data import SyntheticSource, TrainingData, needed
+from rotoscope.training.data import SyntheticSource, TrainingData
 
 
 def test_folders_and_specs_with_weights(photographs_folder: Path) -> None:
@@ -22,7 +22,9 @@ def test_folders_and_specs_with_weights(photographs_folder: Path) -> None:
     found = TrainingData.open([photographs_folder, f"2*{stills}", stills])
     assert found.photographs is not None
     assert [weight / len(dataset) for weight, dataset in found.stills] == [2, 1]
-    assert any("67 % of clips of photographs" in line for line in found.describe())
+    assert found.shares(Recipe("r", "stcn", {}, (Stage(1, 48, 3, 1, "stills"),))) == [
+        f"stills: 67 % {stills}, 33 % {stills}"
+    ]
     with pytest.raises(InputError, match="trains on videos"):
         found.source("videos")
     with pytest.raises(InputError, match="synthetic clips need a folder"):
@@ -42,7 +44,7 @@ def test_processes_share_out_a_steps_clips(photographs_folder: Path) -> None:
         return Recipe("r", "stcn", {}, (Stage(2, 48, 3, batch), Stage(2, 48, 3, batch, "stills", (0.0, 1.0))))
 
     data = TrainingData.open([photographs_folder])
-    assert needed(recipe(1)) == ["synthetic", "stills"]
+    assert [origin.source for origin in recipe(1).origins()] == ["synthetic", "stills"]
     whole = StepBatches(recipe(4), data)
     halves = [StepBatches(recipe(2), data, process, 2) for process in (0, 1)]
     for step in range(4):
@@ -56,7 +58,7 @@ def test_plan_of_the_full_recipe(
     every_data: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rotoscope.training.plan.STEPS", 1)
-    small = ["--set", "stages=300000x64x3x16,150000x64x3x8"]
+    small = ["--set", "stages=300000x64x3x16,150000x64x3x8", "--set", "any_set=true"]
     assert main(["train", "stcn", "--plan", "--device", "cpu", *small, *every_data]) == 0
     text = capsys.readouterr().out
     assert "300000 steps on stills: 16 clips of 3 frames" in text
@@ -109,7 +111,7 @@ def test_composed_clips_need_videos_and_take_photographs_if_there_are_any(
     with pytest.raises(InputError, match="trains on videos"):
         TrainingData.open([photographs_folder]).source("composed")
     recipe = Recipe("own", "stcn", {}, ()).changed(["stages=2x64x3x2:composed"])
-    assert needed(recipe) == ["composed"]
+    assert [origin.source for origin in recipe.origins()] == ["composed"]
     for given in ([spec], [spec, photographs_folder]):
         batch = StepBatches(recipe, TrainingData.open(given))[0]
         assert batch.frames.shape == (2, 3, 3, 64, 64)

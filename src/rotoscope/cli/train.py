@@ -23,7 +23,9 @@ def command(
     output: Annotated[Path, typer.Option("--output", "--out", "-o", help="Folder of the run.")] = Path("run"),
     set_: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's checkpoint.")] = False,
-    initial: Annotated[Path | None, typer.Option(help="Weights to begin with; random ones without it.")] = None,
+    initial: Annotated[
+        Path | None, typer.Option(help="Weights of the same network to begin with, in place of what the recipe says.")
+    ] = None,
     validate: Annotated[
         str | None, typer.Option(help="Data set to segment and score at every validation, as NAME:PATH.")
     ] = None,
@@ -80,20 +82,18 @@ def _plan(
     import torch
 
     from rotoscope.methods.schedule import Schedule
-    from rotoscope.training.data import TrainingData, needed
+    from rotoscope.training.data import TrainingData
     from rotoscope.training.plan import STEPS, beginning_lines, stage_costs
     from rotoscope.weights.load import find_device
 
     use_threads(threads)
-    begins = [f"begins as: {initial}"] if initial else beginning_lines(recipe)
-    for line in (*Schedule(recipe).describe(), *begins):
+    for line in (*Schedule(recipe).describe(), *beginning_lines(recipe, initial or "")):
         out.print(line)
     found = TrainingData.open(data)
     out.print("data:")
-    for line in found.describe():
+    found.sources(recipe)
+    for line in (*found.describe(), *found.shares(recipe)):
         out.print(f"  {line}")
-    for kind in needed(recipe):
-        found.source(kind)
     target = find_device(device)
     shared = (devices or 1) if target.type == "cpu" else 1
     out.print(f"from {STEPS} measured steps of one clip on {target}, {torch.get_num_threads()} threads, in float32:")

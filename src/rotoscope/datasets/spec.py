@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rotoscope.datasets.folders import read_list
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.stills import StillDataset
 from rotoscope.errors import InputError, suggestion
@@ -32,18 +35,21 @@ STILL_SETS: tuple[str, ...] = (
 )  # fmt: skip
 """Sets of photographs with masks, see :mod:`rotoscope.datasets.stills`."""
 
+OF_VIDEOS = ("list", "part")
+"""Options of every video set: a file that names the videos taken, and a part of them by percent."""
+
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "davis16": ("split", "resolution"),
-    "davis17": ("split", "resolution", "task"),
-    "youtubevos": ("split", "seen"),
-    "fbms": ("split", "background"),
-    "youtubeobjects": (),
-    "segtrack": (),
-    "mose": ("split",),
-    "lvos": ("split",),
-    "burst": ("split",),
-    "vipseg": ("split",),
-    "pairs": ("split",),
+    "davis16": ("split", "resolution", *OF_VIDEOS),
+    "davis17": ("split", "resolution", "task", *OF_VIDEOS),
+    "youtubevos": ("split", "seen", *OF_VIDEOS),
+    "fbms": ("split", "background", *OF_VIDEOS),
+    "youtubeobjects": OF_VIDEOS,
+    "segtrack": OF_VIDEOS,
+    "mose": ("split", *OF_VIDEOS),
+    "lvos": ("split", *OF_VIDEOS),
+    "burst": ("split", *OF_VIDEOS),
+    "vipseg": ("split", *OF_VIDEOS),
+    "pairs": ("split", *OF_VIDEOS),
     **dict.fromkeys(STILL_SETS, ("split",)),
 }
 """Options that a spec may carry after its question mark."""
@@ -106,7 +112,39 @@ def open_dataset(text: str | Spec) -> VideoDataset:
     module, _, name = VIDEO_SETS[spec.kind].partition(":")
     opener: Any = getattr(import_module(module), name)
     dataset: VideoDataset = opener(spec)
-    return dataset
+    return _taken(dataset, spec)
+
+
+def _taken(dataset: VideoDataset, spec: Spec) -> VideoDataset:
+    """The videos of a set that its options ``list`` and ``part`` leave.
+
+    Raises:
+        InputError: no such list, a name in it that the set lacks, a part that is none, or nothing is left.
+    """
+    if not set(OF_VIDEOS) & set(spec.options):
+        return dataset
+    kept = dataset.sequences
+    if "list" in spec.options:
+        path = Path(spec.options["list"])
+        if not path.is_file():
+            raise InputError(f"{path}: no such list of videos (in {str(spec)!r}).")
+        wanted = read_list(path)
+        lacking = sorted(set(wanted) - {sequence.name for sequence in kept})
+        if lacking:
+            raise InputError(f"{path}: names {len(lacking)} video(s) that {spec} does not have, such as {lacking[0]}.")
+        kept = tuple(sequence for sequence in kept if sequence.name in set(wanted))
+    if "part" in spec.options:
+        found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", spec.options["part"])
+        low, high = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not low < high <= 100:
+            raise InputError(f"{spec}: part {spec.options['part']!r} is none; write it in percent, such as part=0-80.")
+        mixed = sorted(kept, key=lambda sequence: hashlib.blake2b(sequence.name.encode()).digest())
+        names = {s.name for s in mixed[round(low * len(mixed) / 100) : round(high * len(mixed) / 100)]}
+        kept = tuple(sequence for sequence in kept if sequence.name in names)
+    if not kept:
+        raise InputError(f"{spec}: no video is left of {len(dataset)}. Take a larger part, or another list.")
+    note = f"{len(kept)} of {len(dataset)} sequences taken, as asked"
+    return replace(dataset, sequences=kept, notes=(note, *dataset.notes))
 
 
 def open_stills(text: str | Spec) -> StillDataset:

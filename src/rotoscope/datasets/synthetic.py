@@ -129,7 +129,7 @@ class SyntheticClips:
         if config.cover and rng.random() < config.cover:
             layers += [self.covering(rng, layer, config.frames) for layer in layers if layer.target]
         frames, labels, places = composite(rng, background, scene_labels, scene_ids, camera, layers, config.size)
-        kept = _visible_first(labels, config.objects, minimum=max(24, (config.size // 24) ** 2))
+        kept = visible_first(labels, config.objects, minimum=max(24, (config.size // 24) ** 2))
         return None if kept is None else Clip(frames, kept, places)
 
     def _background(self, rng: np.random.Generator) -> tuple[Rgb, NDArray[np.uint8] | None]:
@@ -264,7 +264,7 @@ def draw_speed(rng: np.random.Generator) -> float:
     return float(rng.choice([0.015, 0.05, 0.14, 0.28], p=[0.3, 0.35, 0.25, 0.1]))
 
 
-def _visible_first(labels: NDArray[np.uint8], objects: int, minimum: int) -> NDArray[np.uint8] | None:
+def visible_first(labels: NDArray[np.uint8], objects: int, minimum: int) -> NDArray[np.uint8] | None:
     """Keep the objects seen well enough in the first frame, renumbered 1..N; None if there is none."""
     counts = np.bincount(labels[0].ravel(), minlength=256)
     seen = [i for i in range(1, 256) if counts[i] >= minimum][:objects]

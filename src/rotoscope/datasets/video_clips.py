@@ -1,22 +1,81 @@
-"""Training clips from annotated videos; each clip is a function of a random generator."""
+"""Training clips from annotated videos, changed as a recipe says; each clip is a function of a random generator."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.datasets.augment import Affine, Colour, recolour, to_grey, warp
-from rotoscope.datasets.clip_sources import ClipShape, Labels, Rgb, finished
+from rotoscope.datasets.clip_sources import ClipShape, Labels, Rgb, classes_of, finished, read_still
 from rotoscope.datasets.interpolation import interpolate_labels
 from rotoscope.datasets.photographs import read_rgb
 from rotoscope.datasets.sequences import VOID, VideoDataset, VideoSequence
+from rotoscope.datasets.stills import Still
 from rotoscope.datasets.synthetic import Clip
 from rotoscope.errors import InputError
 from rotoscope.methods.augmentation import Augmentation, Geometry
 
 
-class VideoClips:
+class Changes:
+    """What a recipe does to the pictures of a clip.
+
+    Args:
+        how: what it says.
+    """
+
+    def __init__(self, how: Augmentation) -> None:
+        self.how = how
+
+    def crop(self, rng: np.random.Generator, picture: tuple[int, ...], shape: ClipShape) -> NDArray[np.float64]:
+        """What is shown of a picture of height and width ``picture``, maybe mirrored: a map ``[3, 3]`` to a frame."""
+        (height, width), (across, down) = picture, shape.across
+        if self.how.crop == "square":
+            side = np.sqrt(rng.uniform(*self.how.share)) * min(height, width)
+            left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
+            zoom = (across / side, down / side)
+        elif self.how.crop == "window":
+            enlarged = max(1.0, across / width, down / height)
+            zoom = (enlarged, enlarged)
+            left = rng.uniform(0, max(width - across / enlarged, 0))
+            top = rng.uniform(0, max(height - down / enlarged, 0))
+        else:
+            share = np.sqrt(rng.uniform(*self.how.share))
+            left, top = rng.uniform(0, (1 - share) * width), rng.uniform(0, (1 - share) * height)
+            zoom = (across / (share * width), down / (share * height))
+        to_crop = np.array([[zoom[0], 0, -left * zoom[0]], [0, zoom[1], -top * zoom[1]], [0, 0, 1]])
+        if rng.random() < self.how.flip:
+            to_crop = np.array([[-1, 0, across - 1], [0, 1, 0], [0, 0, 1]]) @ to_crop
+        if self.how.clip.still:
+            return np.asarray(to_crop, dtype=np.float64)
+        turn = affine(self.how.clip).draw(rng, shape.across)
+        return np.asarray(np.vstack([turn, [0, 0, 1]]) @ to_crop, dtype=np.float64)
+
+    def changed(
+        self,
+        rng: np.random.Generator,
+        images: list[Rgb],
+        marks: list[Labels],
+        crop: NDArray[np.float64],
+        shape: ClipShape,
+    ) -> tuple[list[Rgb], list[Labels]]:
+        """Pictures and labels through a map to a frame, ``[3, 3]``, and whatever else is of a frame or of the clip."""
+        how = self.how
+        colour, grey = Colour(*how.clip_colour).draw(rng), rng.random() < how.grey
+        frames, moved_marks = [], []
+        for number, (image, labels) in enumerate(zip(images, marks, strict=True)):
+            shown = self.crop(rng, labels.shape, shape) if how.apart and number else crop
+            turn = np.vstack([affine(how.frame).draw(rng, shape.across), [0, 0, 1]])
+            moved, marked = warp(image, labels, (turn @ shown)[:2], shape.across)
+            moved = recolour(recolour(moved, colour), Colour(*how.frame_colour).draw(rng))
+            frames.append(to_grey(moved) if grey else moved)
+            moved_marks.append(marked)
+        return frames, moved_marks
+
+
+class VideoClips(Changes):
     """Frames of an annotated video with gaps between them, changed as a recipe says.
 
     Annotations may be sparse: with ``between`` their gaps are filled by interpolation, else only annotated frames are
@@ -32,9 +91,9 @@ class VideoClips:
     def __init__(
         self, dataset: VideoDataset, between: bool = False, how: Augmentation | None = None, step: int = 1
     ) -> None:
+        super().__init__(how or Augmentation())
         self.sequences = [s for s in dataset if len(s.images) > 1 and len(s.annotations) > 1]
         self.between = between
-        self.how = how or Augmentation()
         self.step = 1 if between else step
         if not self.sequences:
             raise InputError(f"{dataset.spec}: no sequence has two frames with masks; it cannot be trained on.")
@@ -65,13 +124,13 @@ class VideoClips:
         chosen = self.choose(rng, sequence, shape)
         images = [read_rgb(sequence.images[name]) for name in chosen]
         marks = [self.labels(sequence, name) for name in chosen]
-        crop = self._crop(rng, marks[0].shape, shape)
+        crop = self.crop(rng, marks[0].shape, shape)
         for _ in range(crops - 1):
             shown = cv2.warpAffine(marks[0], crop[:2], shape.across, flags=cv2.INTER_NEAREST)
             if ((shown > 0) & (shown < VOID)).mean() > 0.01:
                 break
-            crop = self._crop(rng, marks[0].shape, shape)
-        return self._changed(rng, images, marks, crop, shape)
+            crop = self.crop(rng, marks[0].shape, shape)
+        return self.changed(rng, images, marks, crop, shape)
 
     def choose(self, rng: np.random.Generator, sequence: VideoSequence, shape: ClipShape) -> list[str]:
         """Names of the frames of a clip, in order of time or reversed; ``shape.skip`` says how many are left out."""
@@ -98,49 +157,32 @@ class VideoClips:
         share = (here - order[before]) / (order[after] - order[before])
         return interpolate_labels(sequence.labels(before), sequence.labels(after), share)
 
-    def _crop(self, rng: np.random.Generator, picture: tuple[int, ...], shape: ClipShape) -> NDArray[np.float64]:
-        """What is shown of a picture of height and width ``picture``, maybe mirrored: a map ``[3, 3]`` to a frame."""
-        (height, width), (across, down) = picture, shape.across
-        if self.how.crop == "square":
-            side = np.sqrt(rng.uniform(*self.how.share)) * min(height, width)
-            left, top = rng.uniform(0, width - side), rng.uniform(0, height - side)
-            zoom = (across / side, down / side)
-        elif self.how.crop == "window":
-            enlarged = max(1.0, across / width, down / height)
-            zoom = (enlarged, enlarged)
-            left = rng.uniform(0, max(width - across / enlarged, 0))
-            top = rng.uniform(0, max(height - down / enlarged, 0))
-        else:
-            share = np.sqrt(rng.uniform(*self.how.share))
-            left, top = rng.uniform(0, (1 - share) * width), rng.uniform(0, (1 - share) * height)
-            zoom = (across / (share * width), down / (share * height))
-        to_crop = np.array([[zoom[0], 0, -left * zoom[0]], [0, zoom[1], -top * zoom[1]], [0, 0, 1]])
-        if rng.random() < self.how.flip:
-            to_crop = np.array([[-1, 0, across - 1], [0, 1, 0], [0, 0, 1]]) @ to_crop
-        if self.how.clip.still:
-            return np.asarray(to_crop, dtype=np.float64)
-        turn = affine(self.how.clip).draw(rng, shape.across)
-        return np.asarray(np.vstack([turn, [0, 0, 1]]) @ to_crop, dtype=np.float64)
 
-    def _changed(
-        self,
-        rng: np.random.Generator,
-        images: list[Rgb],
-        marks: list[Labels],
-        crop: NDArray[np.float64],
-        shape: ClipShape,
-    ) -> tuple[list[Rgb], list[Labels]]:
-        how = self.how
-        colour, grey = Colour(*how.clip_colour).draw(rng), rng.random() < how.grey
-        frames, moved_marks = [], []
-        for number, (image, labels) in enumerate(zip(images, marks, strict=True)):
-            shown = self._crop(rng, labels.shape, shape) if how.apart and number else crop
-            turn = np.vstack([affine(how.frame).draw(rng, shape.across), [0, 0, 1]])
-            moved, marked = warp(image, labels, (turn @ shown)[:2], shape.across)
-            moved = recolour(recolour(moved, colour), Colour(*how.frame_colour).draw(rng))
-            frames.append(to_grey(moved) if grey else moved)
-            moved_marks.append(marked)
-        return frames, moved_marks
+class MotionlessClips(Changes):
+    """Clips of one photograph each, as a camera sees it that stands still.
+
+    Args:
+        stills: photographs with masks.
+        how: what happens to the frames.
+    """
+
+    def __init__(self, stills: Sequence[Still], how: Augmentation) -> None:
+        super().__init__(how)
+        if not stills:
+            raise InputError("no photographs with masks are given.")
+        self.stills = tuple(stills)
+
+    def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
+        """Make a clip."""
+        for _ in range(16):
+            still = self.stills[rng.integers(len(self.stills))]
+            image, labels = read_still(still)
+            crop = self.crop(rng, labels.shape, shape)
+            frames, marks = self.changed(rng, [image] * shape.frames, [labels] * shape.frames, crop, shape)
+            clip = finished(rng, frames, marks, shape.objects, classes_of(still, labels))
+            if clip is not None:
+                return clip
+        raise InputError("sixteen photographs in a row show no object large enough; look at their masks.")
 
 
 def affine(geometry: Geometry) -> Affine:

@@ -1,4 +1,4 @@
-"""How a recipe changes the videos it trains on, as data; :mod:`rotoscope.datasets.clip_sources` does it."""
+"""How a recipe changes what it trains on, as data; :mod:`rotoscope.datasets.video_clips` does it."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ class Augmentation:
         grey: chance that the clip has no colour.
         between: of sparsely annotated sets, whether frames between annotations are taken, with interpolated masks;
             else only annotated ones, and gaps count in annotations.
+        every_frame: whether a sparsely annotated set must bring the images between annotations.
+        stills: what photographs become: ``stcn``: versions of one as the released STCN makes them, whatever stands
+            here; ``own``: a motionless video, changed as all this says.
     """
 
     crop: Crop = "square"
@@ -68,6 +71,8 @@ class Augmentation:
     frame_colour: Colours = (0.01, 0.01, 0.01, 0.0)
     grey: float = 0.05
     between: bool = True
+    every_frame: bool = False
+    stills: Literal["stcn", "own"] = "stcn"
 
 
 RELEASED_STCN = Augmentation()
@@ -81,5 +86,6 @@ PLAIN = Augmentation(
     frame_colour=(0.0, 0.0, 0.0, 0.0),
     grey=0.0,
     between=False,
+    stills="own",
 )
 """The whole frame, mirrored or not, and nothing else."""

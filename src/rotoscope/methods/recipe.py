@@ -5,30 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from rotoscope.errors import InputError
 from rotoscope.methods.augmentation import RELEASED_STCN, Augmentation
 from rotoscope.methods.checks import described, fits
 from rotoscope.methods.settings import parse_as, parse_value
+from rotoscope.methods.sources import ANY_SET, RECTANGULAR, SOURCES, Origin, Sets, Source
 
 FIXED = ("name", "method", "config", "inference", "loss", "augmentation")
 """Fields that ``--set`` does not change."""
-
-
-Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos", "pictures"]
-SOURCES: tuple[Source, ...] = get_args(Source)
-"""What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
-objects by themselves), the same with all that is labelled as one object, the same with objects that are covered whole
-for a while, changed photographs, annotated videos, annotated videos with further objects put into them, A-GAME's
-synthetic clips, single pictures (photographs, frames of videos, either with an object pasted in)."""
-
-FILMED: tuple[Source, ...] = ("videos", "composed")
-"""Sources whose frames come from videos, so that gaps lie between them."""
-
-
-RECTANGULAR: tuple[Source, ...] = ("videos", "stills", "synthvos")
-"""Sources whose clips may be wider than high."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +22,7 @@ class AlternateSteps:
     """Steps of another kind among those of a stage; what is not named here is the stage's.
 
     Attributes:
-        source, frames, loss, rates: as of :class:`Stage`.
+        source, frames, loss, rates, sets: as of :class:`Stage`.
         every: the first of each so many steps of the stage is of this kind.
     """
 
@@ -45,6 +31,7 @@ class AlternateSteps:
     every: int = 3
     loss: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
+    sets: Sets = ANY_SET
 
 
 @dataclass(frozen=True)
@@ -70,8 +57,10 @@ class Stage:
         loss: options of the clip loss that differ from the recipe's in this stage.
         rates: factors of the learning rate, by the beginnings of parameters' names; the longest that fits counts.
         alternate: steps of another kind in between.
-        width: of clips that are not square, in pixels; 0 for squares. Only clips of videos, changed photographs and
-            ``synthvos`` may have it.
+        width: of clips that are not square, in pixels; 0 for squares. See
+            :data:`~rotoscope.methods.sources.RECTANGULAR`.
+        sets: which of the data sets that are given the source takes.
+        also: further sources of its clips, each with its share; ``source`` has what they leave.
     """
 
     steps: int
@@ -91,6 +80,14 @@ class Stage:
     rates: Mapping[str, float] = field(default_factory=dict)
     alternate: AlternateSteps | None = None
     width: int = 0
+    sets: Sets = ANY_SET
+    also: tuple[Origin, ...] = ()
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """All sources of its clips, without those of its alternate steps."""
+        rest = 1.0 - sum(origin.share for origin in self.also)
+        return Origin(self.source, self.sets, rest), *self.also
 
     @property
     def shape(self) -> str:
@@ -106,9 +103,8 @@ class Stage:
         other = self.alternate
         if other is None or step % other.every:
             return self
-        return dataclasses.replace(
-            self, source=other.source, frames=other.frames, loss=other.loss, rates=other.rates, alternate=None
-        )
+        own: dict[str, Any] = {f.name: getattr(other, f.name) for f in dataclasses.fields(other) if f.name != "every"}
+        return dataclasses.replace(self, **own, alternate=None, also=())
 
     def kinds(self) -> list[Stage]:
         """The stage without its alternate steps, and those as a stage of their own."""
@@ -158,6 +154,8 @@ class Recipe:
         loss: options of the method's clip loss that differ from its defaults, such as ``dice``, ``correspondence`` or
             an ablation.
         augmentation: what happens to clips of videos.
+        any_set: stages take whatever data sets are given that fit, not only those that they name.
+        initial: weights of the same network that all of it begins with, by name or file; none if empty.
         seed: the seed of the weights and of the clips.
         validate_every: steps between validations.
         validation_clips: synthetic clips, from photographs kept apart, that validation measures J on.
@@ -189,6 +187,8 @@ class Recipe:
     bootstrap: tuple[float, float] = (0.15, 0.5)
     loss: Mapping[str, float] = field(default_factory=dict)
     augmentation: Augmentation = RELEASED_STCN
+    any_set: bool = False
+    initial: str = ""
     seed: int = 0
     validate_every: int = 250
     validation_clips: int = 24
@@ -210,6 +210,16 @@ class Recipe:
         """The stages with their alternate steps as stages of their own."""
         return [kind for stage in self.stages for kind in stage.kinds()]
 
+    def origins_of(self, stage: Stage) -> tuple[Origin, ...]:
+        """All sources of a stage's clips; without the sets that it names if any will do."""
+        if not self.any_set:
+            return stage.origins
+        return tuple(dataclasses.replace(origin, sets=origin.sets.unnamed()) for origin in stage.origins)
+
+    def origins(self) -> list[Origin]:
+        """All sources of clips of all stages, each once."""
+        return list(dict.fromkeys(origin for stage in self.kinds() for origin in self.origins_of(stage)))
+
     def stage(self, step: int) -> Stage:
         """The stage that step number ``step`` (from 0) belongs to."""
         return self.place(step)[0]
@@ -218,7 +228,8 @@ class Recipe:
         """Return the recipe with ``name=value`` settings applied.
 
         ``stages`` is written as ``STEPSxSIZExFRAMESxBATCH`` joined by commas, such as ``2000x128x3x8,1000x192x3x4``; a
-        stage that the recipe has in that place keeps its other fields, and ``:SOURCE`` behind it changes the source.
+        stage that the recipe has in that place keeps its other fields, and ``:SOURCE`` behind it changes the source, of
+        whatever sets are given.
         ``loss.NAME`` sets an option of the clip loss, in all stages; ``config.NAME``
         a field of the method's config.
 
@@ -278,11 +289,11 @@ def _stage(text: str, current: Stage | None) -> Stage:
         raise ValueError(f"source {source!r} is none of {', '.join(SOURCES)}")
     changes: dict[str, Any] = dict(zip(("steps", "size", "frames", "batch"), numbers, strict=True))
     if source:
-        changes["source"] = source
+        changes |= {"source": source, "sets": ANY_SET, "also": ()}
     if current is None:
         return Stage(**changes)
     if changes.get("source", current.source) not in RECTANGULAR:
         changes["width"] = 0
-    elif current.width:  # keeps its proportions, in whole cells of the networks
+    elif current.width and numbers[1] != current.size:  # keeps its proportions, in whole cells of the networks
         changes["width"] = max(round(current.width * numbers[1] / current.size / 16), 1) * 16
     return dataclasses.replace(current, **changes)

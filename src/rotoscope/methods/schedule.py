@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from rotoscope.methods.recipe import FILMED, Recipe, Stage
+from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.sources import FILMED
 
 
 class Schedule:
@@ -94,7 +95,10 @@ class Schedule:
             special.append(f"rate of {', '.join(names)} x {factor:g}")
         clips = f"{stage.batch} clips of {stage.frames} frames at {stage.shape}"
         rate = f"rate {self.peak(stage):g}{falls}"
-        return "; ".join([f"{stage.steps} steps on {stage.source}: {clips}", objects, rate, *special])
+        main, *further = self.recipe.origins_of(stage)
+        made = [f"{main.source}{main.sets.describe()}"]
+        made += [f"{100 * one.share:.0f} % of clips {one.source}{one.sets.describe()}" for one in further]
+        return "; ".join([f"{stage.steps} steps on {', '.join(made)}: {clips}", objects, rate, *special])
 
     def _steps_in_words(self) -> str:
         """What all steps have in common: optimiser, fall of the rate, gradients, average, batch norms."""

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rotoscope.datasets.clip_sources import ClipShape, ClipSource
+from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture
 from rotoscope.datasets.synthetic import Clip, SyntheticClips
+from rotoscope.datasets.wide_clips import WideClips
 from rotoscope.errors import InputError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.clip_loss import ClipBatch
-from rotoscope.methods.recipe import RECTANGULAR, Recipe
-from rotoscope.training.data import TrainingData, needed
+from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.sources import RECTANGULAR
+from rotoscope.training.data import TrainingData
 
 
 class Batch(NamedTuple):
@@ -73,12 +75,13 @@ class StepBatches(Dataset[Batch]):
     def __init__(self, recipe: Recipe, data: TrainingData, process: int = 0, processes: int = 1) -> None:
         self.recipe = recipe
         for stage in recipe.kinds():
-            if stage.width and stage.source not in RECTANGULAR:
+            square = [origin.source for origin in stage.origins if origin.source not in RECTANGULAR]
+            if stage.width and square:
                 raise InputError(
-                    f"{recipe.name}: {stage.source} clips are squares, not {stage.shape}. Only those of "
+                    f"{recipe.name}: {square[0]} clips are squares, not {stage.shape}. Only those of "
                     f"{', '.join(RECTANGULAR)} have a width."
                 )
-        self.sources: dict[str, ClipSource] = {kind: data.source(kind, recipe.augmentation) for kind in needed(recipe)}
+        self.sources = data.sources(recipe)
         self.process = process
         self.processes = processes
 
@@ -92,11 +95,18 @@ class StepBatches(Dataset[Batch]):
         objects = int(rng.choice(len(chances), p=chances / chances.sum())) + 1
         pace = stage.pace * self.recipe.pace
         shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within), pace, stage.width)
-        source = self.sources[stage.source]
+        source = self._source(stage)
         slots = range(self.process * stage.batch, (self.process + 1) * stage.batch)
         return stacked(
             [source.clip(np.random.default_rng((self.recipe.seed, step, slot)), shape) for slot in slots], objects
         )
+
+    def _source(self, stage: Stage) -> ClipSource:
+        """What makes the clips of a stage; of several sources one is drawn for each clip."""
+        origins = self.recipe.origins_of(stage)
+        if len(origins) == 1:  # no draw, so that clips are those of before there were several
+            return self.sources[origins[0]]
+        return Mixture([(origin.share, self.sources[origin]) for origin in origins])
 
 
 def stacked(clips: list[Clip], objects: int) -> Batch:
@@ -110,7 +120,7 @@ def stacked(clips: list[Clip], objects: int) -> Batch:
     return Batch(frames, labels, objects, torch.from_numpy(np.stack([clip.places for clip in clips])), classes)
 
 
-def collate(clips: SyntheticClips, indices: range, objects: int) -> Batch:
+def collate(clips: SyntheticClips | WideClips, indices: range, objects: int) -> Batch:
     """Make the synthetic clips of ``indices`` and stack them."""
     return stacked([clips.clip(index) for index in indices], objects)
 

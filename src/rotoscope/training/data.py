@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,14 +20,18 @@ from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import STILL_SETS, is_spec, open_dataset, open_stills, parse_spec
 from rotoscope.datasets.stills import Still, StillDataset
 from rotoscope.datasets.synthetic import Clip, SyntheticClips, SyntheticConfig
-from rotoscope.datasets.video_clips import VideoClips
+from rotoscope.datasets.video_clips import MotionlessClips, VideoClips
+from rotoscope.datasets.wide_clips import clips_of
 from rotoscope.errors import InputError
 from rotoscope.methods.augmentation import Augmentation
-from rotoscope.methods.recipe import FILMED, Recipe, Source
+from rotoscope.methods.recipe import Recipe
+from rotoscope.methods.sources import ANY_SET, FILMED, Origin, Sets, Source
 from rotoscope.video.source import stamp_of
 
 PARTLY_LABELLED = "cocop"
 """Kind of photographs in which further objects are not labelled."""
+
+AnySet = TypeVar("AnySet", bound=StillDataset | VideoDataset)
 
 Part = float | str | Path
 """What a fingerprint is made of: weights, names, and files."""
@@ -70,9 +74,11 @@ class SyntheticSource:
 
     def clip(self, rng: np.random.Generator, shape: ClipShape) -> Clip:
         """Make a clip."""
-        asked = {"size": shape.size, "frames": shape.frames, "objects": shape.objects, "pace": shape.pace}
+        side = max(shape.across)
+        asked = {"size": side, "frames": shape.frames, "objects": shape.objects, "pace": shape.pace}
         config = SyntheticConfig(**{**asked, **self.options})
-        return SyntheticClips(self.photographs, config, int(rng.integers(2**62))).clip(0)
+        made = SyntheticClips(self.photographs, config, int(rng.integers(2**62)))
+        return clips_of(made, shape.size, shape.width).clip(0)
 
 
 @dataclass(frozen=True)
@@ -115,12 +121,37 @@ class TrainingData:
                 videos.append((weight * len(opened), opened))
         return cls(photographs, tuple(stills), tuple(videos))
 
-    def source(self, kind: Source, how: Augmentation | None = None) -> ClipSource:
-        """Clips of a kind; those of videos changed as ``how`` says.
+    def sources(self, recipe: Recipe) -> dict[Origin, ClipSource]:
+        """What makes the clips of each of a recipe's sources.
+
+        Raises:
+            InputError: a set that the recipe names is not given, or nothing given can make the clips.
+        """
+        self._check_names(recipe)
+        return {origin: self.source(origin.source, recipe.augmentation, origin.sets) for origin in recipe.origins()}
+
+    def _all(self) -> list[tuple[float, StillDataset | VideoDataset]]:
+        return [*self.stills, *self.videos]
+
+    def _check_names(self, recipe: Recipe) -> None:
+        """Refuse a recipe that names sets which are not given; all of them are said at once."""
+        given = {found.kind for _, found in self._all()}
+        asked = dict.fromkeys(name for origin in recipe.origins() for name in origin.sets.all)
+        missing = [name for name in asked if name not in given]
+        if missing:
+            raise InputError(
+                f"{recipe.name} trains on {', '.join(asked)}; not given: {', '.join(missing)}. Add "
+                f"{' '.join(f'--data {name}:PATH' for name in missing)}, or train on whatever sets are given that fit: "
+                "--set any_set=true."
+            )
+
+    def source(self, kind: Source, how: Augmentation | None = None, sets: Sets | None = None) -> ClipSource:
+        """Clips of a kind, out of ``sets``; those of videos, and those of photographs, changed as ``how`` says.
 
         Raises:
             InputError: nothing given can make them.
         """
+        how, sets = how or Augmentation(), sets or ANY_SET
         if kind in ("synthetic", *OPTIONS):
             if self.photographs is None:
                 raise InputError("synthetic clips need a folder of photographs: --data FOLDER.")
@@ -130,23 +161,28 @@ class TrainingData:
                 raise InputError("single pictures need a folder of photographs: --data FOLDER; videos may be added.")
             return PictureClips(self.photographs, [VideoClips(found) for _, found in self.videos])
         if kind in FILMED:
-            if not self.videos:
+            opened = [(weight, _filmed(found, how)) for weight, found in chosen(self.videos, sets, sets.names)]
+            if not opened:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")
-            how = how or Augmentation()
-            opened = [
-                (weight, VideoClips(found, found.kind in SPARSE and how.between, how, SPARSE.get(found.kind, 1)))
-                for weight, found in self.videos
-            ]
             if kind == "composed":
                 return Mixture([(weight, ComposedClips(videos, self.photographs)) for weight, videos in opened])
             return Mixture(opened)
-        sets: list[tuple[float, tuple[Still, ...]]] = [(weight, found.stills) for weight, found in self.stills]
-        if not sets and self.photographs is not None:
-            sets = [(1.0, tuple(Still(p.image, p.mask, False) for p in self.photographs.masked))]
-        if not sets:
+        stills = self._stills(sets, sets.names)
+        if kind == "synthvos":
+            behind = [still for _, found in self._stills(sets, sets.behind) for still in found]
+            return Mixture([(weight, SynthVOS(found, behind)) for weight, found in stills])
+        if how.stills == "own":
+            return Mixture([(weight, MotionlessClips(found, how)) for weight, found in stills])
+        return Mixture([(weight, StillClips(found)) for weight, found in stills])
+
+    def _stills(self, sets: Sets, names: tuple[str, ...]) -> list[tuple[float, tuple[Still, ...]]]:
+        """Photographs with masks by set; without any set, those of the folder."""
+        found = [(weight, opened.stills) for weight, opened in chosen(self.stills, sets, names)]
+        if not found and self.photographs is not None and not self.stills:
+            found = [(1.0, tuple(Still(p.image, p.mask, False) for p in self.photographs.masked))]
+        if not found:
             raise InputError("this stage trains on photographs with masks: --data duts:PATH, --data stills:PATH…")
-        maker = StillClips if kind == "stills" else SynthVOS
-        return Mixture([(weight, maker(stills)) for weight, stills in sets])
+        return found
 
     def describe(self) -> list[str]:
         """Lines that say what was found."""
@@ -154,10 +190,22 @@ class TrainingData:
         if self.photographs is not None:
             masked, textures = len(self.photographs.masked), len(self.photographs.textures)
             lines.append(f"photographs: {masked} with masks, {textures} textures")
-        total = sum(weight for weight, _ in self.stills)
-        lines += [f"{100 * w / total:.0f} % of clips of photographs: {found.explain()[0]}" for w, found in self.stills]
-        total = sum(weight for weight, _ in self.videos)
-        lines += [f"{100 * w / total:.0f} % of clips of videos: {found.explain()[0]}" for w, found in self.videos]
+        return lines + [line for _, found in self._all() for line in found.explain()[:1]]
+
+    def shares(self, recipe: Recipe) -> list[str]:
+        """Lines that say how often each source of a recipe draws from each set, where it has several."""
+        lines = []
+        for origin in recipe.origins():
+            given: Sequence[tuple[float, StillDataset | VideoDataset]] = self.stills
+            if origin.source in FILMED:
+                given = self.videos
+            elif origin.source not in ("stills", "synthvos"):
+                continue
+            taken = chosen(given, origin.sets, origin.sets.names)
+            total = sum(weight for weight, _ in taken)
+            if len(taken) > 1:
+                parts = [f"{100 * weight / total:.0f} % {found.spec}" for weight, found in taken]
+                lines.append(f"{origin.source}{origin.sets.describe()}: {', '.join(parts)}")
         return lines
 
     def fingerprint(self) -> dict[str, str]:
@@ -181,6 +229,38 @@ class TrainingData:
             return self, None
         training, validation = self.photographs.split()
         return TrainingData(training, self.stills, self.videos), validation
+
+
+def chosen(given: Sequence[tuple[float, AnySet]], sets: Sets, names: tuple[str, ...]) -> list[tuple[float, AnySet]]:
+    """Those of the sets given that a source takes, and how often it draws from each.
+
+    Args:
+        given: sets with their weights, which count their sequences or photographs.
+        sets: what the source asks.
+        names: sets that are taken; all if empty.
+    """
+    often = dict(sets.often)
+    taken = [(weight, found) for weight, found in given if not names or found.kind in names]
+    if sets.even:  # several parts of one set share what that set has
+        size = {found.kind: sum(w for w, other in taken if other.kind == found.kind) for _, found in taken}
+        return [(often.get(found.kind, 1.0) * weight / size[found.kind], found) for weight, found in taken]
+    return [(often.get(found.kind, 1.0) * weight, found) for weight, found in taken]
+
+
+def _filmed(found: VideoDataset, how: Augmentation) -> VideoClips:
+    """Clips of the videos of a set.
+
+    Raises:
+        InputError: the recipe needs all frames, and the set has images of annotated ones only.
+    """
+    step = SPARSE.get(found.kind, 1)
+    whole = step == 1 or any(len(sequence.images) > len(sequence.annotations) for sequence in found)
+    if how.every_frame and not whole:
+        raise InputError(
+            f"{found.spec}: holds images of annotated frames only, and this recipe trains on all frames. Give those, "
+            f"such as {found.kind}:{found.root}?split=train_all_frames."
+        )
+    return VideoClips(found, step > 1 and how.between and whole, how, step)
 
 
 def _parts_of_stills(weight: float, given: StillDataset) -> Iterator[Part]:
@@ -207,8 +287,3 @@ def _code(parts: Iterable[Part]) -> str:
             part = f"{part.parent.name}/{part.name} {stamp[0] if stamp is not None else 'gone'}"
         digest.update(f"{part}\0".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def needed(recipe: Recipe) -> list[Source]:
-    """Kinds of clips that a recipe's stages ask for."""
-    return list(dict.fromkeys(stage.source for stage in recipe.kinds()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -47,15 +48,19 @@ class StageCost:
         )
 
 
-def beginning_lines(recipe: Recipe) -> list[str]:
+def beginning_lines(recipe: Recipe, initial: str | Path = "") -> list[str]:
     """What each part of the network would begin as; or, where weights are not here, how to get them.
+
+    Args:
+        recipe: what would be trained.
+        initial: weights for all of the network in place of what the recipe says.
 
     Raises:
         InputError: weights that do not fit, or a part that would stay as it was drawn.
     """
     method = new_method(recipe)
     try:
-        return begin(method, recipe).describe(method)
+        return begin(method, recipe, initial).describe(method)
     except AbsentWeightsError as missing:
         return ["begins as:", f"  missing: {missing}"]
 

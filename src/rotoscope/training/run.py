@@ -22,11 +22,11 @@ from rotoscope.methods import build_method, build_model, look_up, make_config, r
 from rotoscope.methods.model import Model
 from rotoscope.methods.recipe import Recipe
 from rotoscope.runs.dataset import segment_dataset
-from rotoscope.training.data import TrainingData, needed
+from rotoscope.training.data import TrainingData
 from rotoscope.training.loop import CHECKPOINT, Trainer
 from rotoscope.training.trunk import begin
-from rotoscope.weights.files import fill, save_method
-from rotoscope.weights.load import find_device, open_file
+from rotoscope.weights.files import save_method
+from rotoscope.weights.load import find_device
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
@@ -109,12 +109,13 @@ def prepare(
         fabric: from :func:`launch`; one process on ``device`` without it.
         workers: processes that make clips.
         threads: how many threads of the processor are used; None leaves PyTorch's choice.
-        resume: go on from the folder's checkpoint.
-        initial: weights to begin with, instead of random ones; of the same network.
+        resume: go on from the folder's checkpoint, if there is one.
+        initial: weights to begin with, of the same network, in place of what the recipe says.
         validate: spec of a data set to segment and score at every validation.
 
     Raises:
-        InputError: no data, or a folder that holds a run and ``resume`` was not asked for (or the other way round).
+        InputError: no data, or not those that the recipe names; a folder that holds a run and ``resume`` was not asked
+            for; or weights to begin with that do not fit.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -123,13 +124,10 @@ def prepare(
         raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
     given = [data] if isinstance(data, (str, Path)) else list(data or ())
     opened = TrainingData.open(given)
-    for kind in needed(recipe):
-        opened.source(kind)
+    opened.sources(recipe)
     method = new_method(recipe)
-    if initial is not None:
-        fill(method, open_file(initial, recipe.method).state_dict(), initial)
-    elif not resume:
-        begin(method, recipe)
+    if not there:
+        begin(method, recipe, initial or "")
     network: Any = method.network
     trainer = Trainer(
         recipe,

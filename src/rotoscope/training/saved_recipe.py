@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.augmentation import Augmentation
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.weights.files import upgraded
 
 
@@ -20,6 +21,7 @@ def as_today(saved: Mapping[str, Any]) -> dict[str, Any]:
     correspondence = whole.pop("correspondence", 0.0)
     if correspondence:
         whole["loss"] = {**whole["loss"], "correspondence": correspondence}
+    whole["augmentation"] = {**_defaults(Augmentation), **whole["augmentation"]}
     whole["stages"] = [_stage_as_today(stage) for stage in whole["stages"]]
     return whole
 
@@ -28,10 +30,12 @@ def _stage_as_today(saved: Mapping[str, Any]) -> dict[str, Any]:
     stage = {**_defaults(Stage), **saved}
     if "interlude" in stage:
         stage["alternate"] = stage.pop("interlude")
+    if stage["alternate"] is not None:
+        stage["alternate"] = {**_defaults(AlternateSteps), **stage["alternate"]}
     return stage
 
 
-def _defaults(kind: type[Recipe] | type[Stage]) -> dict[str, Any]:
+def _defaults(kind: type[Recipe | Stage | AlternateSteps | Augmentation]) -> dict[str, Any]:
     given = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
     made = {f.name: f.default_factory() for f in dataclasses.fields(kind) if callable(f.default_factory)}
     return {name: _listed(value) for name, value in (given | made).items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -15,9 +16,12 @@ from rotoscope.methods.model import Model
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.optimiser import is_held
 from rotoscope.weights.arrays import INDEX
+from rotoscope.weights.catalogue import CATALOGUE, Entry
+from rotoscope.weights.files import fill
 from rotoscope.weights.load import located, open_file
-from rotoscope.weights.pretrained import beginning_file, imagenet_trunk, read_tensors
+from rotoscope.weights.pretrained import AbsentWeightsError, beginning_file, imagenet_trunk, read_tensors
 from rotoscope.weights.released import BEGINNINGS, IMAGENET
+from rotoscope.weights.store import kept
 from rotoscope.weights.trunk_files import RESIDUAL, bare_trunk
 
 ENCODERS: tuple[Part, ...] = ("image encoder", "mask encoder")
@@ -54,20 +58,42 @@ class Beginning:
         return [*lines, f"  random: {', '.join(random)}"] if random else lines
 
 
-def begin(method: Model, recipe: Recipe) -> Beginning:
+def begin(method: Model, recipe: Recipe, initial: str | Path = "") -> Beginning:
     """Fill a new method with what its recipe says that it begins with.
+
+    Args:
+        method: changed in place.
+        recipe: says which weights each part begins with, or all of them together.
+        initial: weights of the same network, by name or file, for all of it in place of what the recipe says.
 
     Raises:
         InputError: weights that do not fit, or a part that the recipe does not train and nothing fills.
         CheckpointError: weights that are not here.
     """
     beginning = Beginning()
+    whole = initial or recipe.initial
+    if whole:
+        if entry := CATALOGUE.get(str(whole)):
+            _check_here(entry)
+        path, _ = located(whole)
+        fill(method, open_file(path, recipe.method).state_dict(), path)
+        beginning.taken.update(dict.fromkeys(method.state_dict(), str(whole)))
+        return beginning
     for part, setting in SETTINGS.items():
         weights = getattr(recipe, setting)
         if weights:
             begin_trunk(method, recipe.method, weights, part, beginning)
     check_frozen(method, recipe, beginning)
     return beginning
+
+
+def _check_here(entry: Entry) -> None:
+    """Say how to get weights that have a name and no file."""
+    if entry.path is None and kept(entry.name) is None:
+        raise AbsentWeightsError(
+            f"{entry.name}: these weights are not here. Get them: rotoscope fetch {entry.name}; or begin with weights "
+            "that you trained: --initial FILE."
+        )
 
 
 def begin_trunk(

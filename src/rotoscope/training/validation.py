@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.datasets.wide_clips import clips_of
 from rotoscope.methods.clip_loss import ClipLossFunction
 from rotoscope.methods.recipe import Recipe
 from rotoscope.training.clips import collate
@@ -25,9 +26,14 @@ def synthetic_j(
     primary = last.source == "primary"
     scores: list[Tensor] = []
     for objects in (1,) if primary else (1, 2):
-        asked = {"size": last.size, "frames": FRAMES, "objects": objects, "pace": last.pace * recipe.pace}
+        asked = {
+            "size": max(last.size, last.width),
+            "frames": FRAMES,
+            "objects": objects,
+            "pace": last.pace * recipe.pace,
+        }
         config = SyntheticConfig(**{**asked, **(PRIMARY if primary else {})})
-        clips = SyntheticClips(photographs, config, seed=recipe.seed + 1)
+        clips = clips_of(SyntheticClips(photographs, config, seed=recipe.seed + 1), last.size, last.width)
         count = recipe.validation_clips // 2
         for start in range(0, count, 4):
             batch = collate(clips, range(start, min(start + 4, count)), objects)

@@ -19,6 +19,7 @@ from rotoscope.methods.augmentation import PLAIN
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.sources import Origin, Sets
 
 SMALL = {
     "trunk": "resnet18",
@@ -34,9 +35,63 @@ SMALL = {
 FROZEN = tuple(f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3"))
 """What the released code does not train: of the backbone, all but its last stage."""
 
-ALPHA_EPOCH, BETA_EPOCH = 800, 59
+EPOCH, BETA_EPOCH = 800, 59
 """Steps of an epoch: every training sequence of DAVIS-2017 and of YouTube-VOS's 720x1280 ones once, about 3,200 by four
 clips; 118 draws by two."""
+SYNTHETIC = 1 / 3
+"""Share of SynthVOS's clips in the first stage: a third set beside two. How many there were is not known."""
+REAL = ("davis17", "youtubevos")
+SYNTHVOS = Origin("synthvos", Sets(("msra10k",), behind=("voc2012",)), SYNTHETIC)
+"""Salient objects of MSRA10K over photographs of VOC 2012."""
+
+
+def _published(name: str, epochs: int, epoch: int, factor: float, also: tuple[Origin, ...]) -> Recipe:
+    """Half resolution, then full, which differ between paper and code in the first stage only."""
+    half = Stage(
+        epochs * epoch,
+        240,
+        8,
+        4,
+        "videos",
+        (1.0,),
+        1e-4,
+        fall=(epoch, factor),
+        weight_decay=1e-5,
+        skips=((0.0, 0),),
+        width=432,
+        sets=Sets(REAL),
+        also=also,
+    )
+    full = Stage(
+        100 * BETA_EPOCH,
+        480,
+        14,
+        2,
+        "videos",
+        (1.0,),
+        1e-5,
+        fall=(BETA_EPOCH, 0.985),
+        weight_decay=1e-6,
+        skips=((0.0, 0),),
+        loss={"auxiliary": 0.0},
+        width=864,
+        sets=Sets(REAL, even=True),
+    )
+    return Recipe(
+        name=name,
+        method="agame",
+        config={},
+        stages=(half, full),
+        trunk="imagenet",
+        augmentation=PLAIN,
+        optimiser="adam",
+        weight_decay=1e-5,
+        clip_norm=0.0,
+        average=0.0,
+        frozen=FROZEN,
+        validate_every=epoch,
+    )
+
 
 RECIPES: dict[str, Recipe] = {
     "agame-small": Recipe(
@@ -56,53 +111,13 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=1e-3,
         inference={"max_short_side": 240},
     ),
-    "agame": Recipe(
-        name="agame",
-        method="agame",
-        config={},
-        stages=(
-            Stage(
-                160 * ALPHA_EPOCH,
-                240,
-                8,
-                4,
-                "videos",
-                (1.0,),
-                1e-4,
-                fall=(ALPHA_EPOCH, 0.975),
-                weight_decay=1e-5,
-                skips=((0.0, 0),),
-                width=432,
-            ),
-            Stage(
-                100 * BETA_EPOCH,
-                480,
-                14,
-                2,
-                "videos",
-                (1.0,),
-                1e-5,
-                fall=(BETA_EPOCH, 0.985),
-                weight_decay=1e-6,
-                skips=((0.0, 0),),
-                loss={"auxiliary": 0.0},
-                width=864,
-            ),
-        ),
-        trunk="imagenet",
-        augmentation=PLAIN,
-        optimiser="adam",
-        weight_decay=1e-5,
-        clip_norm=0.0,
-        average=0.0,
-        frozen=FROZEN,
-        validate_every=ALPHA_EPOCH,
-    ),
+    "agame": _published("agame", 80, round(EPOCH / (1 - SYNTHETIC)), 0.95, (SYNTHVOS,)),
+    "agame-released": _published("agame-released", 160, EPOCH, 0.975, ()),
 }
-"""Recipes by name. ``agame`` is the published one: half and full resolution, 240x432 and 480x864, as squares of about
-their area; begin its trunk with ImageNet weights: ``--set trunk=FILE``. SynthVOS clips, which its authors say made no
-difference, are ``--set stages=…:synthvos``. ``agame-small`` begins with the trunk of ``stcn-small-resnet18`` and
-trains on synthetic clips of up to three objects; at last on slow ones, where it learns to trust the mask before."""
+"""Recipes by name. ``agame`` is the paper's: three sets at half resolution, 240x432, then two of them at full, 480x864,
+each drawn alike. ``agame-released`` is the code's: two sets, and a first stage that is twice as long and falls half as
+fast; its author says that SynthVOS made no difference. ``agame-small`` begins with the trunk of ``stcn-small-resnet18``
+and trains on synthetic clips of up to three objects; at last on slow ones, where it learns to trust the mask before."""
 
 
 def clip_loss(

@@ -18,6 +18,7 @@ from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
 from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
+from rotoscope.methods.sources import Sets
 
 SMALL = {
     "width": 8,
@@ -35,11 +36,46 @@ place of the first convolutions, which from nothing would take far more training
 LEEWAY = (0.15, 0.25)
 """What true boxes have beyond the object's extent, as a share of the frame; drawn anew for each."""
 
-PUBLISHED_STEPS = 347_000
-"""400 epochs of the 3,471 training videos of YouTube-VOS, by four."""
+EPOCH, DAVIS_EPOCH = 868, 15
+"""Steps of an epoch: the 3,471 training videos of YouTube-VOS, and the 60 of DAVIS-2017, by four."""
 
 HIDING = AlternateSteps("hiding", frames=15, every=2)
 """Objects out of sight where the second pass begins: what is then known of them is in the states."""
+
+
+def _published(name: str, videos: str, steps: int, epoch: int, initial: str = "") -> Recipe:
+    """Clips of fifteen frames, which two passes go over, of one set of videos."""
+    return Recipe(
+        name=name,
+        method="capsulevos",
+        config={},
+        stages=(
+            Stage(
+                steps,
+                512,
+                15,
+                4,
+                "videos",
+                (1.0,),
+                decay_at=(steps,),
+                skips=((0.0, 0),),
+                width=896,
+                sets=Sets((videos,)),
+            ),
+        ),
+        initial=initial,
+        augmentation=replace(PLAIN, between=True, every_frame=True),
+        optimiser="adam",
+        betas=(0.5, 0.999),
+        epsilon=1e-6,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        average=0.0,
+        loss={"every_frame": 1.0},
+        validate_every=epoch,
+    )
+
 
 RECIPES: dict[str, Recipe] = {
     "capsulevos-small": Recipe(
@@ -49,38 +85,22 @@ RECIPES: dict[str, Recipe] = {
         trunk="stcn-small-resnet18",
         trunk_rate=0.3,
         stages=(
-            Stage(1200, 192, 8, 3, pace=0.15),
-            Stage(400, 192, 15, 2, pace=0.2, alternate=HIDING),
-            Stage(340, 192, 15, 2, pace=0.35, alternate=HIDING),
-            Stage(250, 192, 15, 2, pace=0.25, alternate=HIDING),
+            Stage(1200, 192, 8, 3, pace=0.15, width=320),
+            Stage(400, 192, 15, 2, pace=0.2, alternate=HIDING, width=320),
+            Stage(340, 192, 15, 2, pace=0.35, alternate=HIDING, width=320),
+            Stage(250, 192, 15, 2, pace=0.25, alternate=HIDING, width=320),
         ),
         objects=(0.6, 0.4),
         learning_rate=1e-3,
     ),
-    "capsulevos": Recipe(
-        name="capsulevos",
-        method="capsulevos",
-        config={},
-        stages=(
-            Stage(PUBLISHED_STEPS, 512, 15, 4, "videos", decay_at=(PUBLISHED_STEPS,), skips=((0.0, 0),), width=896),
-        ),
-        objects=(1.0,),
-        augmentation=replace(PLAIN, between=True),
-        optimiser="adam",
-        betas=(0.5, 0.999),
-        epsilon=1e-6,
-        learning_rate=1e-4,
-        weight_decay=0.0,
-        clip_norm=0.0,
-        average=0.0,
-        loss={"every_frame": 1.0},
-        validate_every=868,
-    ),
+    "capsulevos": _published("capsulevos", "youtubevos", 400 * EPOCH, EPOCH),
+    "capsulevos-davis": _published("capsulevos-davis", "davis17", 200 * DAVIS_EPOCH, 10 * DAVIS_EPOCH, "capsulevos"),
 }
 """Recipes by name. ``capsulevos`` is the published one for YouTube-VOS: one object, drawn by the data set, in each
-clip. ``capsulevos-small`` has clips of one or two objects, each of them a sample of its own, so that a network that
-follows whatever moves is wrong half of the time. Clips are square and frames are not: they are stretched to the working
-size."""
+clip, all frames, masks interpolated between annotations. ``capsulevos-davis`` is its further training on DAVIS-2017, at
+the rate that the first began with: the paper names no other. ``capsulevos-small`` has clips of one or two objects, each
+of them a sample of its own, so that a network that follows whatever moves is wrong half of the time; its clips have the
+shape of the working size. (The weights of that name were trained on squares, which were stretched to it.)"""
 
 
 def true_region(masks: Tensor, leeway: Tensor, every_frame: bool = False) -> tuple[Tensor, Tensor, Tensor]:

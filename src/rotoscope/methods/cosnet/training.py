@@ -15,6 +15,7 @@ from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet.network import COSNetNetwork, as_input, enlarge
 from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
+from rotoscope.methods.sources import Sets
 
 SMALL = {
     "trunk": "resnet18",
@@ -51,7 +52,8 @@ def _published(epochs: int, learning_rate: float) -> Stage:
         learning_rate,
         skips=((0.0, 60),),
         rates=_rates(0.01, 10.0),
-        alternate=AlternateSteps("stills", rates=_rates(1.0, 0.0)),
+        alternate=AlternateSteps("stills", rates=_rates(1.0, 0.0), sets=Sets(("msra10k", "dut-omron"))),
+        sets=Sets(("davis16",)),
     )
 
 
@@ -89,7 +91,8 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Recipes by name. ``cosnet`` is the published one: videos of DAVIS-2016 (``--data "davis16:PATH?split=train"``) and
-photographs of MSRA10K and DUT-OMRON; from the DeepLabv3, trained on saliency, that its authors link.
+photographs of MSRA10K and DUT-OMRON, changed alike (how the authors' were is not said); from the DeepLabv3, trained on
+saliency, that its authors link.
 ``cosnet-small`` finds the primary object of synthetic photographs and clips."""
 
 

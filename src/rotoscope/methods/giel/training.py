@@ -17,6 +17,7 @@ from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
 from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.sources import Sets
 
 SMALL = {
     "trunk": "resnet18",
@@ -34,6 +35,12 @@ SMALL = {
 }
 """Sizes of ``giel-small``: keys, query values and upsampling in the form of ``stcn-small-resnet18``, whose weights it
 begins with, so that the affinity works from the first step; a support encoder of half the width."""
+
+VIDEOS = ("youtubevos", "davis17")
+STEPS, TURN, ZOOM = 100_000, 15, (0.75, 1.5)
+"""Our choices, as the paper gives no figures: optimiser steps; degrees of the rotation, and factors of the scaling, of
+its "random rotation and scaling". Also ours: how many objects a step has, that clips have the gaps of STCN's first
+curriculum, and that each set is drawn by its number of videos."""
 
 RECIPES: dict[str, Recipe] = {
     "giel-small": Recipe(
@@ -53,9 +60,9 @@ RECIPES: dict[str, Recipe] = {
         name="giel",
         method="giel",
         config={},
-        stages=(Stage(100_000, 384, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02), width=736),),
+        stages=(Stage(STEPS, 384, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02), width=736, sets=Sets(VIDEOS)),),
         trunk="maskrcnn-resnet50",
-        augmentation=replace(PLAIN, crop="window", clip=Geometry(degrees=15, scale=(0.75, 1.5))),
+        augmentation=replace(PLAIN, crop="window", clip=Geometry(degrees=TURN, scale=ZOOM)),
         optimiser="adam",
         learning_rate=1e-5,
         poly=1.0,
@@ -68,7 +75,7 @@ RECIPES: dict[str, Recipe] = {
 }
 """Recipes by name. Both train the full and the fast output at once, so one file of weights serves both
 (``output="fast"``). ``giel`` is the published one: crops of 736x384, batches of all its GPUs
-together; how many steps it took is not published, and 100,000 is our choice. Its ResNet-50 has learnt Mask R-CNN; the
+together; for what the paper leaves open see :data:`STEPS`. Its ResNet-50 has learnt Mask R-CNN; the
 paper does not say whose, so it is torchvision's here. ``--set trunk=stm`` begins with STM and fills whatever fits.
 ``giel-small`` begins with ``stcn-small-resnet18``."""
 

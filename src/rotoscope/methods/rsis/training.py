@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
+from rotoscope.methods.augmentation import PLAIN, Augmentation, Geometry
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
@@ -35,9 +37,12 @@ def _stills(epochs: int, epoch: int, size: int, batch: int, loss: dict[str, floa
     return Stage(steps, size, 1, batch, "stills", EVERY, None, (steps,), loss=loss, rates=rates)
 
 
-def _published(
-    name: str, config: dict[str, Any], stages: tuple[Stage, ...], loss: dict[str, float] | None = None
-) -> Recipe:
+def _turned(degrees: float) -> Augmentation:
+    """RIS's changes of a picture: mirrored and turned."""
+    return replace(PLAIN, clip=Geometry(degrees=degrees))
+
+
+def _published(name: str, config: dict[str, Any], stages: tuple[Stage, ...], scale: tuple[float, float]) -> Recipe:
     return Recipe(
         name=name,
         method="rsis",
@@ -50,7 +55,7 @@ def _published(
         weight_decay=1e-6,
         clip_norm=0.0,
         average=0.0,
-        loss=loss or {},
+        augmentation=replace(PLAIN, clip=Geometry(degrees=10, scale=scale, shear=0.1, shift=0.1, by_axis=True)),
         validate_every=4 * VOC_EPOCH,
     )
 
@@ -90,11 +95,13 @@ RECIPES: dict[str, Recipe] = {
             _stills(40, VOC_EPOCH, 256, 28, WITH_CLASSES),
             _stills(60, VOC_EPOCH, 256, 28, {}),
         ),
+        (1 / 1.4, 1 / 0.7),
     ),
     "rsis-leaves": _published(
         "rsis-leaves",
         {"classes": 2, "slots": 20, "size": (400, 400)},
         tuple(_limited(limit) for limit in range(2, MOST + 1)),
+        (1.0, 1 / 0.7),
     ),
     "ris-persons": Recipe(
         name="ris-persons",
@@ -110,6 +117,7 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=5.0,
         average=0.0,
         loss={"stop": 1.0},
+        augmentation=_turned(22.5),
         validate_every=5000,
     ),
     "ris-leaves": Recipe(
@@ -126,13 +134,14 @@ RECIPES: dict[str, Recipe] = {
         weight_decay=0.0,
         clip_norm=5.0,
         average=0.0,
+        augmentation=_turned(180),
         validate_every=2500,
     ),
 }
 """Recipes by name. ``rsis`` is the published one for Pascal VOC, ``rsis-leaves`` that for CVPPP: terms and objects join
 where the authors' patience ran out, which here are fixed numbers of epochs. ``ris-persons`` and ``ris-leaves`` are
 RIS's; how long each part of its curriculum was is not published, nor is its trunk one of ours. Its gradients were
-clamped element by element, here their norm is."""
+clamped element by element, here their norm is. Pictures are changed as the authors' code does where it is asked to."""
 
 
 def clip_loss(

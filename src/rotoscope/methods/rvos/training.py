@@ -16,6 +16,7 @@ from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
+from rotoscope.methods.sources import Sets
 
 SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
 """Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
@@ -23,13 +24,20 @@ SLOTS = 10
 TRUE, INFERRED = {"inferred": 0.0}, {"inferred": 1.0}
 
 
-def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
+EPOCH, DAVIS_EPOCH, BOTH_EPOCH = 4300, 205, 302
+"""Steps of an epoch: four clips of five consecutive annotated frames, which do not overlap, of YouTube-VOS's training
+videos; of the 60 of DAVIS-2017; and of those with the 30 of its validation."""
+
+
+def _published(name: str, one_shot: bool, stages: tuple[Stage, ...], epoch: int, initial: str = "") -> Recipe:
     return Recipe(
         name=name,
         method="rvos",
         config={"one_shot": one_shot},
         stages=stages,
+        inference={"size": DAVIS_SIZE} if initial else {},
         trunk="imagenet",
+        initial=initial,
         augmentation=replace(
             PLAIN, clip=Geometry(degrees=10, scale=(1 / 1.4, 1 / 0.7), shear=0.1, shift=0.1, by_axis=True)
         ),
@@ -38,17 +46,33 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...]) -> Recipe:
         weight_decay=1e-6,
         clip_norm=0.0,
         average=0.0,
-        validate_every=4300,
+        validate_every=epoch,
     )
 
 
 ALL = (*(0.0,) * 9, 1.0)
 """Chances of objects: ten slots in every step, for all that are annotated."""
+DAVIS_SIZE = (240, 427)
+"""Height and width of frames of DAVIS-2017 in the released code."""
 
 
-def _video(steps: int, loss: dict[str, float]) -> Stage:
+def _video(steps: int, loss: dict[str, float], size: tuple[int, int] = (256, 448), videos: str = "youtubevos") -> Stage:
     """A stage as published: a constant rate, clips of five consecutive annotated frames, up to ten objects."""
-    return Stage(steps, 256, 5, 4, "videos", ALL, 1e-3, (steps,), skips=((0.0, 0),), loss=loss, width=448)
+    height, width = size
+    return Stage(
+        steps,
+        height,
+        5,
+        4,
+        "videos",
+        ALL,
+        1e-3,
+        (steps,),
+        skips=((0.0, 0),),
+        loss=loss,
+        width=width,
+        sets=Sets((videos,)),
+    )
 
 
 RECIPES: dict[str, Recipe] = {
@@ -85,13 +109,23 @@ RECIPES: dict[str, Recipe] = {
         learning_rate=1e-3,
         loss={"slots": 6.0, "entropy": 0.3, "empty": 0.05},
     ),
-    "rvos": _published("rvos", True, (_video(86_000, TRUE), _video(86_000, INFERRED))),
-    "rvos-zeroshot": _published("rvos-zeroshot", False, (_video(215_000, {}),)),
+    "rvos": _published("rvos", True, (_video(20 * EPOCH, TRUE), _video(20 * EPOCH, INFERRED)), EPOCH),
+    "rvos-zeroshot": _published("rvos-zeroshot", False, (_video(50 * EPOCH, {}),), EPOCH),
+    "rvos-davis": _published(
+        "rvos-davis", True, (_video(20 * DAVIS_EPOCH, INFERRED, DAVIS_SIZE, "davis17"),), DAVIS_EPOCH, "rvos"
+    ),
+    "rvos-zeroshot-davis": _published(
+        "rvos-zeroshot-davis",
+        False,
+        (_video(10 * BOTH_EPOCH, {}, DAVIS_SIZE, "davis17"),),
+        BOTH_EPOCH,
+        "rvos-zeroshot",
+    ),
 }
-"""Recipes by name. ``rvos`` and ``rvos-zeroshot`` are the published ones for YouTube-VOS (20 + 20 and 50 epochs; an
-epoch of its training videos is about 4,300 steps of four clips), at 256x448, from a trunk that has
-learnt ImageNet. The small ones add a cross-entropy to the soft IoU, which alone lets an
-object that has left the picture go on for free."""
+"""Recipes by name. ``rvos`` and ``rvos-zeroshot`` are the published ones for YouTube-VOS (20 + 20 and 50 epochs), at
+256x448, from a trunk that has learnt ImageNet. ``rvos-davis`` and ``rvos-zeroshot-davis`` are their further training on
+DAVIS-2017 (20 and 10 epochs, the second on training and validation videos), at the code's size. The small ones add a
+cross-entropy to the soft IoU, which alone lets an object that has left the picture go on for free."""
 
 
 @dataclass(frozen=True)

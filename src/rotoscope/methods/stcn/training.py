@@ -14,6 +14,7 @@ from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth, known_places
 from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
+from rotoscope.methods.sources import Sets
 from rotoscope.methods.stcn.corruption import spoil
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
@@ -78,7 +79,18 @@ RECIPES = {
         method="stcn",
         config={},
         stages=(
-            Stage(300_000, 384, 3, 16, "stills", (1.0,), 1e-5, decay_at=(150_000,), bootstrap=(20_000, 70_000)),
+            Stage(
+                300_000,
+                384,
+                3,
+                16,
+                "stills",
+                (1.0,),
+                1e-5,
+                decay_at=(150_000,),
+                bootstrap=(20_000, 70_000),
+                sets=Sets(("fss1000", "duts", "ecssd", "big", "hrsod"), often=(("big", 5.0), ("hrsod", 5.0))),
+            ),
             Stage(
                 150_000,
                 384,
@@ -90,6 +102,7 @@ RECIPES = {
                 decay_at=(125_000,),
                 bootstrap=(20_000, 70_000),
                 skips=CURRICULUM,
+                sets=Sets(("davis17", "youtubevos"), often=(("davis17", 5.0),)),
             ),
         ),
         trunk="imagenet",
