@@ -13,7 +13,7 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
 from rotoscope.methods.augmentation import PLAIN, Geometry
-from rotoscope.methods.bundles import Training
+from rotoscope.methods.bundles import Part, Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
 from rotoscope.methods.recipe import Recipe, Stage
@@ -295,31 +295,22 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
     return FrameOutput(outputs, common, scores)
 
 
+PARTS: dict[Part, tuple[str, ...]] = {
+    "image encoder": ("query_encoder.",),
+    "mask encoder": ("support_encoder.",),
+    "query key": ("query_key.",),
+    "query value": ("query_value.",),
+    "decoder": ("decoder.", "refine."),
+    "decoder entry": ("decoder.enter.", "refine.enter."),
+    "upsampling 16 to 8": ("decoder.up_16_8.", "refine.up_16_8."),
+    "upsampling 8 to 4": ("decoder.up_8_4.", "refine.up_8_4."),
+    "mask head": ("decoder.pred.", "refine.pred."),
+}
 TRAINING = Training(
     RECIPES,
     clip_loss,
-    parts={
-        "image encoder": ("query_encoder.",),
-        "mask encoder": ("support_encoder.",),
-        "query key": ("query_key.",),
-        "query value": ("query_value.",),
-        "decoder": ("decoder.", "refine."),
-        "decoder entry": ("decoder.enter.", "refine.enter."),
-        "upsampling 16 to 8": ("decoder.up_16_8.", "refine.up_16_8."),
-        "upsampling 8 to 4": ("decoder.up_8_4.", "refine.up_8_4."),
-        "mask head": ("decoder.pred.", "refine.pred."),
-    },
-    takes=(
-        "image encoder",
-        "mask encoder",
-        "query key",
-        "query value",
-        "decoder",
-        "decoder entry",
-        "upsampling 16 to 8",
-        "upsampling 8 to 4",
-        "mask head",
-    ),
+    parts=PARTS,
+    takes=tuple(PARTS),
     own=("",),
     fit=fitted,
     fitted_in_words="in support_encoder new channels of the first layer are random",
