@@ -155,7 +155,7 @@ def test_the_plan_of_the_small_recipe(every_data: list[str], capsys: pytest.Capt
 
 def test_the_published_recipe_describes_itself() -> None:
     shown = "\n".join(Schedule(find_recipe("cosnet")).describe())
-    assert "260 steps on stills: 16 clips of 1 frames at 473x473" in shown
+    assert "260 steps on stills of msra10k, dut-omron: 16 clips of 1 frames at 473x473" in shown
     assert "rate of trunk., aspp., saliency. x 0.01; rate of the rest x 10" in shown
     assert "sgd, rate falls with power 0.9 of the steps left" in shown
 
