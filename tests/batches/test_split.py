@@ -156,6 +156,8 @@ def test_a_split_batch_counts_videos_and_not_pieces(job: BatchJob, tmp_path: Pat
 def test_nothing_to_cut_is_said(job: BatchJob, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no video can be cut"):
         rotoscope.batch([replace(job, masks={0: job.masks[0]})], tmp_path / "out", split=True)
+    with pytest.raises(InputError, match="pieces of format exr"):
+        rotoscope.batch([replace(job, formats=("exr",))], tmp_path / "out", split=True)
     assert not (tmp_path / "out").exists()
 
 

@@ -60,7 +60,9 @@ def _figure(folder: Path, row: Row) -> str:
     there = (folder / row.name / NAME).is_file()
     picture = f'<img loading="lazy" alt="{name}" src="{link}">' if there else '<div class="none">no picture</div>'
     report = json.loads(row.report or "{}")
-    facts = f"{report.get('frames', 0)} frames, objects {', '.join(map(str, report.get('objects', []))) or 'none'}"
+    found = report.get("objects", [])
+    objects = f"object{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}" if found else "no object"
+    facts = f"{report.get('frames', 0)} frames, {objects}"
     return (
         f'<figure><a href="{results}">{picture}</a><figcaption><a href="{results}">{name}</a>: {html.escape(facts)}'
         "</figcaption></figure>"

@@ -177,8 +177,8 @@ def cut_all(jobs: Sequence[BatchJob]) -> list[BatchJob]:
     Raises:
         InputError: pieces of a format cannot be joined, or no video at all may be cut.
     """
-    check_formats(jobs)
     found = [cut(job) for job in jobs]
+    check_formats([job for job in found if job.cuts])
     if not any(job.cuts for job in found):
         raise InputError(
             "--split: no video can be cut: none has masks on a later frame that show every object again (see "
