@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import tiny
 from rotoscope.cli import main
@@ -17,6 +18,7 @@ from rotoscope.experiments.ablate import find_recipe_of, scaled
 from rotoscope.methods import ablations
 from rotoscope.runs.options import check_options
 from rotoscope.weights import find, save_method
+from rotoscope.weights.store import file_hash
 
 
 def test_a_table_of_inference_rows(
@@ -212,3 +214,27 @@ def test_a_table_is_resumed_row_by_row(
     record = json.loads((tmp_path / "run/results.json").read_text())
     assert [row["number"] for row in record["rows"]] == [0, 2, 11]
     assert record["rows"][0]["weights"] == record["rows"][2]["weights"] != record["rows"][1]["weights"]
+
+
+def test_rows_tell_their_mean_memory_and_their_weights(
+    tmp_path: Path, clip: np.ndarray, mask: np.ndarray, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a folder that is not there yet, on a data set alone."""
+    for t, frame in enumerate(clip):
+        for kind, picture in (("JPEGImages", frame), ("Annotations", np.roll(mask, 2 * t, axis=1).astype(np.uint8))):
+            place = tmp_path / "data" / kind / "480p" / "a" / f"{t:05d}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(place.with_suffix(".jpg" if kind == "JPEGImages" else ".png"))
+    arguments = ["ablate", "capacity", "--row", "lfu:1", "--row", "lfu:2", "--dataset", f"davis16:{tmp_path}/data"]
+    run = tmp_path / "new" / "run"
+    assert main([*arguments, "--weights", str(tiny_weights), "--jobs", "1", "-o", str(run)]) == 0
+    rows = json.loads((run / "results.json").read_text())["rows"]
+    assert [row["remembered"] for row in rows] == [1.0, 2.0]
+    assert rows[0]["remembered_on_average"] == 1.0
+    assert 1.0 < rows[1]["remembered_on_average"] < 2.0
+    assert {row["weights_sha256"] for row in rows} == {file_hash(tiny_weights)}
+    text = capsys.readouterr().out
+    assert "kept" in text
+    assert f"{rows[1]['remembered_on_average']:.1f}" in text
+    assert main(["report", str(run), "--html", str(tmp_path / "page.html")]) == 0
+    assert "over the capacity" in (tmp_path / "page.html").read_text()

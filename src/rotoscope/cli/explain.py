@@ -63,6 +63,7 @@ def command(
     limit: Limits = None,
 ) -> int:
     """Draw what a method's mechanism did on one frame: attention, memory, routing, slots."""
+    from rotoscope.methods.mechanism import Bars
     from rotoscope.reports.mechanisms import Question, check_target, explain, write_picture
     from rotoscope.runs.job import Job
     from rotoscope.runs.prompts import read_prompts
@@ -84,7 +85,13 @@ def command(
         mechanism, prediction = explain(Job(opened, prompts, model, options=options), question)
         write_picture(output, mechanism, prediction, opened)
     out.print(mechanism.title)
-    for line in (*(grid.title for grid in mechanism.grids), *mechanism.notes):
+    bars = mechanism.more
+    numbers = (
+        [f"{name}: {value:.3f}, {bars.title}" for name, value in zip(bars.names, bars.values, strict=True)]
+        if isinstance(bars, Bars)
+        else []
+    )
+    for line in (*(grid.title for grid in mechanism.grids), *numbers, *mechanism.notes):
         out.print(f"  {line}")
     out.print(f"picture: {output}")
     return 0
