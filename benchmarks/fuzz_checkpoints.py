@@ -5,7 +5,7 @@
 Whole checkpoints of a small network are written in each format that can be opened (ours, PyTorch's two, NumPy's), and
 each case damages one: bytes flipped, cut, doubled; sizes, types and settings in what describes it changed, with
 checksums made right again; tensors of other shapes, kinds and values. Cases run in a process with a limit of memory; a
-case that ends it is a crash. Exits with 1 if any case was neither loaded nor refused.
+case that ends it is a crash. Exits with 1 if any case was neither read nor refused.
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import random
 import re
-import resource
-import signal
 import struct
 import sys
 import tempfile
-import time
-import traceback
 import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fuzzing import Case, flipped, outcome, run_cases
 from rotoscope.errors import RotoscopeError
 from rotoscope.methods.capsulevos import CapsuleVOS, CapsuleVOSConfig
 from rotoscope.methods.capsulevos.official import OFFICIAL
@@ -39,11 +34,6 @@ from rotoscope.weights import save_method
 from rotoscope.weights.load import open_file
 
 SIZES = CapsuleVOSConfig(width=2, video_types=3, frame_types=2, types=4)
-MEMORY = 2 * 2**30
-"""Bytes that a case may map beyond what the process has at the start."""
-SECONDS = 20
-"""Of processor time that a case may take."""
-NUMBERS = (0, 1, 2, 7, 127, 255, 256, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**63, -1)
 
 
 def released(model: CapsuleVOS) -> dict[str, Tensor]:
@@ -90,27 +80,6 @@ def odd(rng: random.Random, state: dict[str, Tensor]) -> dict[str, Any]:
         if rng.random() < 0.2:
             changed["network/more\x1b[31m"] = changed.pop(name)
     return changed
-
-
-def flipped(rng: random.Random, content: bytes) -> bytes:
-    """Bytes damaged as by a bad disk, or by somebody."""
-    data = bytearray(content)
-    near = min(len(data), 4096)
-    for _ in range(rng.choice((1, 2, 5, 20))):
-        if not data:
-            break
-        where = rng.choice((rng.randrange(near), len(data) - 1 - rng.randrange(near), rng.randrange(len(data))))
-        where = min(max(where, 0), len(data) - 1)
-        way = rng.randrange(5)
-        if way < 2:
-            data[where] ^= 1 << rng.randrange(8)
-        elif way == 2:
-            data[where : where + 8] = struct.pack("<Q", rng.choice(NUMBERS) % 2**64)
-        elif way == 3:
-            data[where:where] = data[where : where + rng.randrange(1, 60)]
-        else:
-            del data[where : where + rng.randrange(1, 60)]
-    return bytes(data[: rng.randrange(len(data) + 1)]) if rng.random() < 0.15 else bytes(data)
 
 
 def rezipped(rng: random.Random, content: bytes) -> bytes:
@@ -173,7 +142,7 @@ def reworded(rng: random.Random, content: bytes) -> bytes:
     return struct.pack("<Q", len(head)) + head + content[8 + length :]
 
 
-def case(rng: random.Random, whole: dict[str, bytes], state: dict[str, Tensor], folder: Path) -> Path:
+def damaged(rng: random.Random, whole: dict[str, bytes], state: dict[str, Tensor], folder: Path) -> Path:
     """Write one damaged checkpoint; returns where."""
     kind = rng.choice(sorted(whole))
     path = folder / f"case{Path(kind).suffix}"
@@ -214,97 +183,45 @@ def wholes(folder: Path) -> tuple[dict[str, bytes], dict[str, Tensor]]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}, state
 
 
-def outcome(path: Path) -> str:
-    """What opening comes to: ``loaded``, ``refused``, or what it should not."""
-    begun = time.process_time()
-    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
-    try:
-        model = open_file(path)
-    except RotoscopeError as known:
-        text = str(known)
-        return (
-            "refused"
-            if text.isprintable() and known.exit_code == 2 and len(text) < 1000
-            else f"bad line {text[:200]!r}"
-        )
-    except BaseException:
-        return "traceback " + traceback.format_exc(limit=-3).replace("\n", " | ")
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    finite = all(bool(torch.isfinite(tensor).all()) for tensor in model.state_dict().values())
-    return "loaded" if finite and time.process_time() - begun < SECONDS else "loaded, but slow or not finite"
+def judged(path: Path) -> str:
+    """What opening comes to: one of what is good, or what it should not."""
+    found: list[torch.nn.Module] = []
+
+    def read() -> None:
+        try:
+            found.append(open_file(path))
+        except RotoscopeError as known:
+            if not str(known).isprintable():
+                raise ValueError(f"raw text {str(known)[:200]!r}") from None
+            raise
+
+    what = outcome(read)
+    if found and not all(bool(torch.isfinite(tensor).all()) for tensor in found[0].state_dict().values()):
+        return "not-finite weights were taken"
+    return what
 
 
-def run_cases(
-    cases: range, seed: int, whole: dict[str, bytes], state: dict[str, Tensor], folder: Path, out: int
-) -> None:
-    """In a process of its own: say of each case that it begins, and what it came to."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        mapped = int(statm.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY, mapped + MEMORY))
-    signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-    for number in cases:
-        os.write(out, f"{number}\n".encode())
-        path = case(random.Random(f"{seed}.{number}"), whole, state, folder)
-        os.write(out, f"{number} {path.suffix} {outcome(path)}\n".encode())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    os.write(out, f"peak {peak}\n".encode())
+def case_of(whole: dict[str, bytes], state: dict[str, Tensor], seed: int) -> Case:
+    """The cases of a seed."""
 
+    def case(number: int, folder: Path) -> tuple[str, str]:
+        path = damaged(random.Random(f"{seed}.{number}"), whole, state, folder)
+        return path.suffix, judged(path)
 
-def fuzz(count: int, seed: int, folder: Path) -> tuple[Counter[str], list[str], int]:
-    """Run all cases; returns how often each outcome was, lines on the bad ones, and the peak of memory in KiB."""
-    (folder / "whole").mkdir()
-    whole, state = wholes(folder / "whole")
-    counts: Counter[str] = Counter()
-    bad: list[str] = []
-    peak, following = 0, 0
-    while following < count:
-        ear, mouth = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(ear)
-            run_cases(range(following, count), seed, whole, state, folder, mouth)
-            os._exit(0)
-        os.close(mouth)
-        begun = following
-        with os.fdopen(ear, encoding="utf-8") as lines:
-            for line in lines:
-                number, _, rest = line.rstrip("\n").partition(" ")
-                if number == "peak":
-                    peak = max(peak, int(rest))
-                elif not rest:
-                    begun = int(number)
-                else:
-                    suffix, _, what = rest.partition(" ")
-                    counts[f"{suffix} {what.split()[0]}"] += 1
-                    following = int(number) + 1
-                    if following % 50 == 0:
-                        print(f"{following} cases: {dict(counts)}", file=sys.stderr, flush=True)
-                    if what not in ("loaded", "refused"):
-                        bad.append(f"case {number}: {what}")
-        _, status = os.waitpid(child, 0)
-        if status:
-            counts["crash"] += 1
-            bad.append(f"case {begun}: ended the process, status {status}")
-            following = begun + 1
-    return counts, bad, peak
+    return case
 
 
 def main() -> int:
     """Run, and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        counts, bad, peak = fuzz(given.count, given.seed, Path(folder))
-    for line in bad:
-        print(line)
-    for name, number in sorted(counts.items()):
-        print(f"{name:24} {number}")
-    print(f"cases {sum(counts.values())}, neither loaded nor refused {len(bad)}, peak memory {peak >> 10} MiB")
-    return 1 if bad else 0
+        whole, state = wholes(Path(folder))
+    return run_cases(case_of(whole, state, given.seed), given.count, given.first).say()
 
 
 if __name__ == "__main__":

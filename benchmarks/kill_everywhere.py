@@ -2,7 +2,7 @@
 
     python benchmarks/kill_everywhere.py                    # every write of every format in every direction
     python benchmarks/kill_everywhere.py --kills 50         # kill -9 of the command, at random moments
-    python benchmarks/kill_everywhere.py --form coco --step 5
+    python benchmarks/kill_everywhere.py --form coco --direction both --step 5    # a part, several of which can run
 
 For each output format and direction a run of 40 frames is watched, and its folder kept as it is before each write; that
 is what a kill there leaves. What is kept is looked at (each file whole, none ahead of what an unbroken run writes, COCO
@@ -134,7 +134,7 @@ def random_kills(root: Path, count: int, seed: int) -> tuple[list[dict[str, Any]
 
 def main() -> int:
     """Print the table; 1 if anything was lost."""
-    chosen = options(__doc__, form=list(FORMATS), step=1, full_step=3, kills=0, seed=0)
+    chosen = options(__doc__, form=list(FORMATS), direction=list(DIRECTIONS), step=1, full_step=3, kills=0, seed=0)
     wrong: list[str] = []
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
@@ -145,7 +145,9 @@ def main() -> int:
             print(f"{len(rows)} kills, {cut} of them before the end; {equal} equal after --resume")
         else:
             rows = []
-            for form, direction in (way for way in WAYS if way[0] in chosen.form):
+            for form, direction in WAYS:
+                if form not in chosen.form or direction not in chosen.direction:
+                    continue
                 root = Path(folder) / f"{form}-{direction}"
                 row = kills(root, form, direction, chosen.step)
                 row |= full_disks(root, form, direction, row["writes"], chosen.full_step)
