@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from conftest import first_mask, moving, tiny
+from conftest import TINY, first_mask, moving, tiny
 from rotoscope import segment
 from rotoscope.cli import main
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.export import onnx
+from rotoscope.methods import build_method, build_model
 from rotoscope.methods.base import Method
+from rotoscope.methods.giel.config import STM
+from rotoscope.methods.model import Model
 from rotoscope.runtimes import writing
 from rotoscope.runtimes.engines import open_graph
 from rotoscope.runtimes.writing import compare
@@ -48,6 +52,25 @@ def test_other_methods_are_exported(name: str, tmp_path: Path) -> None:
     for graph in onnx.portable(tiny(name)).graphs:
         cells = {**SIZES[1], "hw": SIZES[1]["h"] * SIZES[1]["w"]}
         assert compare(graph, open_graph(tmp_path / "out" / f"{graph.name}.onnx", 1), cells) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["giel", "giel:fast", "giel:stm", "prompts"])
+def test_graphs_of_giel_and_of_clicks_equal_the_network_at_three_sizes(name: str, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    model: Model = tiny("giel")
+    if name == "giel:fast":
+        model.reconfigure(output="fast")
+    elif name == "giel:stm":
+        model = build_method("giel", {**TINY["giel"], **STM})
+    elif name == "prompts":
+        model = build_model("prompts", {"dims": (8, 8, 16, 16), "key_dim": 8, "short_side": 64})
+    whole = onnx.portable(model)
+    tried = (whole.sizes, *whole.others)
+    assert len({sizes["h"] for sizes in tried}) == len({sizes["N"] for sizes in tried}) == 3
+    made = onnx.export(model.eval(), tmp_path / "out")
+    assert [one.name for one in made] == [graph.name for graph in whole.graphs]
+    assert max(one.difference for one in made) < 1e-4
+    assert json.loads((tmp_path / "out" / "session.json").read_text())["method"] == name.partition(":")[0]
 
 
 @pytest.mark.parametrize("sizes", SIZES)

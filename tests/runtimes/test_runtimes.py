@@ -39,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("name", ["stcn:light", "stcn", "rvos", "agame", "cosnet"])
+@pytest.mark.parametrize("name", ["stcn:light", "stcn", "rvos", "agame", "cosnet", "giel"])
 def test_sessions_on_onnxruntime_answer_as_on_torch(name: str, cache: Path) -> None:
     model = tiny(name)
     model.reconfigure(**({"include_last": True} if name == "stcn" else {}))

@@ -18,14 +18,14 @@ def command(
 ) -> int:
     """Write a network as graphs that other programs run, with session.json and an example."""
     from rotoscope.export.onnx import check_format, export
-    from rotoscope.weights import load
+    from rotoscope.weights.load import load_exact
 
     check_format(format)
-    method = load(model, device="cpu", precision="exact")
+    method = load_exact(model)
     made = export(method, output, format, overwrite=overwrite)
     for one in made:
         size = sum(path.stat().st_size for path in output.glob(f"{one.name}.*"))
         out.print(f"{one.path.name:20s} {size / 2**20:6.1f} MiB   differs by at most {one.difference:.1g}")
-    example = "; segment.py follows objects with them" if format == "onnx" else ""
+    example = "; segment.py follows objects with them" if (output / "segment.py").exists() else ""
     out.print(f"{output}: session.json says what goes in and out{example}")
     return 0

@@ -15,6 +15,8 @@ from rotoscope.methods import build_method
 from rotoscope.methods.base import Method
 from rotoscope.runs.measure import Measurement, peak_memory
 from rotoscope.weights import find, load
+from rotoscope.weights.running import put_on_runtime
+from rotoscope.weights.store import cache_folder
 
 SIZE = (854, 480)
 """Width and height of the frames of a speed table."""
@@ -121,15 +123,16 @@ def time_session(
     return measured
 
 
-def method_to_time(method: str, weights: str | None, precision: str) -> Method:
+def method_to_time(method: str, weights: str | None, precision: str, runtime: str = "torch") -> Method:
     """A method with its weights; with random ones if none are built in or given, as speed does not depend on them."""
     entry = find(method)
     if weights is not None or entry.file is not None:
-        return load(weights or method, precision=precision)
+        return load(weights or method, precision=precision, runtime=runtime)
     torch.manual_seed(0)
     model = build_method(entry.method, entry.config)
     model.requires_grad_(False).eval()
-    apply_precision(model, precision, bfloat16=has_native_bfloat16(model.device))
+    put_on_runtime(model, runtime, precision, cache_folder())
+    apply_precision(model, precision, bfloat16=model.served is None and has_native_bfloat16(model.device))
     model.precision = precision
     return model
 

@@ -34,7 +34,7 @@ METHODS: dict[str, str] = {
 MODELS: dict[str, str] = {**METHODS, "prompts": "rotoscope.prompts:Prompts"}
 """The same of all that has weights and is trained: the methods, and the network that turns clicks into masks."""
 
-PORTABLE = ("stcn", "rvos", "agame", "cosnet")
+PORTABLE = ("stcn", "rvos", "agame", "cosnet", "giel", "prompts")
 """Those whose networks can be graphs that other programs run."""
 
 

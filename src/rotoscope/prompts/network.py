@@ -203,8 +203,8 @@ class PromptsNetwork(nn.Module):
 
 def sampled(features: Tensor, points: Tensor, stride: int) -> Tensor:
     """Features ``[N, C, h, w]`` under points in pixels ``[N, K, 2]``, bilinear, ``[N, K, C]``."""
-    size = points.new_tensor([features.shape[-1] * stride, features.shape[-2] * stride])
-    grid = (points / size * 2 - 1)[:, None].float()
+    height, width = features.shape[-2] * stride, features.shape[-1] * stride
+    grid = (torch.stack([points[..., 0] / width, points[..., 1] / height], dim=-1) * 2 - 1)[:, None].float()
     # in float32: on a CPU in bfloat16 its values come from memory that nobody has written
     found = F.grid_sample(features.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return found[:, :, 0].transpose(1, 2).to(features.dtype)

@@ -22,21 +22,29 @@ class Port:
         axes: its sizes: a number, a symbol such as ``N``, or one made of it such as ``16*h`` or ``1+N``.
         says: what it is, with its range.
         kind: type of its elements.
+        lowest, highest: between which examples lie.
+        whole: whether these are whole numbers.
     """
 
     name: str
     axes: tuple[int | str, ...]
     says: str
     kind: Kind = "float32"
+    lowest: float = 0.0
+    highest: float = 1.0
+    whole: bool = False
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Its sizes where the symbols are known."""
         return tuple(axis if isinstance(axis, int) else _value(axis, sizes) for axis in self.axes)
 
     def example(self, sizes: Mapping[str, int]) -> Tensor:
-        """Some tensor of that shape: noise in [0, 1), or what is true of most elements."""
+        """Some tensor of that shape: noise, or what is true of most elements."""
         shape = self.shape(sizes)
-        return torch.rand(shape) < 0.9 if self.kind == "bool" else torch.rand(shape)
+        if self.kind == "bool":
+            return torch.rand(shape) < 0.9
+        noise = self.lowest + torch.rand(shape) * (self.highest - self.lowest)
+        return noise.round() if self.whole else noise
 
 
 @dataclass(frozen=True, eq=False)
