@@ -85,6 +85,7 @@ class Export:
         done = 0
         for index in self.frames:
             if stopped():
+                remove_tree(kept)
                 return self.folder
             item = answered(self.project, index)
             image = self.project.frame(index).image if set(WITH_IMAGE) & set(self.formats) else None

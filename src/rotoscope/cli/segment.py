@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.delivering import Alpha, Objects, Refine, delivery_of
+from rotoscope.cli.delivering import Alpha, Names, Objects, Refine, delivery_of
 from rotoscope.cli.options import (
     Device,
     IncludeLast,
@@ -92,6 +92,7 @@ def command(
     objects: Objects = None,
     alpha: Alpha = None,
     refine: Refine = False,
+    name: Names = None,
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted run.")] = False,
     overwrite: Annotated[
@@ -116,8 +117,9 @@ def command(
     from rotoscope.runtimes import check_runtime
     from rotoscope.video import open_video
 
-    outputs = Outputs.of(output, format or ["palette"], state_every, by_contents, delivery_of(objects, alpha, refine))
-    outputs.check_used({"--objects": objects, "--alpha": alpha, "--refine": refine})
+    shown = delivery_of(objects, alpha, refine, name)
+    outputs = Outputs.of(output, format or ["palette"], state_every, by_contents, shown)
+    outputs.check_used({"--objects": objects, "--alpha": alpha, "--refine": refine, "--name": name})
     check_direction(direction)
     check_runtime(runtime)
     pointed = read_points(point, not_point, box)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from rotoscope.cli.delivering import named
 from rotoscope.cli.options import Limits, use_limits
 from rotoscope.cli.output import out
-from rotoscope.errors import InputError
 
 
 def command(
@@ -34,27 +34,10 @@ def command(
 
     use_limits(limit)
     made = export_shapes(
-        masks, output, format, tolerance=tolerance, every=every, names=_names(name or []), suffix=suffix,
+        masks, output, format, tolerance=tolerance, every=every, names=named(name or []), suffix=suffix,
         overwrite=overwrite,
     )  # fmt: skip
     called = ", ".join(f"{i} ({text})" for i, text in made.objects.items())
     out.print(f"{made.frames} frames, objects {called}, {made.corners} corners")
     out.print(f"{made.folder}: {made.files} file(s) for {format}")
     return 0
-
-
-def _names(given: list[str]) -> dict[int, str]:
-    """``ID=NAME`` of the command line.
-
-    Raises:
-        InputError: not of that form, or an id twice.
-    """
-    names: dict[int, str] = {}
-    for text in given:
-        number, equals, called = text.partition("=")
-        if not equals or not number.strip().isdecimal():
-            raise InputError(f"--name {text!r} is not understood. Give an object's id and a name, such as 1=cup.")
-        if int(number) in names:
-            raise InputError(f"--name names object {int(number)} twice.")
-        names[int(number)] = called.strip()
-    return names

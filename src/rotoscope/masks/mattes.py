@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError, WriteError
+from rotoscope.errors import InputError, WriteError, shown
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.guided import refine
 from rotoscope.masks.saving import Segmented
@@ -38,14 +38,22 @@ class Delivery:
         alpha: ``straight``: colours are those of the source, also where alpha is small. ``premultiplied``: they are
             multiplied by alpha, as over black.
         refine: bring edges to those of the picture; see :func:`rotoscope.masks.guided.refine`.
+        names: what objects are called in EXR, with their ids; ``object_ID`` unless given.
     """
 
     objects: Literal["all", "each"] | tuple[int, ...] = "all"
     alpha: AlphaKind = "straight"
     refine: bool = False
+    names: tuple[tuple[int, str], ...] = ()
 
     @classmethod
-    def of(cls, objects: str | Sequence[int] = "all", alpha: str = "straight", refine: bool = False) -> Delivery:
+    def of(
+        cls,
+        objects: str | Sequence[int] = "all",
+        alpha: str = "straight",
+        refine: bool = False,
+        names: Mapping[int, str] | None = None,
+    ) -> Delivery:
         """What a caller means by ``each``, ``1,3`` or a list of ids.
 
         Raises:
@@ -55,13 +63,14 @@ class Delivery:
             raise InputError(f"alpha {alpha!r} is not known; use {' or '.join(get_args(AlphaKind))}.")
         if not isinstance(refine, bool):
             raise InputError(f"refine is {refine!r}; give True or False.")
+        called = _checked_names(names or {})
         if isinstance(objects, str) and objects in ("all", "each"):
-            return cls(objects, alpha, refine)  # type: ignore[arg-type]
+            return cls(objects, alpha, refine, called)  # type: ignore[arg-type]
         given = re.split(r"[,\s]+", objects.strip(", ")) if isinstance(objects, str) else list(objects)
         ids = [int(one) if isinstance(one, str) and one.isdecimal() else one for one in given]
         if not ids or not all(isinstance(i, int) and not isinstance(i, bool) and 0 < i < 65536 for i in ids):
             raise InputError(f"objects {objects!r}: give all, each, or ids such as 1,3.")
-        return cls(tuple(sorted({int(i) for i in ids})), alpha, refine)  # type: ignore[arg-type]
+        return cls(tuple(sorted({int(i) for i in ids})), alpha, refine, called)  # type: ignore[arg-type]
 
     def mattes(self, item: Segmented) -> dict[int, NDArray[np.float32]]:
         """The mattes of a frame by id, ``[H, W]`` in [0, 1]; one of all together is under :data:`TOGETHER`."""
@@ -73,17 +82,36 @@ class Delivery:
             return {TOGETHER: solid(1 - np.asarray(item.probabilities[0].cpu(), np.float32))}
         return {TOGETHER: solid(soft[wanted].sum(axis=0))}
 
+    def layer_of(self, object_id: int) -> str:
+        """The name of an object's layer in EXR."""
+        return dict(self.names).get(object_id, f"object_{object_id}")
+
     def check_objects(self, known: Collection[int]) -> None:
         """See that objects asked for are among those given.
 
         Raises:
             InputError: one is not.
         """
-        if not isinstance(self.objects, str):
-            missing = [i for i in self.objects if i not in known]
+        asked = {"shown": () if isinstance(self.objects, str) else self.objects, "named": tuple(dict(self.names))}
+        for what, ids in asked.items():
+            missing = [i for i in ids if i not in known]
             if missing:
                 there = ", ".join(map(str, sorted(known)))
-                raise InputError(f"object {missing[0]} is to be shown, but the objects given are {there}.")
+                raise InputError(f"object {missing[0]} is to be {what}, but the objects given are {there}.")
+
+
+def _checked_names(names: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
+    """Names of layers by id, in order.
+
+    Raises:
+        InputError: one would not be a layer of its own.
+    """
+    for name in names.values():
+        if not re.fullmatch(r"[^\W\d]\w{0,99}", name, re.ASCII):
+            raise InputError(f"{shown(name)!r} cannot be the name of a layer. Use letters, digits and _.")
+    if len(set(names.values())) < len(names):
+        raise InputError("two objects have one name. Give each its own.")
+    return tuple(sorted(names.items()))
 
 
 def solid(probability: NDArray[Any]) -> NDArray[np.float32]:

@@ -63,7 +63,7 @@ class RgbaWriter:
 
 
 class ExrWriter:
-    """``NAME.exr``: 32-bit float, channel ``A`` of all objects together and ``object_ID.A`` of each; no colours.
+    """``NAME.exr``: 32-bit float, no colours: channel ``A`` of all objects together, and ``LAYER.A`` of each.
 
     Args:
         folder: where pictures are written.
@@ -85,7 +85,7 @@ class ExrWriter:
         mattes = {i: edges(m, image, self.delivery) for i, m in each.items() if isinstance(chosen, str) or i in chosen}
         nothing = np.zeros(item.labels.shape, np.float32)
         together = np.sum([nothing, *mattes.values()], axis=0, dtype=np.float32).clip(0, 1)
-        layers = {f"object_{i}.A": mattes.get(i, nothing) for i in sorted({*self.known, *mattes})}
+        layers = {f"{self.delivery.layer_of(i)}.A": mattes.get(i, nothing) for i in sorted({*self.known, *mattes})}
         channels = {n: np.round(v * EXR_LEVELS).astype(np.float32) / EXR_LEVELS for n, v in layers.items()}
         channels["A"] = np.round(together * EXR_LEVELS).astype(np.float32) / EXR_LEVELS
         library = self._library

@@ -101,11 +101,8 @@ class Outputs:
         Raises:
             InputError: with the first that is given for nothing.
         """
-        heeding = {
-            "--objects": (*SEQUENCES, *VIDEOS),
-            "--alpha": ("png", *WITH_ALPHA),
-            "--refine": (*SEQUENCES, *VIDEOS),
-        }
+        others = (*SEQUENCES, *VIDEOS)
+        heeding = {"--objects": others, "--alpha": ("png", *WITH_ALPHA), "--refine": others, "--name": ("exr",)}
         for option in (option for option, value in given.items() if value):
             if not set(heeding[option]) & set(self.formats):
                 raise InputError(
