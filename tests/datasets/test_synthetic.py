@@ -10,6 +10,7 @@ from rotoscope.datasets.motion import random_path
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.shapes import random_shape
 from rotoscope.datasets.synthetic import SyntheticClips, SyntheticConfig
+from rotoscope.datasets.wide_clips import WideClips
 from rotoscope.errors import InputError
 
 
@@ -36,6 +37,25 @@ def test_a_clip_is_a_function_of_seed_and_number(photographs_folder: Path) -> No
     assert np.array_equal(one.clip(9).frames, two.clip(9).frames)
     assert not np.array_equal(one.clip(9).frames, one.clip(10).frames)
     assert not np.array_equal(one.clip(9).frames, SyntheticClips(photographs, config, 2).clip(9).frames)
+
+
+def test_wide_clips_are_windows_of_square_ones_and_stretch_nothing(photographs_folder: Path) -> None:
+    squares = SyntheticClips(Photographs.open(photographs_folder), SyntheticConfig(size=112, frames=3, objects=2), 3)
+    tops = set()
+    for index in range(8):
+        clip, square = WideClips(squares, 64).clip(index), squares.clip(index)
+        assert clip.frames.shape == (3, 64, 112, 3)
+        assert clip.places.shape == (3, 4, 7, 3)
+        ids = set(np.unique(clip.labels)) - {0}
+        assert ids
+        assert ids == set(np.unique(clip.labels[0])) - {0} == set(range(1, len(ids) + 1))
+        windows = [top for top in range(0, 49, 16) if np.array_equal(square.frames[:, top : top + 64], clip.frames)]
+        if windows:  # else the window of this number showed no object, and another clip was taken
+            assert np.array_equal(square.places[:, windows[0] // 16 : windows[0] // 16 + 4], clip.places)
+            covered = square.labels[:, windows[0] : windows[0] + 64] > 0
+            assert (covered | (clip.labels == 0)).all()
+            tops.add(windows[0])
+    assert len(tops) > 1
 
 
 def test_motion_is_smooth_and_starts_where_told() -> None:

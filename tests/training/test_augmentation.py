@@ -159,11 +159,6 @@ def test_gaps_of_sparse_sets_count_in_annotations(motionless: Path, tmp_path: Pa
     assert find_recipe("capsulevos").augmentation.between
 
 
-def test_zero_shot_takes_all_objects() -> None:
-    recipe = find_recipe("rvos-zeroshot")
-    assert [chance > 0 for chance in recipe.stages[0].objects] == [False] * 9 + [True]
-
-
 def test_recipes_are_saved_with_their_augmentation_and_older_ones_had_the_default() -> None:
     saved = as_saved(find_recipe("rvos"))
     assert as_today(saved) == saved

@@ -24,6 +24,7 @@ from rotoscope.training.plan import beginning_lines
 from rotoscope.training.run import find_recipe, new_method
 from rotoscope.training.trunk import begin, begin_trunk
 from rotoscope.weights.detectron import read_detectron
+from rotoscope.weights.files import save_method
 from rotoscope.weights.released import BEGINNINGS
 from rotoscope.weights.store import VARIABLE
 
@@ -97,6 +98,21 @@ def test_both_encoders_of_stcn_begin_with_imagenet_and_masks_are_not_seen_yet(ca
     for seen in (torch.zeros(1, 2, 64, 64), torch.ones(1, 2, 64, 64)):
         for ours, theirs in zip(values(torch.cat([images(), seen], dim=1)), expected, strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["rvos-davis", "rvos-zeroshot-davis", "capsulevos-davis"])
+def test_a_further_stage_begins_with_all_of_the_network(name: str, cache: Path) -> None:
+    recipe = on_resnet18(name)
+    said = "\n".join(beginning_lines(recipe))
+    assert f"missing: {name.removesuffix('-davis')}: these weights are not here." in said
+    assert "--initial FILE" in said
+    before = new_method(recipe.changed(["seed=5"]))
+    path = cache / "before.safetensors"
+    save_method(path, recipe.method, before.config, before.state_dict())
+    method = new_method(recipe)
+    lines = begin(method, recipe, path).describe(method)
+    assert not any("random" in line for line in lines)
+    assert all(torch.equal(tensor, before.state_dict()[entry]) for entry, tensor in method.state_dict().items())
 
 
 def deeplab(recipe: Recipe) -> dict[str, Tensor]:

@@ -141,6 +141,21 @@ def test_sets_that_a_recipe_names_must_be_given_and_all_that_lack_are_said(
     assert len(TrainingData.open(given).sources(any_set)) == len(any_set.origins())
 
 
+@pytest.mark.parametrize("name", ["rvos", "rvos-zeroshot"])
+def test_every_annotated_object_is_taken(name: str, specs: dict[str, str]) -> None:
+    """All objects of the drawn videos are bright and annotated, one to three of them; none may be left unlabelled."""
+    recipe = find_recipe(name)
+    short = replace(recipe.stages[0], steps=6, **smaller(recipe.stages[0]), frames=2, batch=2)
+    batches = StepBatches(replace(recipe, stages=(short,)), TrainingData.open([specs["youtubevos"]]))
+    counts = set()
+    for step in range(6):
+        batch = batches[step]
+        bright = batch.frames.amin(dim=2) > 140
+        assert ((bright & (batch.labels == 0)).sum() / bright.sum()) < 0.1  # outlines
+        counts |= {int(labels.max()) for labels in batch.labels}
+    assert counts == {1, 2, 3}
+
+
 def test_all_frames_are_asked_for_where_a_recipe_needs_them(specs: dict[str, str]) -> None:
     recipe = find_recipe("capsulevos")
     with pytest.raises(InputError, match=r"annotated frames only.*split=train_all_frames"):

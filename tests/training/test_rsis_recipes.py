@@ -79,20 +79,6 @@ def test_terms_join_stage_by_stage(voc: Path, tmp_path: Path) -> None:
     assert model.config.classes == 21
 
 
-@pytest.mark.parametrize("name", ["rsis-leaves", "ris-persons", "ris-leaves"])
-def test_every_other_published_recipe_takes_its_steps(name: str, voc: Path, tmp_path: Path) -> None:
-    own = {
-        "rsis-leaves": ["config.hidden=16", "config.classes=16"],
-        "ris-persons": ["config.hidden=16"],
-        "ris-leaves": ["config.hidden=8"],
-    }
-    sized = ["config.size=64,64"] if name == "ris-leaves" else []
-    recipe = short(name, *own[name], *sized)
-    lines = list(trainer(recipe, voc, tmp_path / name).run(log_every=1))
-    assert len(lines) == len(recipe.stages)
-    assert all(np.isfinite(line.loss) for line in lines)
-
-
 def test_classes_that_the_head_does_not_have_are_refused(voc: Path, tmp_path: Path) -> None:
     run = trainer(short("rsis", "config.hidden=16", "config.classes=10"), voc, tmp_path / "few")
     with pytest.raises(InputError, match=r"class 15, and the network tells 10 classes apart.*config\.classes"):
