@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from rotoscope.layers.assignment import least_cost
 
 FORBIDDEN = 10.0
 """Cost of a pair that must not match; soft-IoU costs lie in [0, 1]."""
@@ -41,6 +42,6 @@ def assign(costs: Tensor) -> Tensor:
     """
     truth_of = np.zeros((costs.shape[0], costs.shape[2]), np.int64)
     for found, matrix in zip(truth_of, costs.detach().float().cpu().numpy(), strict=True):
-        rows, columns = linear_sum_assignment(matrix)
+        rows, columns = least_cost(matrix)
         found[columns] = rows
     return torch.from_numpy(truth_of).to(costs.device)

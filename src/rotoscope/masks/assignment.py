@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+
+from rotoscope.layers.assignment import least_cost
 
 
 def hungarian(scores: NDArray[Any]) -> dict[int, int]:
@@ -17,7 +18,7 @@ def hungarian(scores: NDArray[Any]) -> dict[int, int]:
         scores: ``[objects, proposals]``.
     Returns: ``{row: column}``, for as many rows as have a column.
     """
-    rows, columns = linear_sum_assignment(-np.asarray(scores))
+    rows, columns = least_cost(-np.asarray(scores))
     return {int(r): int(c) for r, c in zip(rows, columns, strict=True)}
 
 
@@ -55,7 +56,7 @@ class FirstFrameAssignment:
                 empty = mask is None and not given[object_id].any()
                 overlap = 1.0 if empty else 0.0 if mask is None else _overlap(mask, given[object_id])
                 costs[row, slot - 1] = 1 - overlap
-        for row, column in zip(*linear_sum_assignment(costs), strict=True):
+        for row, column in zip(*least_cost(costs), strict=True):
             self.slot_of[ids[row]] = int(column) + 1
             if ids[row] in given:
                 self.cost_of[ids[row]] = float(costs[row, column])

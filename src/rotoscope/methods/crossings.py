@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from rotoscope.layers.assignment import least_cost
 from rotoscope.methods.meetings import (
     Meeting,
     Motion,
@@ -226,8 +226,8 @@ class Crossings:
                 centre = np.argwhere(part).mean(axis=0)[::-1]
                 distance[row, column] = np.sum((centre - motion.centre) ** 2) / motion.area
                 own[row, column] = (labels[part] == 1 + ids.index(object_id)).mean()
-        rows, columns = linear_sum_assignment(distance - OWN * own)
-        had = dict(zip(*linear_sum_assignment(-own.T), strict=True))  # the member that each part was taken for
+        rows, columns = least_cost(distance - OWN * own)
+        had = dict(zip(*least_cost(-own.T), strict=True))  # the member that each part was taken for
         taken = {members[row]: members[had[column]] for row, column in zip(rows, columns, strict=True)}
         place = np.empty(len(parts), np.int64)
         place[columns] = rows
