@@ -14,10 +14,12 @@ from skimage import data
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
-from rotoscope.layers.efficientnet import EfficientNetLite, pad_same, published_range, renamed
+from rotoscope.layers import efficientnet
+from rotoscope.layers.efficientnet import EfficientNetLite, clear_margins, pad_same, published_range, renamed
 from rotoscope.layers.folding import convolve
 from rotoscope.layers.normalise import normalise
-from rotoscope.layers.precision import fold_batch_norms
+from rotoscope.layers.packed import has_packed
+from rotoscope.layers.precision import apply_precision, fold_batch_norms
 
 BLOCKS = {0: (1, 2, 2, 3, 3, 4, 1), 1: (1, 3, 3, 4, 4, 5, 1), 2: (1, 3, 3, 4, 4, 5, 1)}
 STRIDES = (1, 2, 2, 2, 1, 2, 1)
@@ -227,3 +229,23 @@ def test_foreign_names_and_a_classifier_that_is_not_there() -> None:
         renamed({"layer1.0.conv1.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="built without its classifier"):
         EfficientNetLite(0).classify(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.skipif(not has_packed(), reason="convolutions are not packed by this PyTorch")
+@pytest.mark.parametrize("sides", [(64, 96), (67, 45), (33, 130)])
+def test_strips_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, sides: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite(0, stages=3).eval().requires_grad_(False)
+    for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.load_state_dict(norm_with_statistics(norm.num_features).state_dict())  # margins are not zero behind these
+    apply_precision(network, "fast", bfloat16=False)
+    image = torch.randn(1, 3, *sides)
+    with torch.inference_mode():
+        whole = network(image)
+        monkeypatch.setattr(efficientnet, "STRIP", 1 << 13)
+        seen: list[int] = []
+        monkeypatch.setattr(efficientnet, "clear_margins", lambda *given: seen.append(1) or clear_margins(*given))
+        in_strips = network(image)
+    assert len(seen) > 6
+    for ours, plain in zip(in_strips, whole, strict=True):
+        assert torch.equal(ours, plain)

@@ -27,8 +27,11 @@ def aggregate(probabilities: Tensor, dim: int = 0) -> Tensor:
     The softmax of logits is each one's odds over the sum of all odds, which costs no logarithm and no exponential.
     """
     stacked = _with_background(probabilities, dim)
-    odds = stacked / (1 - stacked)
-    return odds / odds.sum(dim=dim, keepdim=True)
+    if torch.is_grad_enabled():
+        odds = stacked / (1 - stacked)
+        return odds / odds.sum(dim=dim, keepdim=True)
+    odds = stacked.div_(1 - stacked)  # in place: at the frame's own size a plane more is a megabyte and a half
+    return odds.div_(odds.sum(dim=dim, keepdim=True))
 
 
 def put_in(objects: Tensor, slots: Sequence[int], masks: Tensor) -> Tensor:

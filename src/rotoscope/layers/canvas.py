@@ -119,8 +119,10 @@ class Canvas:
         if self.work == self.size:
             return cropped.contiguous()
         if self.resizing == "area" and cropped.device.type == "cpu" and not cropped.requires_grad:
-            planes = [cv2.resize(plane, self.size, interpolation=cv2.INTER_LINEAR) for plane in cropped.float().numpy()]
-            return torch.from_numpy(np.stack(planes))  # the same to 2e-5, in a quarter of the time
+            planes = np.empty((len(cropped), *self.size[::-1]), np.float32)
+            for plane, whole in zip(cropped.float().numpy(), planes, strict=True):
+                cv2.resize(plane, self.size, dst=whole, interpolation=cv2.INTER_LINEAR)
+            return torch.from_numpy(planes)  # the same to 2e-5, in a quarter of the time
         return F.interpolate(cropped[None], size=self.size[::-1], mode="bilinear", align_corners=False)[0]
 
     def _pad(self, tensor: Tensor) -> Tensor:

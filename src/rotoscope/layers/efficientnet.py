@@ -17,12 +17,15 @@ from torch import Tensor, nn
 from rotoscope.errors import InputError
 from rotoscope.layers.folding import convolve
 from rotoscope.layers.normalise import MEAN, STD
+from rotoscope.layers.packed import PackedConv2d
 from rotoscope.layers.tracing import is_traced
 
 LiteSize = Literal[0, 1, 2]
 EPSILON = 1e-3
 STAGE_ENDS = (1, 2, 4, 6)
 """Features at stride 4, 8, 16 and 32 are those after these stages, counted from 0."""
+STRIP = 9 << 19
+"""Bytes of expanded features, 4.5 MiB, that a processor's cache takes; more than twice as many are made in strips."""
 
 
 class StageShape(NamedTuple):
@@ -83,14 +86,32 @@ class LiteBlock(nn.Module):
         # padding fewer channels is cheaper, but writes zeros into views, which neither gradients nor traces can follow
         late = strided and self.expands and not torch.is_grad_enabled() and not is_traced()
         margins = same_margins(x, kernel)
-        y = F.pad(x, margins) if late else x
-        y = convolve(y, self.conv1, self.bn1, activation="relu6") if self.expands else y
         if late:
-            clear_margins(y, margins)
-        elif strided:
-            y = F.pad(y, margins)
-        y = convolve(y, self.conv2, self.bn2, activation="relu6")
+            return self._in_strips(F.pad(x, margins), margins)
+        y = convolve(x, self.conv1, self.bn1, activation="relu6") if self.expands else x
+        y = convolve(F.pad(y, margins) if strided else y, self.conv2, self.bn2, activation="relu6")
         return convolve(y, self.conv3, self.bn3, plus=x if self.residual else None)
+
+    def _in_strips(self, x: Tensor, margins: tuple[int, int, int, int]) -> Tensor:
+        """A strided block on ``x`` with its margins, ``[B, C, H, W]``: few rows at a time where there are many.
+
+        What one row of the result is made of does not depend on the others, so strips give the same numbers.
+        """
+        left, right, top, bottom = margins
+        kernel, height = self.conv2.kernel_size[0], x.shape[-2]
+        rows = (height - kernel) // 2 + 1
+        packed = isinstance(self.conv1, PackedConv2d) and self.conv1.takes(x) and len(x) == 1
+        expanded = self.conv1.out_channels * height * x.shape[-1] * x.element_size()
+        strips = -(-expanded // STRIP) if packed and expanded > 2 * STRIP else 1
+        each = -(-rows // strips)
+        parts = []
+        for row in range(0, rows, each):
+            first, last = 2 * row, 2 * (min(row + each, rows) - 1) + kernel
+            y = convolve(x[:, :, first:last], self.conv1, self.bn1, activation="relu6")
+            clear_margins(y, (left, right, max(top - first, 0), max(last - (height - bottom), 0)))
+            y = convolve(y, self.conv2, self.bn2, activation="relu6")
+            parts.append(convolve(y, self.conv3, self.bn3))
+        return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
 
 
 class EfficientNetLite(nn.Module):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,9 +150,11 @@ class Passes:
         waiting = {i for i in job.prompts if (i <= position if backward else i >= position)}
         span = {"stop": position + 1} if backward else {"start": position}
         held: dict[int, NDArray[np.uint8]] = {}
-        shown: Prediction | None = None
+        shown: NDArray[Any] | None = None
+        since = 0
         ahead = Ahead(session, job.video.frames(reverse=backward, **span), self._is_looked_at(phase))
-        for since, (frame, ready) in enumerate(ahead, 1):
+        for frame, ready in ahead:
+            since += 1  # noqa: SIM113 (enumerate holds on to what it gave last, which is megabytes)
             if frame.index in waiting:
                 session.add(job.prompts[frame.index])
                 waiting.discard(frame.index)
@@ -161,15 +164,16 @@ class Passes:
                 held[frame.index] = frame.image
             with ahead.turn(), self.measured.part(TURN):
                 predictions = session.push(frame, ready)
+            del ready  # megabytes, which would live until the next comes
             self._look(session)
-            for shown in predictions:
-                yield self._step(shown, held)
+            shown = predictions[-1].labels if predictions else shown
+            yield from self._steps(predictions, held)
+            del predictions
             if self._save is not None and since % self._every == 0:
                 self._save(RunState(phase, frame.index + (-1 if backward else 1), session.state()))
         with self.measured.part(TURN):
             predictions = session.finish()
-        for prediction in predictions:
-            yield self._step(prediction, held)
+        yield from self._steps(predictions, held)
         if waiting:
             raise InputError(f"mask for frame {min(waiting)}, but {job.video.name} has no such frame that can be read.")
 
@@ -181,10 +185,10 @@ class Passes:
         notes = [clicked.note for clicked in found if clicked.unsure]
         self.warnings += [note for note in notes if note not in self.warnings]
 
-    def _compare(self, index: int, shown: Prediction | None) -> None:
-        """Warn if masks given on a frame may be of other objects than their ids say."""
+    def _compare(self, index: int, shown: NDArray[Any] | None) -> None:
+        """Warn if masks given on a frame may be of other objects than their ids say, by what was ``shown`` before."""
         if shown is not None:
-            self.warnings += hardly_overlapping(self.job.prompts[index], shown.labels, index)
+            self.warnings += hardly_overlapping(self.job.prompts[index], shown, index)
 
     def _is_looked_at(self, phase: Phase) -> Callable[[Frame], bool]:
         """Whether a pass has objects on a frame: from the prompt on that it comes to first, or always without any."""
@@ -194,6 +198,10 @@ class Passes:
         if phase == "backward":
             return lambda frame: frame.index <= max(prompts)
         return lambda frame: frame.index >= min(prompts)
+
+    def _steps(self, predictions: list[Prediction], held: dict[int, NDArray[np.uint8]]) -> Iterator[Step]:
+        for prediction in predictions:
+            yield self._step(prediction, held)
 
     def _step(self, prediction: Prediction, held: dict[int, NDArray[np.uint8]]) -> Step:
         if not self._images:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +211,7 @@ class _Work:
         measured = self.report.measured
         reading = time.perf_counter()
         steps = iter(self.passes)
-        first = next(steps, None)
+        first = list(islice(steps, 1))
         self.folder.begin()
         known = {i for given in self.job.prompts.values() for i in given}
         places, delivery = self.outputs.places.items(), self.outputs.delivery
@@ -222,10 +222,11 @@ class _Work:
         try:
             with Sink(self.writers, measured) as sink:
                 self.sink = sink
-                for step in chain([first] if first is not None else [], steps):
+                for step in chain((first.pop() for _ in first[:]), steps):
                     self._take(step, sink)
                     self._show()
                     measured.saw(self.passes.sessions[-1])
+                    del step  # its masks would live on while the next frame is answered
                 sink.drain()
                 elapsed = time.perf_counter() - reading
         except BaseException:

@@ -77,7 +77,7 @@ class Sink:
 
     def _work(self) -> None:
         while True:
-            item = self._waiting.get()
+            item = self._waiting.get()  # of the one before nothing is left by now
             try:
                 if item is None:
                     return
@@ -90,4 +90,5 @@ class Sink:
             except Exception as error:  # handed to the caller's thread, which raises it
                 self._error = error
             finally:
+                del item
                 self._waiting.task_done()

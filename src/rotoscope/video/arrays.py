@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from rotoscope.errors import InputError
 from rotoscope.video.base import Video
 from rotoscope.video.frame import Frame
+from rotoscope.video.prefetch import DEPTH
 
 
 class ArrayVideo(Video):
@@ -57,7 +58,9 @@ class IteratorVideo(Video):
     indexable = False
     length_is_exact = False
 
-    def __init__(self, source: Iterable[Any], prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, source: Iterable[Any], prefetch_depth: int = DEPTH, start: int = 0, end: int | None = None
+    ) -> None:
         super().__init__(prefetch_depth, start, end)
         self.name = "stream"
         iterator = iter(source)

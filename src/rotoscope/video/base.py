@@ -9,7 +9,7 @@ from types import TracebackType
 
 from rotoscope.errors import InputError
 from rotoscope.video.frame import Frame
-from rotoscope.video.prefetch import prefetch
+from rotoscope.video.prefetch import DEPTH, prefetch
 
 
 class UnknownLengthError(InputError, TypeError):
@@ -38,7 +38,7 @@ class Video(ABC):
     aspect: Fraction | None = None
     indexable: bool = True
 
-    def __init__(self, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, prefetch_depth: int = DEPTH, start: int = 0, end: int | None = None) -> None:
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.prefetch_depth = prefetch_depth

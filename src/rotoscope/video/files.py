@@ -19,6 +19,7 @@ from rotoscope.video.decoding import Decoding, Numbered, Pass
 from rotoscope.video.frame import Frame
 from rotoscope.video.limits import check_pixels
 from rotoscope.video.orientation import is_turned, upright
+from rotoscope.video.prefetch import DEPTH
 from rotoscope.video.source import SourceFiles
 
 CHUNK_BYTES = 256 << 20
@@ -43,7 +44,7 @@ class VideoFile(Video):
         timed: whether its container gives its frames times of presentation.
     """
 
-    def __init__(self, path: Path, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, path: Path, prefetch_depth: int = DEPTH, start: int = 0, end: int | None = None) -> None:
         super().__init__(prefetch_depth, start, end)
         self.path = path
         self.name = path.stem

@@ -17,6 +17,7 @@ from rotoscope.video.base import Video
 from rotoscope.video.depth import LOOKED_AT, Scale, deep_values, is_deep, scale_of
 from rotoscope.video.frame import Frame
 from rotoscope.video.limits import UNREADABLE, open_picture, page_count
+from rotoscope.video.prefetch import DEPTH
 from rotoscope.video.source import SourceFiles
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
@@ -88,7 +89,7 @@ class ImageSequence(Video):
     fps = None
 
     def __init__(
-        self, paths: Sequence[Path], name: str, prefetch_depth: int = 8, start: int = 0, end: int | None = None
+        self, paths: Sequence[Path], name: str, prefetch_depth: int = DEPTH, start: int = 0, end: int | None = None
     ) -> None:
         super().__init__(prefetch_depth, start, end)
         self.paths = sorted(paths, key=natural_key)
@@ -188,7 +189,7 @@ class ImageSequence(Video):
 class PagesVideo(Video):
     """One image file of several pictures: animated WebP, PNG or AVIF, or the pages of a TIFF."""
 
-    def __init__(self, path: Path, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, path: Path, prefetch_depth: int = DEPTH, start: int = 0, end: int | None = None) -> None:
         super().__init__(prefetch_depth, start, end)
         self.path = path
         self.name = path.stem

@@ -14,10 +14,11 @@ from rotoscope.video.arrays import ArrayVideo, IteratorVideo
 from rotoscope.video.base import Video
 from rotoscope.video.files import VideoFile
 from rotoscope.video.images import ImageSequence, is_image, natural_key, open_image_file
+from rotoscope.video.prefetch import DEPTH
 from rotoscope.video.streams import StreamVideo
 
 
-def open_video(source: Any, *, prefetch: int = 8, start: int = 0, end: int | None = None) -> Video:
+def open_video(source: Any, *, prefetch: int = DEPTH, start: int = 0, end: int | None = None) -> Video:
     """Open a source of frames.
 
     Args:

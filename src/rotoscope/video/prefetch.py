@@ -11,6 +11,8 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
+DEPTH = 3
+"""Frames that are decoded ahead unless something else is said: they bridge a slow one, and are not many at 4K."""
 PATIENCE = 2.0
 """Seconds that a source which is being read may take to come to an end, when nothing more is wanted of it."""
 
@@ -51,7 +53,9 @@ def prefetch(source: Iterator[Item], depth: int) -> Iterator[Item]:
         error: BaseException | None = None
         try:
             for item in source:
-                if not offer(item):
+                taken = offer(item)
+                del item  # or it would live on while the next one is made
+                if not taken:
                     break
         except BaseException as caught:  # handed to the consumer, which raises it
             error = caught
@@ -71,6 +75,7 @@ def prefetch(source: Iterator[Item], depth: int) -> Iterator[Item]:
                     raise item.error
                 return
             yield item
+            del item
     finally:
         stopped.set()
         thread.join(PATIENCE)

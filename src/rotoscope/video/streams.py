@@ -13,6 +13,7 @@ from rotoscope.video.base import Video
 from rotoscope.video.containers import choose_stream, open_container
 from rotoscope.video.frame import Frame
 from rotoscope.video.orientation import upright
+from rotoscope.video.prefetch import DEPTH
 
 
 class StreamVideo(Video):
@@ -21,7 +22,7 @@ class StreamVideo(Video):
     indexable = False
     length_is_exact = False
 
-    def __init__(self, address: str, prefetch_depth: int = 8, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, address: str, prefetch_depth: int = DEPTH, start: int = 0, end: int | None = None) -> None:
         super().__init__(prefetch_depth, start, end)
         self.name = address.replace(":", "-").replace("/", "-")
         camera = address.startswith("camera:")

@@ -24,6 +24,8 @@ from rotoscope.weights.pickles import open_pickle
 FORMAT = "rotoscope-1"
 MOST_CONFIG = 100_000
 """Characters of a stored config; ours have about 1,000."""
+COUNTER = "num_batches_tracked"
+"""How names of counters of batches end."""
 
 
 def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor], *, half: bool = False) -> None:
@@ -39,7 +41,7 @@ def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor
     tensors = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().contiguous().clone()
         for name, tensor in state.items()
-        if not name.endswith("num_batches_tracked")
+        if not name.endswith(COUNTER)
     }
     metadata = {"format": FORMAT, "method": method, "config": json.dumps(dataclasses.asdict(config))}
     with atomic_write(path) as temporary:
@@ -186,6 +188,7 @@ def build(
     """Build a network and fill it.
 
     Whether it fits is seen on a network without numbers, so that a file whose config asks for a huge one makes none.
+    That network then gets the numbers: to draw some first would take longer than to read them.
 
     Args:
         method: its name.
@@ -205,9 +208,15 @@ def build(
             f"{path}: asks for a network that cannot be built ({one_line(error)}). Get the file again."
         ) from None
     check_fit(planned, state, path, unexpected)
-    model = build_model(method, config)
-    fill(model, state, path)
-    return model
+    planned.load_state_dict({name: _own(state, name, slot) for name, slot in planned.state_dict().items()}, assign=True)
+    return planned
+
+
+def _own(state: Mapping[str, Tensor], name: str, slot: Tensor) -> Tensor:
+    """What stands under a name, shared with nothing else, of the type of ``slot``; a counter begins at 0."""
+    if name.endswith(COUNTER):
+        return torch.zeros(slot.shape, dtype=slot.dtype)
+    return state[name].to(slot.dtype, copy=True, memory_format=torch.contiguous_format)
 
 
 def fill(model: Model, state: Mapping[str, Tensor], path: Path) -> None:
@@ -218,7 +227,7 @@ def fill(model: Model, state: Mapping[str, Tensor], path: Path) -> None:
 
 def _lasting(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Without counters of batches, which older files lack and nothing here needs."""
-    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    return {name: tensor for name, tensor in state.items() if not name.endswith(COUNTER)}
 
 
 def check_fit(model: Model, state: Mapping[str, Tensor], path: Path, unexpected: list[str] | None = None) -> None:

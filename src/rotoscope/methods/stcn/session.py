@@ -115,7 +115,10 @@ class STCNSession(CanvasSession):
         """The frame as the network takes it, and its key and features."""
         weight = self.network.key_proj.weight
         image = self.fitted(frame.size).image(frame.image, weight.device).to(weight.dtype)
-        return image, self.network.encode_key(image)
+        features = self.network.encode_key(image)
+        if self.config.value_encoder == "light":  # it sees no pictures, and two megabytes need not wait with the frame
+            image = image.new_empty(1, 3, 0, 0)
+        return image, features
 
     @property
     def frames_remembered(self) -> float | None:
