@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from common import SIZE, options, report
-from plain import PlainSTCN
+from rotoscope.experiments.plain import PlainSTCN
 from rotoscope.experiments.speed import method_to_time, moving_frames, squares
 from rotoscope.methods.stcn import STCN
 
@@ -34,7 +34,7 @@ def main() -> None:
         for number, image in enumerate(images)
     ]
     their_seconds = (time.perf_counter() - begun) / chosen.frames
-    their_read = plain.read_seconds / chosen.frames
+    their_read = plain.timings.seconds["read memory"] / chosen.frames
     same = float(np.mean([(a == b).mean() for a, b in zip(ours, theirs, strict=True)]))
     rows = [
         {"": "plain", "seconds per frame": their_seconds, "memory read": their_read},

@@ -9,6 +9,7 @@ import typer
 from rotoscope.cli.options import Threads, use_threads
 from rotoscope.cli.output import err, out
 from rotoscope.cli.tables import speed_table
+from rotoscope.cli.ways import floor_table, ways_table
 from rotoscope.errors import InputError
 
 
@@ -18,6 +19,14 @@ def command(
     weights: Annotated[str | None, typer.Option(help="Weights file; without one, random weights are timed.")] = None,
     frames: Annotated[int, typer.Option(help="Frames that are timed.")] = 20,
     threads: Threads = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Set ways of computing STCN side by side: the plain formulation and ours, of the network at full size "
+            "and the small one; and how far each part is from the processor's peak.",
+        ),
+    ] = False,
 ) -> int:
     """Measure seconds per frame by part, on this machine."""
     import torch
@@ -28,7 +37,17 @@ def command(
         raise InputError(f"bench {what!r} is not known; use speed (the other benchmarks are scripts in benchmarks/).")
     if frames < 1:
         raise InputError(f"{frames} frames cannot be timed; give at least 1.")
+    if compare and weights is not None:
+        raise InputError("--compare times networks by name. Leave --weights out.")
     use_threads(threads)
+    if compare:
+        from rotoscope.experiments.compare import COMPARED
+        from rotoscope.experiments.compare import compare as compared
+
+        for found in compared(COMPARED, frames, tell=lambda line: err.print(f"  {line}")):
+            out.print(ways_table(found, torch.get_num_threads()), soft_wrap=False)
+            out.print(floor_table(found), soft_wrap=False)
+        return 0
     times = time_method(method, weights, frames, tell=lambda line: err.print(f"  {line}"))
     out.print(speed_table(times, torch.get_num_threads()), soft_wrap=False)
     return 0

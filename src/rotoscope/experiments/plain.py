@@ -7,19 +7,31 @@ Weights and results are those of the session; only the way of computing differs.
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.canvas import Canvas
 from rotoscope.methods.stcn import STCN
+from rotoscope.methods.timings import Timings
 
 
 class PlainSTCN:
-    """Segments one video with the policy every-K."""
+    """Segments one video with the policy every-K.
+
+    Args:
+        model: a network of the released layout, in float32.
+        mem_every: the distance in frames of the frames that are remembered.
+        top_k: features that a query reads from.
+
+    Attributes:
+        timings: seconds by part of the work, under the names that sessions use.
+    """
 
     def __init__(self, model: STCN, mem_every: int = 5, top_k: int = 20) -> None:
         self.network = model.network
@@ -28,27 +40,38 @@ class PlainSTCN:
         self.keys: Tensor | None = None
         self.values: Tensor | None = None
         self.count = 0
-        self.read_seconds = 0.0
+        self.timings = Timings()
 
     @torch.inference_mode()
-    def push(self, frame: np.ndarray, masks: list[np.ndarray] | None = None) -> Tensor:
-        """One frame; masks are given on the first. Returns probabilities ``[1 + N, H, W]``."""
+    def push(self, frame: NDArray[np.uint8], masks: Sequence[NDArray[Any]] | None = None) -> Tensor:
+        """Answer one frame.
+
+        Args:
+            frame: RGB ``[H, W, 3]``.
+            masks: of each object, bool ``[H, W]``; given on the first frame.
+        Returns: probabilities ``[1 + N, H, W]``.
+        """
         canvas = Canvas.fit((frame.shape[1], frame.shape[0]))
-        image = canvas.image(frame, torch.device("cpu"))
-        f4, f8, f16 = self.network.key_encoder(image)
-        key = self.network.key_proj(f16)
+        with self.timings.part("encode key"):
+            image = canvas.image(frame, torch.device("cpu"))
+            f4, f8, f16 = self.network.key_encoder(image)
+            key = self.network.key_proj(f16)
         if masks is not None:
-            given = canvas.masks(torch.from_numpy(np.stack(masks)).float())
+            given = canvas.masks(torch.from_numpy(np.stack(list(masks))).float())
             probabilities = aggregate(given)
         else:
-            readout = self._read(key.flatten(2)).unflatten(-1, tuple(key.shape[-2:]))
-            thin = self.network.key_comp(f16)
-            logits = [self._decode(part[None], thin, f8, f4) for part in readout]
-            probabilities = aggregate(torch.sigmoid(torch.cat(logits)[:, 0]))
+            with self.timings.part("read memory"):
+                readout = self._read(key.flatten(2)).unflatten(-1, tuple(key.shape[-2:]))
+            with self.timings.part("decode"):
+                thin = self.network.key_comp(f16)
+                logits = [self._decode(part[None], thin, f8, f4) for part in readout]
+                probabilities = aggregate(torch.sigmoid(torch.cat(logits)[:, 0]))
         if self.count % self.mem_every == 0:
-            self._write(image, f16, key, probabilities[1:])
+            with self.timings.part("encode value"):
+                self._write(image, f16, key, probabilities[1:])
         self.count += 1
-        return canvas.restore(probabilities)
+        with self.timings.part("restore"):
+            return canvas.restore(probabilities)
 
     def _decode(self, readout: Tensor, thin: Tensor, f8: Tensor, f4: Tensor) -> Tensor:
         network = self.network
@@ -59,7 +82,6 @@ class PlainSTCN:
         return torch.nn.functional.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False)
 
     def _read(self, query: Tensor) -> Tensor:
-        begun = time.perf_counter()
         assert self.keys is not None
         assert self.values is not None
         product = self.keys.transpose(1, 2) @ query
@@ -67,9 +89,7 @@ class PlainSTCN:
         ordered, places = scores.sort(dim=1, descending=True)
         weights = torch.softmax(ordered[:, : self.top_k], dim=1)
         dense = torch.zeros_like(scores).scatter_(1, places[:, : self.top_k], weights)
-        readout = torch.bmm(self.values, dense.expand(len(self.values), -1, -1))
-        self.read_seconds += time.perf_counter() - begun
-        return readout
+        return torch.bmm(self.values, dense.expand(len(self.values), -1, -1))
 
     def _write(self, image: Tensor, f16: Tensor, key: Tensor, masks: Tensor) -> None:
         values = []
