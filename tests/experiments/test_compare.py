@@ -28,7 +28,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> STCN:
 
 
 def test_every_way_is_timed_and_shown_beside_the_plain_one(small: STCN) -> None:
-    (found,) = compare.compare(["stcn"], 3)
+    (found,) = compare.compare(["stcn"], 5)
     assert [row[:2] for row in found.rows] == [(way, n) for n in (1, 5) for way in ("plain", "exact", "fast")]
     for row in found.rows:
         assert set(compare.PARTS) <= set(row[2].parts)
@@ -75,7 +75,9 @@ def test_the_plain_formulation_gives_the_session_s_answers(small: STCN) -> None:
         torch.testing.assert_close(session.push(image)[0].probabilities, theirs, atol=2e-4, rtol=0)
 
 
-def test_only_stcn_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_stcn_is_compared_and_over_enough_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "method_to_time", lambda name, weights, precision: tiny("cosnet"))
     with pytest.raises(InputError, match="is no STCN"):
-        compare.compare(["cosnet"], 1)
+        compare.compare(["cosnet"], 5)
+    with pytest.raises(InputError, match="at least 5"):
+        compare.compare(["stcn"], 4)

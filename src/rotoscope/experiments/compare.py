@@ -142,11 +142,12 @@ def multiply_adds(model: STCN, objects: int, frames: int) -> dict[str, float]:
     assert canvas is not None
     width, height = canvas.padded
     image, masks = torch.zeros(1, 3, height, width), torch.zeros(objects, 1, height, width)
+    timed = range(WARM, WARM + frames)
     found: dict[str, float] = {}
     with torch.inference_mode():
         features = _counted(found, "encode key", lambda: network.encode_key(image))
         cells = features.key[0, 0].numel()
-        held = sum(1 + (number - 1) // MEMORY["mem_every"] for number in range(WARM, WARM + frames)) / frames
+        held = sum(1 + (number - 1) // MEMORY["mem_every"] for number in timed) / frames
         products = held * cells * config.key_dim + objects * MEMORY["top_k"] * config.value_dim
         found["read memory"] = cells * products
         readout = torch.zeros(objects, config.value_dim, *features.key.shape[-2:])
@@ -157,7 +158,7 @@ def multiply_adds(model: STCN, objects: int, frames: int) -> dict[str, float]:
 
         _counted(found, "decode", decode)
         _counted(found, "encode value", lambda: network.encode_value(image, features, masks, masks))
-    found["encode value"] /= MEMORY["mem_every"]
+    found["encode value"] *= sum(number % MEMORY["mem_every"] == 0 for number in timed) / frames
     return found
 
 
@@ -197,8 +198,10 @@ def compare(
         tell: is told of each row when it begins and when it is measured.
 
     Raises:
-        InputError: a method that is no STCN.
+        InputError: a method that is no STCN, or too few frames.
     """
+    if frames < MEMORY["mem_every"]:
+        raise InputError(f"of {frames} frames none may be remembered; give at least {MEMORY['mem_every']} to compare.")
     return [_compared(name, frames, ways, tell) for name in methods]
 
 
