@@ -35,6 +35,24 @@ def test_a_read_in_parts_equals_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usage.sum().item() == pytest.approx(100, rel=1e-4)
 
 
+@pytest.mark.parametrize("k", [1, 20, 300, 901])
+@pytest.mark.parametrize("block", [37, 200, 451])
+def test_a_read_by_blocks_of_the_memory_finds_the_same(monkeypatch: pytest.MonkeyPatch, block: int, k: int) -> None:
+    generator = torch.Generator().manual_seed(2)
+    keys, query = torch.randn(8, 901, generator=generator), torch.randn(8, 60, generator=generator)
+    norms, values = keys.square().sum(0), torch.randn(901, 5, generator=generator)
+    whole, weights = read.top_features(keys, norms, query, k)
+    blocks: list[int] = []
+    plain = read.largest
+    monkeypatch.setattr(read, "BLOCK", block)
+    monkeypatch.setattr(read, "largest", lambda scores, k: blocks.append(scores.shape[1]) or plain(scores, k))
+    indices, again = read.top_features(keys, norms, query, k)
+    assert (max(blocks) == block) == (block < 451)  # up to two blocks are read as one
+    assert torch.equal(indices.sort(dim=1).values, whole.sort(dim=1).values)
+    ours, theirs = read.weighted_sum(values, indices, again), read.weighted_sum(values, whole, weights)
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_large_keys_do_not_overflow() -> None:
     keys = torch.tensor([[300.0, -300.0], [0.0, 10.0]])
     _, weights = read.top_features(keys, keys.square().sum(0), keys * 2, 20)

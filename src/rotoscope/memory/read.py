@@ -10,6 +10,9 @@ from torch import Tensor
 CHUNK = 1 << 20
 """Most similarities held at once, 4 MiB of them; a larger read goes through the queries in parts, each of which is
 still in the processor's cache when it is searched."""
+BLOCK = 1 << 13
+"""Stored features that are compared at once where there are more than twice as many: their keys, 2 MiB, stay in the
+cache while all queries meet them."""
 GPU_CHUNK = 1 << 24
 """The same where there is no such cache."""
 LEAST_BLOCK = 8
@@ -94,9 +97,28 @@ def top_features(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Te
     Returns: indices int64 and weights float, ``[Q, min(k, N)]`` each.
     """
     k = min(k, keys.shape[1])
+    blocked = keys.device.type == "cpu" and keys.shape[1] > 2 * BLOCK
+    scores, indices = (_nearest_by_blocks if blocked else _nearest)(keys, norms, query, k)
+    return indices, torch.softmax(scores, dim=1)
+
+
+def _nearest(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Similarities and indices of the k nearest of ``keys``, or of all if there are fewer, ``[Q, k]`` each."""
+    k = min(k, keys.shape[1])
     parts = [largest(similarity(keys, norms, part), k) for part in _parts(query, keys.shape[1])]
-    scores = torch.cat([part[0] for part in parts])
-    return torch.cat([part[1] for part in parts]), torch.softmax(scores, dim=1)
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+def _nearest_by_blocks(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """:func:`_nearest`, :data:`BLOCK` stored features after another: those of each block meet the best so far."""
+    best = _nearest(keys[:, :BLOCK], norms[:BLOCK], query, k)
+    for start in range(BLOCK, keys.shape[1], BLOCK):
+        span = slice(start, start + BLOCK)
+        scores, indices = _nearest(keys[:, span], norms[span], query, k)
+        both = torch.cat([best[0], scores], dim=1), torch.cat([best[1], indices + start], dim=1)
+        top = both[0].topk(min(k, both[0].shape[1]), dim=1, sorted=False)
+        best = top.values, both[1].gather(1, top.indices)
+    return best
 
 
 def weighted_sum(values: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
