@@ -87,7 +87,7 @@ def command(
     out.print(mechanism.title)
     bars = mechanism.more
     numbers = (
-        [f"{name}: {value:.3f}, {bars.title}" for name, value in zip(bars.names, bars.values, strict=True)]
+        [bars.title, *(f"{name}: {value:.3f}" for name, value in zip(bars.names, bars.values, strict=True))]
         if isinstance(bars, Bars)
         else []
     )

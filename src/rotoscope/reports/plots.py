@@ -249,13 +249,13 @@ def _draw_published(axes: Any, tables: Mapping[str, Mapping[str, float]]) -> Non
         for name, value in values.items():
             policy, _, size = name.partition(":")
             if policy == "lfu" and size.isdecimal():
-                axes.plot(int(size), value, "D", color=colour(5 + number), label=name)
+                axes.plot(int(size), value, "D", color=colour(5 + number))
+                axes.annotate(name, (int(size), value), xytext=(7, 0), textcoords="offset points", va="center")
             else:
                 axes.axhline(value, color=INK, linewidth=1, linestyle=":")
                 axes.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom")
     axes.set(xlim=(0.5, 8.5), xlabel="capacity", xticks=range(1, 9))
     axes.margins(y=0.25)
-    axes.legend(fontsize=7.5)
 
 
 def areas_over_time(areas: Mapping[int, Sequence[float]]) -> str:

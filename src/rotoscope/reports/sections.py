@@ -85,10 +85,13 @@ def _published(runs: Sequence[Scored]) -> list[str]:
     theirs = comparable(kind, task, split)
     if not theirs:
         return []
-    ours = [Figure(run.name, "", kind, split, task, {k: 100 * v for k, v in run.overall.items()}, "here")
+    ours = [Figure(run.name, "", kind, split, task, {k: 100 * v for k, v in run.overall.items()} | _rates(run), "here")
             for run in runs]  # fmt: skip
     columns = columns_of([ours[0], *theirs])
-    rows = [[f.method, f.split, *(number(f.values.get(c)) for c in columns), f.source] for f in ours]
+    rows = [
+        [f.method, f.split, *(number(f.values.get(c), 3 if c.startswith("seconds") else 1) for c in columns), f.source]
+        for f in ours
+    ]
     rows += [
         [f"{f.method}: {f.variant}" if f.variant else f.method, f.split, *(_cell(f, c) for c in columns),
          f"{f.source}; {f.note}" if f.note else f.source]
@@ -103,6 +106,12 @@ def _published(runs: Sequence[Scored]) -> list[str]:
                  for name, values in found.rows]  # fmt: skip
         parts.append(table([found.first, *found.columns], cells, found.title))
     return parts
+
+
+def _rates(run: Scored) -> dict[str, float]:
+    """The speed of a run, in the columns that papers print it in."""
+    rate = run.speed.get("frames_per_second")
+    return {"fps": rate, "seconds per frame": 1 / rate} if rate else {}
 
 
 def _cell(figure: Figure, column: str) -> str:
