@@ -16,6 +16,8 @@ from rotoscope.methods.base import Method, Session
 class Told:
     """A prompter that answers with one mask and remembers what it was asked."""
 
+    code = "told"
+
     def __init__(self, mask: np.ndarray, confidence: float | None = 0.9) -> None:
         self.answer_with = mask
         self.confidence = confidence

@@ -57,6 +57,27 @@ def test_pictures_of_what_points_gave_are_made_at_once_and_go_with_the_run(
     assert sorted(path.name for path in (out / "points").iterdir()) == ["00000-3.png", "mine.png"]
 
 
+def test_a_run_is_not_resumed_with_what_answers_points_otherwise(
+    model: Method, clip: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def stop(prediction: Any) -> None:
+        seen.append(prediction.index)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    given = {0: {1: ON_IT}, 6: {1: ON_IT}}
+    with open_video(clip) as video, pytest.raises(KeyboardInterrupt):
+        segment_to_folder(video, given, model, tmp_path, state_every=1, on_frame=stop)
+    monkeypatch.setattr(model, "prompter", lambda: load_prompter("grabcut"))
+    with open_video(clip) as video, pytest.raises(InputError, match="differs in its what answers points"):
+        segment_to_folder(video, given, model, tmp_path, resume=True)
+    monkeypatch.setattr(model, "prompter", lambda: load_prompter("flood"))
+    with open_video(clip) as video:
+        assert segment_to_folder(video, given, model, tmp_path, resume=True).resumed_at is not None
+
+
 def test_an_unsure_beginning_is_warned_of(model: Method, clip: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "prompter", Empty)
     with pytest.warns(UserWarning, match="object 1 on frame 0: .* unsure, look at it"):
@@ -65,6 +86,8 @@ def test_an_unsure_beginning_is_warned_of(model: Method, clip: np.ndarray, monke
 
 class Empty:
     """Finds nothing."""
+
+    code = "nothing"
 
     def open(self, image: np.ndarray) -> Empty:
         self.size = image.shape[:2]

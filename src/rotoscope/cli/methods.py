@@ -17,11 +17,14 @@ def command(
 ) -> int:
     """List what can be loaded by name."""
     from rotoscope.weights.catalogue import CATALOGUE
+    from rotoscope.weights.prompters import PROMPTERS
 
     if as_json:
-        print_json([asdict(entry) for entry in CATALOGUE.values()])
+        print_json([asdict(entry) for entry in (*CATALOGUE.values(), *PROMPTERS.values())])
     else:
         out.print(methods_table(list(CATALOGUE.values()), long), soft_wrap=False)
+        made = ", ".join(f"{entry.name} ({entry.parameters} million parameters)" for entry in PROMPTERS.values())
+        out.print(f"for --point and --box: {made}; grabcut, flood and edges without weights")
         if not long:
             out.print("frames/s: at 854x480 with one object, on two cores. Where each fails: rotoscope methods --long")
     return 0

@@ -122,6 +122,10 @@ class Picture(Protocol):
 class Prompter(Protocol):
     """Turns clicks and boxes into masks."""
 
+    @property
+    def code(self) -> str:
+        """What tells its answers from another's: a run that is resumed must have the same."""
+
     def open(self, image: NDArray[np.uint8]) -> Picture:
         """Take a picture, RGB uint8 ``[H, W, 3]``."""
 

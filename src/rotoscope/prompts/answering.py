@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Canvas
 from rotoscope.masks.points import Answer, Placed
+from rotoscope.methods.codes import code_of_weights
 from rotoscope.prompts import Prompts
 from rotoscope.prompts.network import FINE, MULTIPLE, Answered, Asked, Scene
 
@@ -26,6 +27,11 @@ class NetworkPrompter:
 
     def __init__(self, model: Prompts) -> None:
         self.model = model
+
+    @property
+    def code(self) -> str:
+        """A checksum of the weights, and the short side that they work at."""
+        return f"{code_of_weights(self.model.state_dict().values()):08x} at {self.model.config.short_side}"
 
     def open(self, image: NDArray[np.uint8]) -> EncodedPicture:
         """Encode a picture, RGB uint8 ``[H, W, 3]``, once.

@@ -145,6 +145,7 @@ class ClassicalPrompter:
 
     def __init__(self, name: str) -> None:
         self.way = WAYS[name]
+        self.code = name
 
     def open(self, image: Rgb) -> ShrunkPicture:
         """Take a picture, RGB uint8 ``[H, W, 3]``."""

@@ -20,6 +20,7 @@ from rotoscope.masks.points import Points
 from rotoscope.masks.sequences import exr_library
 from rotoscope.masks.writing import SEQUENCES, VIDEOS, WITH_IMAGE, formats
 from rotoscope.methods.base import Method, Session
+from rotoscope.methods.codes import code_of_weights
 from rotoscope.runs.deliver import check_videos, losses
 from rotoscope.runs.options import check_options
 from rotoscope.runs.points import check_beginnings
@@ -219,7 +220,7 @@ class Job:
             },
             "masks": code_of_masks(self.prompts),
             "config": asdict(self.model.config),
-            "weights": _code_of_weights(self.model),
+            "weights": code_of_weights(self.model.state_dict().values()),
             "device": self.model.device.type,
             "precision": self.model.precision,
             "runtime": self.model.runtime,
@@ -229,11 +230,16 @@ class Job:
         }
         if self.outputs is not None and any(name in self.outputs.formats for name in (*SEQUENCES, *VIDEOS)):
             facts["delivery"] = asdict(self.outputs.delivery)
+        if self._has_points() and self.model.prompter is not None:
+            facts["what answers points"] = self.model.prompter().code
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=_plain))
         return plain
 
+    def _has_points(self) -> bool:
+        return any(isinstance(given, Points) for found in self.prompts.values() for given in found.values())
+
     def _check_points(self) -> None:
-        if any(isinstance(given, Points) for found in self.prompts.values() for given in found.values()):
+        if self._has_points():
             check_beginnings(self.prompts, self.direction)
             if self.model.prompter is None:
                 raise InputError("nothing here makes masks of points: open the model with rotoscope.load.")
@@ -281,14 +287,6 @@ def code_of_masks(prompts: Prompts) -> str:
             digest.update(f"{index} {object_id} {array.shape} {array.dtype}".encode())
             digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _code_of_weights(model: Method) -> int:
-    code = 0
-    for tensor in model.state_dict().values():
-        raw = tensor.detach().cpu().contiguous()
-        code = zlib.crc32(raw.flatten().view(torch.uint8).numpy() if raw.ndim else raw.numpy().tobytes(), code)
-    return code
 
 
 def _code_of_first_frame(video: Video) -> int | None:
