@@ -251,11 +251,13 @@ def test_the_window_of_exports_writes_formats_and_says_what_the_command_line_wou
     for name in wanted:
         page.locator(f"dialog .formats input[value={name}]").check()
     expect(page.locator("dialog .command")).to_contain_text("palette,objects,soft,npz,coco,cutout,overlay,greenscreen")
+    page.locator("dialog select").first.select_option("each")
+    expect(page.locator("dialog .command")).to_contain_text("--objects each")
     page.screenshot(path=SCREENS / "11-export.png")
     page.locator("dialog .primary").click()
     expect(page.locator(".result")).to_contain_text("Written to")
     folder = Path(page.locator(".result code").inner_text())
-    assert {path.stem for path in folder.glob("*.mp4")} == {"overlay", "greenscreen"}
+    assert {path.stem for path in folder.glob("*.mp4")} == {"overlay", f"greenscreen-{max(shown(root, 0))}"}
     assert {path.name for path in folder.iterdir() if path.is_dir()} == set(wanted) - {"greenscreen"}
     page.keyboard.press("Escape")
 

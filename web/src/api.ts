@@ -1,6 +1,6 @@
 // Requests to the service that this page came from. Addresses are relative: the token is part of the page's own.
 
-import type { Box, Click, Direction, Facts, Launch, ServiceEvent, Tracked } from "./types";
+import type { Box, Click, Delivery, Direction, Facts, Launch, ServiceEvent, Tracked } from "./types";
 
 /** Something the service refused, in its own words. */
 export class RefusedError extends Error {}
@@ -148,12 +148,13 @@ export class ProjectApi {
     return post(`${this.root}/stop`);
   }
 
-  export(formats: string[]): Promise<unknown> {
-    return post(`${this.root}/export`, { formats });
+  export(formats: string[], shown: Delivery): Promise<unknown> {
+    return post(`${this.root}/export`, { formats, ...shown });
   }
 
-  async command(formats: string[]): Promise<string> {
-    const response = await ask(`${this.root}/command?formats=${formats.join(",")}`);
+  async command(formats: string[], shown: Delivery): Promise<string> {
+    const query = new URLSearchParams({ formats: formats.join(","), objects: shown.objects, alpha: shown.alpha, ...(shown.refine && { refine: "1" }) });
+    const response = await ask(`${this.root}/command?${query}`);
     return ((await response.json()) as { command: string }).command;
   }
 

@@ -13,6 +13,7 @@ export function dialog(title: string, ...content: Node[]): HTMLDialogElement {
   element.addEventListener("click", (event) => event.target === element && element.close());
   document.body.append(element);
   element.showModal();
+  element.focus(); // rather than its first button
   return element;
 }
 

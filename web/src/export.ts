@@ -22,17 +22,23 @@ const FORMATS: Record<string, string> = {
   blur: "an MP4 with all but the objects blurred",
 };
 
-export function exportDialog(editor: Editor, formats: string[]): void {
+export function exportDialog(editor: Editor, formats: string[], delivered: string[]): void {
   const boxes = formats.map((name) => h("input", { type: "checkbox", value: name, checked: name === "palette" || name === "overlay" }));
   const line = h("code", { class: "command" });
   const bar = h("progress", { max: 1, value: 0, hidden: true });
   const result = h("p", { class: "result", role: "status" });
   const chosen = () => boxes.filter((box) => box.checked).map((box) => box.value);
+  const objects = h("select", {}, h("option", { value: "all" }, "all together"), h("option", { value: "each" }, "a file each"));
+  const alpha = h("select", {}, h("option", { value: "straight" }, "straight"), h("option", { value: "premultiplied" }, "premultiplied"));
+  const refine = h("input", { type: "checkbox" });
+  const delivery = h("div", { class: "row delivery" }, h("label", { class: "row" }, "Objects", objects), h("label", { class: "row" }, "Alpha", alpha), h("label", { class: "row" }, refine, "bring edges to the picture’s"));
+  const shown = () => ({ objects: objects.value, alpha: alpha.value, refine: refine.checked });
   const go = button("Export", "Write the files", () => void start(), { class: "primary" });
   const halt = button("Stop", "Stop writing", () => void editor.stop(), { hidden: true });
   const show = () => {
     go.disabled = !chosen().length;
-    void editor.attempt(async () => (line.textContent = await editor.api.command(chosen())));
+    delivery.hidden = !chosen().some((name) => delivered.includes(name));
+    void editor.attempt(async () => (line.textContent = await editor.api.command(chosen(), shown())));
   };
   const watch = () => {
     const now = editor.progress;
@@ -44,7 +50,7 @@ export function exportDialog(editor: Editor, formats: string[]): void {
     result.textContent = "";
     bar.hidden = halt.hidden = false;
     go.disabled = true;
-    if ((await editor.attempt(() => editor.api.export(chosen()))) === undefined) rest();
+    if ((await editor.attempt(() => editor.api.export(chosen(), shown()))) === undefined) rest();
   };
   const rest = () => {
     bar.hidden = halt.hidden = true;
@@ -55,11 +61,12 @@ export function exportDialog(editor: Editor, formats: string[]): void {
     if (folder) result.replaceChildren(stopped ? "Stopped. What was written is in " : "Written to ", h("code", {}, folder));
   };
   editor.on("task", watch);
-  boxes.forEach((box) => box.addEventListener("change", show));
+  for (const one of [...boxes, objects, alpha, refine]) one.addEventListener("change", show);
   const copy = button("Copy", "Copy the command line", () => void navigator.clipboard.writeText(line.textContent ?? "").then(() => toast("Copied.")));
   const element = dialog(
     "Export",
     h("div", { class: "formats" }, ...formats.map((name, n) => h("label", {}, boxes[n]!, h("b", {}, name), h("span", { class: "quiet" }, FORMATS[name] ?? "")))),
+    delivery,
     h("p", { class: "quiet" }, "Without the page, this runs forward from the masks you gave:"),
     h("div", { class: "row" }, line, copy),
     bar,

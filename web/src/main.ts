@@ -38,6 +38,7 @@ const timeline = new Timeline(editor);
 const panel = new Panel(editor);
 const player = new Player(editor, () => transport.drawFrame());
 let formats: string[] = [];
+let delivered: string[] = [];
 
 // The bar above.
 
@@ -99,7 +100,7 @@ function take(): void {
 }
 
 function give(): void {
-  exportDialog(editor, formats);
+  exportDialog(editor, formats, delivered);
 }
 
 function go(index: number): void {
@@ -196,6 +197,7 @@ async function begin(): Promise<void> {
   const found = await editor.attempt(launch);
   if (!found) return;
   formats = found.formats;
+  delivered = found.delivered;
   editor.known = found.reasons;
   panel.tools(found.tools.filter((name) => name !== "flood"));
   const last = sessionStorage.getItem("project");

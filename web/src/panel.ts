@@ -27,7 +27,7 @@ export class Panel {
       editor.forgetPoints();
       this.engines.blur();
     });
-    const answered = h("label", { class: "row quiet" }, "Clicks answered by", this.engines);
+    const answered = h("label", { class: "row quiet" }, "Clicks by", this.engines);
     this.element = h("aside", { class: "panel" }, h("header", {}, h("h2", {}, "Objects"), add), this.list, ways, this.about, h("span", { class: "gap" }), answered);
     editor.on("facts", () => this.draw());
     for (const signal of ["frame", "points", "task"] as const) editor.on(signal, () => this.tellAbout());

@@ -12,6 +12,8 @@ export interface Launch {
   method: string;
   tools: string[];
   formats: string[];
+  /** Those for other programs, which show objects as a Delivery says. */
+  delivered: string[];
   reasons: string[];
 }
 
@@ -66,6 +68,13 @@ export type ServiceEvent =
       folder?: string;
     }
   | { type: "lost"; error: string };
+
+/** How objects are shown in formats for other programs. */
+export interface Delivery {
+  objects: string;
+  alpha: string;
+  refine: boolean;
+}
 
 export type Direction = "forward" | "backward" | "both";
 

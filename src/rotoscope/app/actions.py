@@ -16,7 +16,8 @@ from rotoscope.app.pictures import grey_png
 from rotoscope.app.running import Stretch
 from rotoscope.app.service import Service
 from rotoscope.errors import InputError
-from rotoscope.masks.writing import FORMATS
+from rotoscope.masks.mattes import Delivery
+from rotoscope.masks.writing import FORMATS, SEQUENCES, VIDEOS
 from rotoscope.runs.job import check_direction
 from rotoscope.runs.watch import REASONS
 
@@ -34,6 +35,7 @@ def state(service: Service, call: Call) -> Any:
         "method": service.method,
         "tools": list(CLICKERS),
         "formats": list(FORMATS),
+        "delivered": [*SEQUENCES, *VIDEOS],
         "reasons": list(REASONS),
     }
 
@@ -224,23 +226,31 @@ def stop(service: Service, call: Call) -> Any:
 
 def export(service: Service, call: Call) -> Any:
     """Write masks in formats."""
-    names = call.json().get("formats")
+    data = call.json()
+    names = data.get("formats")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InputError("formats is a list of names.")
-    service.export(call.project, names)
+    service.export(call.project, names, _delivery(data))
     return {}
 
 
 def command(service: Service, call: Call) -> Any:
     """What to type for the same."""
     names = [name for name in call.query.get("formats", "palette").split(",") if name in FORMATS]
-    return {"command": command_line(service.project(call.project), names, service.method)}
+    shown = {"objects": call.query.get("objects"), "alpha": call.query.get("alpha"), "refine": "refine" in call.query}
+    return {"command": command_line(service.project(call.project), names, service.method, _delivery(shown))}
 
 
 def take_in(service: Service, call: Call) -> Any:
     """Import masks; a finished run comes in the worker, and its answer says nothing yet."""
     data = call.json()
     return service.take_in(call.project, text(data, "key"), whole(data, "frame"), bool(data.get("resize", False)))
+
+
+def _delivery(data: dict[str, Any]) -> Delivery:
+    """How objects are shown in formats for other programs."""
+    objects, alpha = (data.get(name) or kind for name, kind in (("objects", "all"), ("alpha", "straight")))
+    return Delivery.of(str(objects)[:80], str(alpha)[:20], bool(data.get("refine", False)))
 
 
 def _png(values: Any, headers: dict[str, str] | None = None) -> Response:

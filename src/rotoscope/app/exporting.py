@@ -19,8 +19,9 @@ from rotoscope.errors import InputError
 from rotoscope.files import make_folder, remove_tree
 from rotoscope.masks.mattes import Delivery, MatteStore
 from rotoscope.masks.sequences import exr_library
-from rotoscope.masks.writing import VIDEOS, WITH_IMAGE, formats, open_writer
+from rotoscope.masks.writing import SEQUENCES, VIDEOS, WITH_IMAGE, formats, open_writer
 from rotoscope.runs.deliver import check_videos, deliver, write_overlay
+from rotoscope.video.codings import WITH_ALPHA
 from rotoscope.video.writer import h264_encoder
 
 
@@ -43,13 +44,15 @@ class Export:
     Args:
         project: whose masks.
         names: formats, as of ``rotoscope segment --format``.
+        delivery: how objects are shown in those for other programs.
 
     Raises:
         InputError: an unknown format, none, or there is no mask yet.
     """
 
-    def __init__(self, project: Project, names: list[str]) -> None:
+    def __init__(self, project: Project, names: list[str], delivery: Delivery | None = None) -> None:
         self.project = project
+        self.delivery = delivery or Delivery()
         self.formats = formats(names)
         if not self.formats:
             raise InputError("choose at least one format.")
@@ -73,14 +76,20 @@ class Export:
         """How many frames are gone through: once for masks, again for the overlay, and for other videos together."""
         return len(self.frames) + self.project.frames * (("overlay" in self.formats) + bool(self.videos))
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether frames are written, or looked at, beside their masks."""
+        return bool(set(WITH_IMAGE) & set(self.formats)) or ("exr" in self.formats and self.delivery.refine)
+
     def go(self, tell: Callable[[int], None], stopped: Callable[[], bool]) -> Path:
         """Do it; ``tell`` is told how many steps are done. Return the folder."""
         make_folder(self.folder)
         at_the_end = ("overlay", *self.videos)
         places = {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n not in at_the_end}
-        writers = [open_writer(name, place) for name, place in places.items()]
+        known = [one.id for one in self.project.history.objects]
+        writers = [open_writer(name, place, self.delivery, known) for name, place in places.items()]
         kept = self.folder / ".mattes"
-        store = MatteStore(kept, Delivery()) if self.videos else None
+        store = MatteStore(kept, self.delivery) if self.videos else None
         writers += [store] if store is not None else []
         done = 0
         for index in self.frames:
@@ -88,7 +97,7 @@ class Export:
                 remove_tree(kept)
                 return self.folder
             item = answered(self.project, index)
-            image = self.project.frame(index).image if set(WITH_IMAGE) & set(self.formats) else None
+            image = self.project.frame(index).image if self.needs_images else None
             for writer in writers:
                 writer.write(item, image)
             done += 1
@@ -118,7 +127,7 @@ def answered(project: Project, index: int) -> Answered:
     return Answered(index, project.video.name_of(index), ids, labels, torch.from_numpy(probabilities.clip(0, 1)))
 
 
-def command_line(project: Project, names: list[str], method: str) -> str:
+def command_line(project: Project, names: list[str], method: str, delivery: Delivery | None = None) -> str:
     """What to type for the same masks without the page.
 
     It is exact for masks that were run forward from first to last; those of frames that were run backward, corrected
@@ -128,4 +137,9 @@ def command_line(project: Project, names: list[str], method: str) -> str:
     words = ["rotoscope", "segment", video, "--mask", str(project.folder / "prompts"), "--output", "masks"]
     words += ["--method", method] if method != "stcn-small" else []
     words += ["--format", ",".join(names)] if names != ["palette"] else []
+    if delivery is not None and set(names) & {*SEQUENCES, *VIDEOS}:
+        words += ["--objects", str(delivery.objects)] if delivery.objects != "all" else []
+        heeded = set(names) & {"png", *WITH_ALPHA}
+        words += ["--alpha", delivery.alpha] if heeded and delivery.alpha != "straight" else []
+        words += ["--refine"] if delivery.refine else []
     return shlex.join(words)

@@ -21,8 +21,8 @@ from rotoscope.files import inside, make_folder, remove_tree
 from rotoscope.runs.lock import FolderLock
 from rotoscope.video import Frame, Video, open_video
 
-COLOURS = ("#3f8efc", "#ff7a1a", "#2fbf71", "#e84393", "#9b6dff", "#f2c230", "#18b8c9", "#e5484d", "#8bc34a", "#c98a5e")
-"""On the page; apart from each other and bright, which the first of the DAVIS palette are not."""
+COLOURS = ("#3f8efc", "#e84393", "#2fbf71", "#9b6dff", "#18b8c9", "#e5484d", "#8bc34a", "#c98a5e", "#6f7bf7", "#d05ce3")
+"""On the page: apart from each other, bright, and none like the amber of what is worth a look."""
 MOST_OBJECTS = 254
 """Ids fit in 8 bits, and 255 reads as unknown to others."""
 

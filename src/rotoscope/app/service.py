@@ -25,6 +25,7 @@ from rotoscope.app.shelf import Shelf
 from rotoscope.app.taking import Taking, masks_of_set, take_masks
 from rotoscope.app.worker import Event, Listener, Task, Worker
 from rotoscope.errors import InputError
+from rotoscope.masks.mattes import Delivery
 from rotoscope.masks.points import Box
 from rotoscope.methods.base import Method
 from rotoscope.video.files import VideoFile
@@ -272,11 +273,11 @@ class Service:
         about = {"project": key, "direction": stretch.direction, "start": plan.start, "end": plan.end}
         self.worker.put(Task("run", work, about))
 
-    def export(self, key: str, names: list[str]) -> None:
-        """Write masks in formats, in the worker."""
+    def export(self, key: str, names: list[str], delivery: Delivery | None = None) -> None:
+        """Write masks in formats, in the worker; see :class:`~rotoscope.app.exporting.Export`."""
         project = self.project(key)
         self._one_at_a_time()
-        export = Export(project, names)
+        export = Export(project, names, delivery)
 
         def work(task: Task) -> Event:
             folder = export.go(self._counting(key, export.steps), task.stopped)

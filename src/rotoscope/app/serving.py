@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ HOST = "127.0.0.1"
 MESSAGE = 16 << 10
 """Bytes of a message that a page may send over the WebSocket; pages send none."""
 CONNECTIONS = 100
+SWITCH = 0.001
+"""Seconds that a run may hold the interpreter while a request waits; a request changes threads some five times."""
 
 
 class Launch:
@@ -74,7 +77,12 @@ class Launch:
             server_header=False,
         )  # fmt: skip
         self._server = _Server(config, ready)
-        self._server.run(sockets=[self.socket])
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
+        try:
+            self._server.run(sockets=[self.socket])
+        finally:
+            sys.setswitchinterval(before)
 
     def end(self) -> None:
         """Stop answering soon; called from another thread."""
