@@ -20,20 +20,33 @@ function bright(colour: string): string {
   return `#${((part(16) << 16) | (part(8) << 8) | part(0)).toString(16).padStart(6, "0")}`;
 }
 
-/** Turns labels into the pixels of the upper canvas. */
+/** Turns labels into the pixels of the upper canvas: each, or every second or further where the picture is shown small. */
 export class Drawing {
   private readonly image: ImageData;
   private readonly pixels: Uint32Array;
   private readonly inside = new Uint32Array(256);
   private readonly edge = new Uint32Array(256);
   private readonly shown = new Uint8Array(256);
+  /** Size of the canvas. */
+  readonly across: number;
+  readonly down: number;
 
+  /**
+   * @param width of the clip
+   * @param height of the clip
+   * @param step pixels of the clip for one of the canvas, in both directions
+   */
   constructor(
     private readonly context: CanvasRenderingContext2D,
     readonly width: number,
     readonly height: number,
+    readonly step: number,
   ) {
-    this.image = context.createImageData(width, height);
+    this.across = Math.ceil(width / step);
+    this.down = Math.ceil(height / step);
+    context.canvas.width = this.across;
+    context.canvas.height = this.down;
+    this.image = context.createImageData(this.across, this.down);
     this.pixels = new Uint32Array(this.image.data.buffer);
   }
 
@@ -51,41 +64,40 @@ export class Drawing {
   }
 
   draw(labels: Uint8Array | null, onion: Uint8Array | null, view: View, dirty?: Dirty): void {
-    const area = dirty ?? { left: 0, top: 0, right: this.width, bottom: this.height };
-    const { left, top, right, bottom } = {
-      left: Math.max(0, area.left - 1),
-      top: Math.max(0, area.top - 1),
-      right: Math.min(this.width, area.right + 1),
-      bottom: Math.min(this.height, area.bottom + 1),
-    };
-    const { pixels, width, height, inside, edge, shown } = this;
+    const { pixels, width, inside, edge, shown, step, across, down } = this;
+    const area = dirty ?? { left: 0, top: 0, right: width, bottom: this.height };
+    const left = Math.max(0, Math.floor(area.left / step) - 1);
+    const top = Math.max(0, Math.floor(area.top / step) - 1);
+    const right = Math.min(across, Math.ceil(area.right / step) + 1);
+    const bottom = Math.min(down, Math.ceil(area.bottom / step) + 1);
     const lines = view === "overlay" || view === "outline";
     const cut = view === "checkers" || view in BACKGROUNDS || view === "masks";
     for (let y = top; y < bottom; y++) {
-      for (let x = left, i = y * width + left; x < right; x++, i++) {
+      for (let x = left, i = (y * width + left) * step, at = y * across + left; x < right; x++, i += step, at++) {
         const label = labels ? labels[i]! : 0;
         let value = 0;
         if (shown[label]) {
           value = inside[label]!;
           if (lines && this.border(labels!, i, x, y, label)) value = edge[label]!;
-        } else if (cut) value = view === "checkers" ? this.checker(x, y) : view === "masks" ? 0xff000000 : BACKGROUNDS[view as keyof typeof BACKGROUNDS];
+        } else if (cut) value = view === "checkers" ? this.checker(x * step, y * step) : view === "masks" ? 0xff000000 : BACKGROUNDS[view as keyof typeof BACKGROUNDS];
         if (onion && lines) {
           const then = onion[i]!;
           if (shown[then] && this.border(onion, i, x, y, then)) value = (edge[then]! & 0xffffff) | 0x90000000;
         }
-        pixels[i] = value;
+        pixels[at] = value;
       }
     }
     this.context.putImageData(this.image, 0, 0, left, top, Math.max(0, right - left), Math.max(0, bottom - top));
-    void height;
   }
 
   private border(labels: Uint8Array, i: number, x: number, y: number, label: number): boolean {
+    const { step } = this;
+    const row = step * this.width;
     return (
-      (x > 0 && labels[i - 1] !== label) ||
-      (x < this.width - 1 && labels[i + 1] !== label) ||
-      (y > 0 && labels[i - this.width] !== label) ||
-      (y < this.height - 1 && labels[i + this.width] !== label)
+      (x > 0 && labels[i - step] !== label) ||
+      (x < this.across - 1 && labels[i + step] !== label) ||
+      (y > 0 && labels[i - row] !== label) ||
+      (y < this.down - 1 && labels[i + row] !== label)
     );
   }
 

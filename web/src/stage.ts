@@ -58,15 +58,13 @@ export class Stage {
   /** Take the size of a newly opened video. */
   sized(): void {
     const [width, height] = this.editor.project.size;
-    this.above.width = width;
-    this.above.height = height;
+    this.drawing = null;
     this.lower.fillRect(0, 0, this.below.width, this.below.height);
     this.marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
     for (const element of [this.world, this.below]) {
       element.style.width = `${width}px`;
       element.style.height = `${height}px`;
     }
-    this.drawing = new Drawing(this.upper, width, height);
     this.fit();
   }
 
@@ -85,8 +83,20 @@ export class Stage {
     this.world.style.transform = camera.transform;
     this.world.classList.toggle("near", camera.scale > 3);
     this.drawMarks();
+    this.refine();
     editor.fitted = editor.pictures.sideAt(camera.whole(...editor.project.size) * devicePixelRatio);
     void editor.scaled(camera.scale * devicePixelRatio);
+  }
+
+  /** Draw masks as finely as the screen shows them, no finer: of a large clip that is a quarter of the work. */
+  private refine(): void {
+    const [width, height] = this.editor.project.size;
+    const step = Math.max(1, Math.floor(1 / (this.camera.scale * devicePixelRatio)));
+    if (this.drawing?.step === step) return;
+    this.drawing = new Drawing(this.upper, width, height, step);
+    this.above.style.width = `${this.drawing.across * step}px`;
+    this.above.style.height = `${this.drawing.down * step}px`;
+    this.drawMasks();
   }
 
   private at(event: MouseEvent): [number, number] {
