@@ -148,6 +148,8 @@ def test_the_next_unsure_frame_is_one_that_is_worth_a_look_and_says_why(page: Pa
         "fetch('api/projects/' + document.body.dataset.open).then((r) => r.json()).then((f) => f.look)"
     )[number]
     first = min(int(frame) for frame in look)
+    page.keyboard.press("a")
+    expect(page.locator(".objects li.chosen")).to_have_attribute("data-object", str(int(number) + 1))
     page.keyboard.press("n")
     page.locator(f"body[data-frame='{first}']").wait_for()
     expect(page.locator(".about")).to_contain_text("(")
@@ -260,6 +262,7 @@ def test_the_window_of_exports_writes_formats_and_says_what_the_command_line_wou
     assert {path.stem for path in folder.glob("*.mp4")} == {"overlay", f"greenscreen-{max(shown(root, 0))}"}
     assert {path.name for path in folder.iterdir() if path.is_dir()} == set(wanted) - {"greenscreen"}
     page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
 
 
 def test_clicks_are_answered_by_grabcut_too(page: Page, root: Path) -> None:

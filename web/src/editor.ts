@@ -354,8 +354,13 @@ export class Editor {
 
   /** Whether an object that is shown is worth a look on a frame, or (g) given there. */
   isAt(frame: number, code: "u" | "g"): boolean {
+    return this.thoseAt(frame, code).length > 0;
+  }
+
+  /** The objects of which that holds. */
+  thoseAt(frame: number, code: "u" | "g"): Tracked[] {
     const { objects, timeline, look } = this.project;
-    return objects.some((one) => {
+    return objects.filter((one) => {
       if (one.hidden) return false;
       const there = timeline[one.id]?.[frame];
       return there === code || (code === "u" && there !== "g" && look[one.id]?.[frame] !== undefined);

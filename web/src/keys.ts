@@ -78,7 +78,7 @@ export function keyboard(editor: Editor, stage: Stage, panel: Panel, acts: Acts)
 
   addEventListener("keydown", (event) => {
     const target = event.target as HTMLElement;
-    if (target.matches("input[type=text], input[type=search], textarea") || target.closest("dialog")) return;
+    if (target.matches("input[type=text], input[type=search], textarea") || document.querySelector("dialog[open]")) return;
     const key = event.key.toLowerCase();
     const act = event.ctrlKey || event.metaKey ? control[key] && (() => control[key]!(event.shiftKey)) : event.altKey ? undefined : find(key, event);
     if (!act || (!editor.facts && key !== "?")) return;

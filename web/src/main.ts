@@ -112,7 +112,11 @@ function go(index: number): void {
 function jump(code: "u" | "g", step: 1 | -1): void {
   const found = editor.next(code, step);
   if (found === null) toast(code === "u" ? "No more unsure frames that way." : "No more given frames that way.");
-  else go(found);
+  else {
+    go(found);
+    const those = editor.thoseAt(found, code); // the column at the right says why
+    if (those[0] && !those.some((one) => one.id === editor.selected)) editor.select(those[0].id);
+  }
 }
 
 function run(how: "end" | "from" | "here" | "back" | "both"): void {
