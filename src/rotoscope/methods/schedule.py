@@ -68,7 +68,10 @@ class Schedule:
         if recipe.trunk or recipe.trunk_rate != 1:
             masks = f", mask encoder as {recipe.mask_trunk}" if recipe.mask_trunk else ""
             rate = f"rate {recipe.trunk_rate:g} of the rest's"
-            lines.append(f"  trunk begins as {recipe.trunk or 'random'}{masks}, {rate}")
+            begins = f"trunk begins as {recipe.trunk or 'random'}{masks}"
+            if recipe.initial:
+                begins = f"all begins as {recipe.initial}; trunk"
+            lines.append(f"  {begins}, {rate}")
         if recipe.loss:
             lines.append("  loss: " + ", ".join(f"{name} {value:g}" for name, value in recipe.loss.items()))
         return lines
@@ -83,7 +86,8 @@ class Schedule:
         if stage.fall is not None:
             falls = f", times {stage.fall[1]:g} every {stage.fall[0]} steps"
         elif stage.decay_at:
-            falls = f", a tenth of it from step {', '.join(map(str, stage.decay_at))}"
+            steps = [str(at) for at in stage.decay_at if at < stage.steps]
+            falls = f", a tenth of it from step {', '.join(steps)}" if steps else ", constant"
         if stage.weight_decay is not None:
             falls += f", weight decay {stage.weight_decay:g}"
         pace = stage.pace * self.recipe.pace
