@@ -3,7 +3,7 @@
 The loop is done twice: as a shell does it, with a process for each video, and in one process with one loaded model. All
 ways answer the same frames, which is checked; the processor's seconds are those of all processes of the way.
 
-    python benchmarks/bench_10_batch.py
+    python benchmarks/bench_15_batch.py
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def main() -> None:
             row["times the shell's loop"] = rows[0]["seconds"] / row["seconds"]
             row["times the one process"] = rows[1]["seconds"] / row["seconds"]
     title = f"{chosen.clips} clips of {chosen.frames} frames, {chosen.width}x{chosen.height}, {chosen.method}"
-    report("bench_10_batch", title, rows, chosen)
+    report("bench_15_batch", title, rows, chosen)
 
 
 if __name__ == "__main__":
