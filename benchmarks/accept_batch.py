@@ -28,7 +28,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +182,7 @@ def two_nodes() -> Iterator[Any]:
         yield None
         return
     os.environ |= {"RAY_worker_niceness": "0"}  # else workers wait for whatever else this machine does
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.worker_nodes_of_mine = [cluster.add_node(num_cpus=1)]
     try:
         yield cluster
@@ -218,7 +218,8 @@ def break_clips(clips: Path, broken: Path, names: list[str], count: int) -> list
 
 
 def check_equal(root: Path, names: list[str], options: list[str], workers: list[str], cluster: Any) -> dict[str, Any]:
-    clips, found = root / "clips", {}
+    clips = root / "clips"
+    found: dict[str, Any] = {}
     begun = time.perf_counter()
     one_by_one(clips, root / "alone", names, options, separate=3)
     found["one by one, s"] = time.perf_counter() - begun
@@ -287,11 +288,12 @@ def main() -> int:
         root = Path(folder)
         names = write_clips(root / "clips", chosen.clips, chosen.seed)
         cluster = None if chosen.no_ray else stack.enter_context(two_nodes())
-        for part in (
+        parts: tuple[Callable[[], dict[str, Any]], ...] = (
             lambda: check_equal(root, names, options, workers, cluster),
             lambda: check_killed(root, names, options, workers, cluster, chosen.kills, rng),
             lambda: check_broken(root, names, options, workers),
-        ):
+        )
+        for part in parts:
             one = part()
             print(json.dumps(one, indent=1), flush=True)
             found |= one
