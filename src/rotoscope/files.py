@@ -176,6 +176,16 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
+def need_folder(folder: Path) -> None:
+    """Make a folder on the way of a run, and those above it, if they are not there.
+
+    Raises:
+        WriteError: it cannot be made.
+    """
+    with _told(folder, "made"):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def check_folder(folder: Path) -> None:
     """See, without touching anything, that a folder could be made or written to.
 

@@ -9,8 +9,11 @@ import os
 import sys
 from pathlib import Path
 
+import torch
+
 from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.training.run import launch, prepare, save_weights
+from rotoscope.training.run import launch, new_method, prepare, save_weights
+from rotoscope.weights.files import save_method
 
 RECIPE = Recipe(
     name="tiny",
@@ -32,10 +35,20 @@ RECIPE = Recipe(
 )
 
 
+def beginning(recipe: Recipe, folder: Path) -> Path:
+    """Weights that are drawn: norms that keep their statistics must begin with something."""
+    torch.manual_seed(3)
+    method = new_method(recipe)
+    path = folder.with_name(f"beginning-{os.environ.get('RANK', 0)}.safetensors")
+    save_method(path, recipe.method, method.config, method.state_dict())
+    return path
+
+
 def main(data: str, folder: str, *changes: str) -> None:
     recipe = RECIPE.changed(changes)
     fabric = launch("cpu", precision="32-true")
-    trainer = prepare(recipe, data, Path(folder), fabric=fabric, workers=0, threads=1, resume=True)
+    initial = beginning(recipe, Path(folder)) if recipe.frozen_norms else None
+    trainer = prepare(recipe, data, Path(folder), fabric=fabric, workers=0, threads=1, resume=True, initial=initial)
     for line in trainer.run(save_every=1, log_every=1):
         if trainer.first:
             print(line.step, flush=True)

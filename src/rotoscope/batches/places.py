@@ -15,7 +15,7 @@ from typing import Any
 
 from rotoscope.batches.jobs import BatchJob
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.files import atomic_write, inside, text_of
+from rotoscope.files import atomic_write, inside, need_folder, text_of
 from rotoscope.runs.earlier import REPORT
 
 OWN = ".batch"
@@ -89,7 +89,7 @@ class Places:
             raise gone
         facts["report"]["folder"] = str(place)
         facts["batch"] = {"identity": identity, "job": json.loads(job.as_text())}
-        place.parent.mkdir(parents=True, exist_ok=True)
+        need_folder(place.parent)
         mine = work.with_name(f"{work.name}.{secrets.token_hex(4)}")
         try:
             with atomic_write(work / REPORT) as path:

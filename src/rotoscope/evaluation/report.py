@@ -16,7 +16,7 @@ from rotoscope.errors import InputError, shown
 from rotoscope.evaluation.evaluate import Averages, Evaluation, values_of
 from rotoscope.evaluation.protocol import Protocol, known_protocols, protocol
 from rotoscope.evaluation.scores import ObjectScores
-from rotoscope.files import atomic_write
+from rotoscope.files import atomic_write, need_folder
 from rotoscope.provenance import provenance
 
 
@@ -108,7 +108,7 @@ def _object_of(entry: Mapping[str, Any]) -> ObjectScores:
 
 def write_json(evaluation: Evaluation, path: Path, extra: Mapping[str, Any] | None = None) -> None:
     """Write the record of an evaluation."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    need_folder(path.parent)
     with atomic_write(path) as whole:
         whole.write_text(json.dumps(as_record(evaluation, extra), indent=1), encoding="utf-8")
 
@@ -116,7 +116,7 @@ def write_json(evaluation: Evaluation, path: Path, extra: Mapping[str, Any] | No
 def write_csv(evaluation: Evaluation, path: Path) -> None:
     """Write a line per object, and one for all."""
     columns = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "T")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    need_folder(path.parent)
     with atomic_write(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("sequence", "object", "category", "proposal", *columns))

@@ -46,6 +46,8 @@ def outlines_of(path: Path) -> tuple[list[Sheet], str] | None:
 
 
 def _of_file(path: Path) -> tuple[list[Sheet], str] | None:
+    if not path.is_file():
+        return None  # a pipe would wait for what never comes
     if path.suffix.lower() == ".json":
         data = read_json(path)
         sheets = sheets_of_json(data, path)

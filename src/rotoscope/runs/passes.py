@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from rotoscope.errors import InputError
-from rotoscope.files import atomic_write
+from rotoscope.files import atomic_write, need_folder
 from rotoscope.methods.base import Session
 from rotoscope.methods.clicking import KEPT, Clicked
 from rotoscope.methods.prediction import Prediction
@@ -242,7 +242,7 @@ def _frame_of(prediction: Prediction) -> Frame:
 
 def _spill(folder: Path, prediction: Prediction) -> None:
     """Put an answer on disk, to 16 bits."""
-    folder.mkdir(parents=True, exist_ok=True)
+    need_folder(folder)
     with atomic_write(folder / f"{prediction.index:08d}.npz", durable=False) as path, path.open("wb") as file:
         values = (prediction.probabilities.cpu().numpy() * 65535).round().astype(np.uint16)
         ids, confidence = np.array(prediction.object_ids, np.int64), np.array(prediction.confidence, np.float64)

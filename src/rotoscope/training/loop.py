@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError, RotoscopeError
-from rotoscope.files import inside
+from rotoscope.files import inside, need_folder
 from rotoscope.methods.clip_loss import ClipBatch, ClipLossFunction
 from rotoscope.methods.recipe import Recipe
 from rotoscope.methods.schedule import Schedule
@@ -95,7 +95,7 @@ class Trainer:
         self.average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         self.step = 0
         self.best = float("-inf")
-        folder.mkdir(parents=True, exist_ok=True)
+        need_folder(folder)
 
     @property
     def checkpoint(self) -> Path:
