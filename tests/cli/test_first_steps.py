@@ -195,3 +195,11 @@ def test_a_shell_completes_commands() -> None:
         env={**os.environ, **asked}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert told.stdout.split() == ["segment"]
+
+
+def test_the_list_of_methods_shows_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    shown = capsys.readouterr().out
+    assert "masks of one frame given" in shown
+    assert "[bold]" not in shown
+    assert "prompts-small (4.4 million parameters)" in shown

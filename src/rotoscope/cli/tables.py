@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from rotoscope.evaluation.evaluate import Averages, Evaluation
@@ -88,7 +89,7 @@ def methods_table(entries: Sequence[Entry], long: bool = False) -> Table:
     for entry in order:
         if entry.task.partition(":")[0] != task:
             task = entry.task.partition(":")[0]
-            table.add_row(f"[bold]{task}[/bold]")
+            table.add_row(Text(task, style="bold"))
         speed = "-" if entry.speed is None else f"{entry.speed:g}"
         more = [f"{entry.parameters:.1f} M", entry.limits] if long else []
         table.add_row(entry.name, _weights_of(entry), speed, entry.summary, *more)
