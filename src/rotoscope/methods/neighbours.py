@@ -15,29 +15,14 @@ from PIL import Image
 from rotoscope.errors import InputError
 from rotoscope.masks.coco import encode
 from rotoscope.masks.palette import colour, davis_palette
+from rotoscope.masks.saving import Segmented
 
 WIDEST = 480
 """Pixels of the picture that a notebook shows, at most."""
 
 
-class Prediction(Protocol):
+class Prediction(Segmented, Protocol):
     """What is asked of a prediction; see :class:`~rotoscope.methods.prediction.Prediction`."""
-
-    @property
-    def index(self) -> int:
-        """The frame's number."""
-
-    @property
-    def name(self) -> str:
-        """The frame's name."""
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids."""
-
-    @property
-    def labels(self) -> NDArray[Any]:
-        """Ids ``[H, W]``."""
 
     @property
     def confidence(self) -> tuple[float, ...]:
