@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -143,27 +143,39 @@ def scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return max(round(size[0] * scale), 16), max(round(size[1] * scale), 16)
 
 
-def make(folder: Path, scale: float = 1.0) -> dict[str, str]:
-    """Write all sets.
+def make(folder: Path, scale: float = 1.0, only: set[str] | None = None) -> dict[str, str]:
+    """Write sets.
 
     Args:
         folder: each set gets a folder in it.
         scale: factor of the published size of pictures.
+        only: names of :data:`MAKERS`; all of them if None.
     Returns: specs by the name of the set; ``youtubevos`` in all its frames is ``youtubevos all``.
     """
     specs = {}
     for name, write in MAKERS.items():
+        if only is not None and name not in only:
+            continue
         for spec in write(folder / name, scale):
             kind = "leaves" if name == "leaves" else spec.partition(":")[0]
             specs[f"{kind} all" if "all_frames" in spec else kind] = spec.format(folder / name)
     return specs
 
 
-def data_for(recipe: Recipe, specs: dict[str, str]) -> list[str]:
-    """Specs of the sets that a published recipe names, or that its page names where it takes any."""
+def sets_of(recipe: Recipe) -> set[str]:
+    """Names of the sets that a published recipe names, or that its page names where it takes any."""
     names = {name for origin in recipe.origins() for name in origin.sets.all}
-    if not names:
-        names = {"leaves" if recipe.name.endswith("leaves") else "voc2012"}
+    return names or {"leaves" if recipe.name.endswith("leaves") else "voc2012"}
+
+
+def needed(wanted: Sequence[Recipe]) -> set[str]:
+    """Names of :data:`MAKERS` that write the sets of recipes."""
+    return {"davis" if name.startswith("davis") else name for recipe in wanted for name in sets_of(recipe)}
+
+
+def data_for(recipe: Recipe, specs: dict[str, str]) -> list[str]:
+    """Specs of a recipe's sets."""
+    names = sets_of(recipe)
     every = recipe.augmentation.every_frame
     return [specs["youtubevos all" if name == "youtubevos" and every else name] for name in sorted(names)]
 
