@@ -11,7 +11,7 @@ from rotoscope.errors import InputError
 from rotoscope.methods.augmentation import RELEASED_STCN, Augmentation
 from rotoscope.methods.checks import described, fits
 from rotoscope.methods.settings import parse_as, parse_value
-from rotoscope.methods.sources import ANY_SET, RECTANGULAR, SOURCES, Origin, Sets, Source
+from rotoscope.methods.sources import ANY_SET, ON_DEVICE, RECTANGULAR, SOURCES, Origin, Sets, Source
 
 FIXED = ("name", "method", "config", "inference", "loss", "augmentation")
 """Fields that ``--set`` does not change."""
@@ -215,6 +215,11 @@ class Recipe:
         if not self.any_set:
             return stage.origins
         return tuple(dataclasses.replace(origin, sets=origin.sets.unnamed()) for origin in stage.origins)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether the device that trains makes clips of some steps."""
+        return any(origin.source in ON_DEVICE for origin in self.origins())
 
     def origins(self) -> list[Origin]:
         """All sources of clips of all stages, each once."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.methods.sources import FILMED
+from rotoscope.methods.sources import FILMED, ON_DEVICE
 
 
 class Schedule:
@@ -91,7 +91,8 @@ class Schedule:
         if stage.weight_decay is not None:
             falls += f", weight decay {stage.weight_decay:g}"
         pace = stage.pace * self.recipe.pace
-        special = [f"gaps up to {'-'.join(str(most) for _, most in stage.skips)}"] if stage.source in FILMED else []
+        gaps = stage.source in (*FILMED, *ON_DEVICE)
+        special = [f"gaps up to {'-'.join(str(most) for _, most in stage.skips)}"] if gaps else []
         special += [f"pace {pace:g}"] if pace != 1 else []
         special += [f"{name} {value:g}" for name, value in stage.loss.items()]
         for factor in dict.fromkeys(stage.rates.values()):

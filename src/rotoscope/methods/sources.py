@@ -5,17 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-Source = Literal["synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos", "pictures"]
+Source = Literal[
+    "synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos", "pictures", "layered"
+]
 SOURCES: tuple[Source, ...] = get_args(Source)
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
 objects by themselves), the same with all that is labelled as one object, the same with objects that are covered whole
 for a while, changed photographs, annotated videos, annotated videos with further objects put into them, A-GAME's
-synthetic clips, single pictures (photographs, frames of videos, either with an object pasted in)."""
+synthetic clips, single pictures (photographs, frames of videos, either with an object pasted in), and clips that are
+laid together on the training device out of photographs and videos."""
 
 FILMED: tuple[Source, ...] = ("videos", "composed")
 """Sources whose frames come from videos, so that gaps lie between them."""
 
-RECTANGULAR: tuple[Source, ...] = ("videos", "stills", "synthvos", "synthetic", "salient", "primary", "hiding")
+ON_DEVICE: tuple[Source, ...] = ("layered",)
+"""Sources that make whole steps, on the device that trains."""
+
+RECTANGULAR: tuple[Source, ...] = (
+    "videos",
+    "stills",
+    "synthvos",
+    "synthetic",
+    "salient",
+    "primary",
+    "hiding",
+    "layered",
+)
 """Sources whose clips may be wider than high."""
 
 

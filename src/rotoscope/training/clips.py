@@ -17,8 +17,9 @@ from rotoscope.errors import InputError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.methods.sources import RECTANGULAR
+from rotoscope.methods.sources import ON_DEVICE, RECTANGULAR
 from rotoscope.training.data import TrainingData
+from rotoscope.training.layered.plan import StepPlan, step_plan
 
 
 class Batch(NamedTuple):
@@ -65,8 +66,8 @@ class Batch(NamedTuple):
         ]
 
 
-class StepBatches(Dataset[Batch]):
-    """Item ``step`` is the batch of that step; nothing else decides what it holds.
+class StepBatches(Dataset["Batch | StepPlan"]):
+    """Item ``step`` is the batch of that step, or the plan of one that the device makes; nothing else decides it.
 
     With several processes each takes its part of the step's clips: two processes with batches of four see what one
     with batches of eight sees.
@@ -75,6 +76,9 @@ class StepBatches(Dataset[Batch]):
     def __init__(self, recipe: Recipe, data: TrainingData, process: int = 0, processes: int = 1) -> None:
         self.recipe = recipe
         for stage in recipe.kinds():
+            apart = [origin.source for origin in stage.origins if origin.source in ON_DEVICE]
+            if apart and len(stage.origins) > 1:
+                raise InputError(f"{recipe.name}: {apart[0]} clips make whole steps; give them a stage of their own.")
             square = [origin.source for origin in stage.origins if origin.source not in RECTANGULAR]
             if stage.width and square:
                 raise InputError(
@@ -82,24 +86,26 @@ class StepBatches(Dataset[Batch]):
                     f"{', '.join(RECTANGULAR)} have a width."
                 )
         self.sources = data.sources(recipe)
+        self.planner = data.layered.planner if recipe.on_device else None
         self.process = process
         self.processes = processes
 
     def __len__(self) -> int:
         return self.recipe.steps
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> Batch | StepPlan:
         stage, within = self.recipe.place(step)
         rng = np.random.default_rng((self.recipe.seed, step))
         chances = np.array(stage.objects or self.recipe.objects)
         objects = int(rng.choice(len(chances), p=chances / chances.sum())) + 1
         pace = stage.pace * self.recipe.pace
         shape = ClipShape(stage.size, stage.frames, objects, stage.skip(within), pace, stage.width)
-        source = self._source(stage)
         slots = range(self.process * stage.batch, (self.process + 1) * stage.batch)
-        return stacked(
-            [source.clip(np.random.default_rng((self.recipe.seed, step, slot)), shape) for slot in slots], objects
-        )
+        rngs = [np.random.default_rng((self.recipe.seed, step, slot)) for slot in slots]
+        if self.planner is not None and stage.source in ON_DEVICE:
+            return step_plan([self.planner.clip(own, shape) for own in rngs], shape)
+        source = self._source(stage)
+        return stacked([source.clip(own, shape) for own in rngs], objects)
 
     def _source(self, stage: Stage) -> ClipSource:
         """What makes the clips of a stage; of several sources one is drawn for each clip."""
@@ -129,8 +135,11 @@ def _quiet_worker(worker: int) -> None:
     cv2.setNumThreads(0)
 
 
-def step_loader(batches: StepBatches, start: int, workers: int) -> DataLoader[Batch]:
-    """Batches of the steps from ``start`` on, in order, made ahead by ``workers`` processes."""
+def step_loader(batches: StepBatches, start: int, workers: int, pinned: bool = False) -> DataLoader[Batch | StepPlan]:
+    """Batches of the steps from ``start`` on, in order, made ahead by ``workers`` processes.
+
+    ``pinned`` puts them where a GPU fetches them without being waited for.
+    """
     return DataLoader(
         batches,
         batch_size=None,
@@ -138,4 +147,5 @@ def step_loader(batches: StepBatches, start: int, workers: int) -> DataLoader[Ba
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_quiet_worker,
+        pin_memory=pinned,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -25,7 +26,8 @@ from rotoscope.datasets.wide_clips import clips_of
 from rotoscope.errors import InputError
 from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.recipe import Recipe
-from rotoscope.methods.sources import ANY_SET, FILMED, Origin, Sets, Source
+from rotoscope.methods.sources import ANY_SET, FILMED, ON_DEVICE, Origin, Sets, Source
+from rotoscope.training.layered.source import LayeredClips
 from rotoscope.video.source import stamp_of
 
 PARTLY_LABELLED = "cocop"
@@ -122,13 +124,21 @@ class TrainingData:
         return cls(photographs, tuple(stills), tuple(videos))
 
     def sources(self, recipe: Recipe) -> dict[Origin, ClipSource]:
-        """What makes the clips of each of a recipe's sources.
+        """What makes the clips of each of a recipe's sources, but for those that the device makes.
 
         Raises:
             InputError: a set that the recipe names is not given, or nothing given can make the clips.
         """
         self._check_names(recipe)
-        return {origin: self.source(origin.source, recipe.augmentation, origin.sets) for origin in recipe.origins()}
+        if recipe.on_device and self.photographs is None and not self.videos:
+            raise InputError("layered clips need photographs with masks or videos: --data FOLDER, --data davis17:PATH…")
+        here = [origin for origin in recipe.origins() if origin.source not in ON_DEVICE]
+        return {origin: self.source(origin.source, recipe.augmentation, origin.sets) for origin in here}
+
+    @functools.cached_property
+    def layered(self) -> LayeredClips:
+        """Layered clips of the folder of photographs and of all videos, each of these drawn alike."""
+        return LayeredClips(self.photographs, [VideoClips(found) for _, found in self.videos])
 
     def _all(self) -> list[tuple[float, StillDataset | VideoDataset]]:
         return [*self.stills, *self.videos]

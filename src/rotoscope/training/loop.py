@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,8 @@ from rotoscope.methods.schedule import Schedule
 from rotoscope.training.checkpoint import load_run, save_run
 from rotoscope.training.clips import Batch, StepBatches, step_loader
 from rotoscope.training.data import TrainingData
+from rotoscope.training.layered.plan import StepPlan
+from rotoscope.training.layered.render import Renderer
 from rotoscope.training.log import Progress, TrainingLog
 from rotoscope.training.optimiser import freeze, hold_norms, make_optimiser
 from rotoscope.training.saved_recipe import as_saved, as_today
@@ -169,7 +172,7 @@ class Trainer:
         totals: dict[str, float] = {}
         counted, since = 0, time.perf_counter()
         with TrainingLog(self.folder, self.step, self.first) as log:
-            for batch in step_loader(batches, self.step, self.workers):
+            for batch in step_loader(batches, self.step, self.workers, self.device.type == "cuda"):
                 for name, value in self.learn(batch).items():
                     totals[name] = totals.get(name, 0.0) + value
                 counted += 1
@@ -194,9 +197,18 @@ class Trainer:
                 if scored or self.step % log_every == 0:
                     yield line
 
-    def learn(self, batch: Batch) -> dict[str, float]:
-        """Take one optimiser step; return the loss and its parts, averaged over processes."""
+    @functools.cached_property
+    def renderer(self) -> Renderer:
+        """What makes clips on the device, with all pictures there."""
+        return Renderer(self.data.layered.stock.to(self.device))
+
+    def learn(self, given: Batch | StepPlan) -> dict[str, float]:
+        """Take one optimiser step, with clips or with the plan of some; return the loss and its parts.
+
+        They are averaged over processes.
+        """
         recipe, fabric = self.recipe, self.fabric
+        batch = self.renderer(given) if isinstance(given, StepPlan) else given
         stage = recipe.stage(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step) * group["share"] * stage.factor(group["part"])

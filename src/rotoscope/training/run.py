@@ -70,6 +70,8 @@ def launch(device: str = "auto", devices: int | None = None, nodes: int = 1, pre
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; use {', '.join(PRECISIONS)}.")
     target = find_device(device)
+    if target.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # the clips of a stage have one shape
     if precision == "auto":
         precision = "bf16-mixed" if has_native_bfloat16(target) else "32-true"
     started = os.environ.get("LOCAL_WORLD_SIZE")

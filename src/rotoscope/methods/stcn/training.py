@@ -13,7 +13,7 @@ from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_l
 from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth, known_places
-from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
+from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.sources import Sets
 from rotoscope.methods.stcn.corruption import spoil
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
@@ -192,16 +192,17 @@ def clip_loss(
 
 
 class PartsOfLoss:
-    """Sums a loss over frames and keeps its parts for the log."""
+    """Sums a loss over frames and keeps its parts for the log; a device is waited for at the end only."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, float] = {}
+        self.parts: dict[str, Tensor] = {}
         self.terms: list[Tensor] = []
 
     def add(self, name: str, value: Tensor, weight: float = 1.0) -> None:
         """Add a frame's part."""
         self.terms.append(weight * value)
-        self.parts[name] = self.parts.get(name, 0.0) + value.item()
+        own = value.detach()
+        self.parts[name] = self.parts[name] + own if name in self.parts else own
 
     @property
     def loss(self) -> Tensor:
@@ -210,7 +211,7 @@ class PartsOfLoss:
 
     def means(self, frames: int) -> dict[str, float]:
         """Each part's mean over the frames."""
-        return {name: value / frames for name, value in self.parts.items()}
+        return {name: value.item() / frames for name, value in self.parts.items()}
 
 
 def score_loss(scores: Tensor, probabilities: Tensor, targets: Tensor, valid: Tensor) -> Tensor:

@@ -1,0 +1,231 @@
+"""The ways of layers: which pictures of a strip they show, where they begin, how they move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotoscope.datasets.clip_sources import ClipShape
+from rotoscope.datasets.compositing import colour_change
+from rotoscope.datasets.motion import Path2D, random_path
+from rotoscope.datasets.synthetic import draw_speed
+from rotoscope.training.layered.plan import GRID, Chances, Floats, Layer
+from rotoscope.training.layered.stock import Strip, Thing
+
+SMALLEST, LARGEST = 0.004, 0.25
+"""Area of a pasted object, as a share of the frame's."""
+MOST_ENLARGED = 2.0
+"""A pasted object is not enlarged further than this, or it would be told by its blur."""
+SEEN = 0.3
+"""Share of its largest mask that an object should show where a pasted one begins."""
+
+
+class Ways:
+    """Draws layers for one clip.
+
+    Args:
+        rng: the source of randomness.
+        shape: of the clip.
+        chances: how often which way.
+    """
+
+    def __init__(self, rng: np.random.Generator, shape: ClipShape, chances: Chances) -> None:
+        self.rng, self.shape, self.chances = rng, shape, chances
+        self.frame = np.array(shape.across, np.float64)
+        self.side = float(np.sqrt(self.frame.prod()))
+        self.calm = draw_speed(rng) * self.side * shape.pace
+        self.shutter = float(rng.uniform(0.2, 0.7)) if rng.random() < 0.3 else 0.0
+
+    def times(self, strip: Strip) -> NDArray[np.int64]:
+        """Pictures of a strip, in order or reversed, with gaps; counted from its first."""
+        rng, frames = self.rng, self.shape.frames
+        if strip.count == 1:
+            return np.zeros(frames, np.int64)
+        gaps = rng.integers(1, self.shape.skip + 2, frames - 1)
+        while gaps.sum() > strip.count - 1 and gaps.max(initial=1) > 1:
+            gaps = np.maximum(gaps - 1, 1)
+        start = int(rng.integers(0, max(strip.count - int(gaps.sum()), 1)))
+        times = np.minimum(start + np.concatenate([[0], np.cumsum(gaps)]), strip.count - 1).astype(np.int64)
+        return times[::-1].copy() if rng.random() < 0.5 else times
+
+    def window(self, strip: Strip, pictures: NDArray[np.int64], box: Floats | None) -> Layer:
+        """A scene: a window of a strip, mostly about ``box``; photographs are seen by a camera that moves."""
+        rng, pace = self.rng, self.shape.pace
+        picture = np.array([strip.width, strip.height], np.float64)
+        shown = float(min(picture / self.frame) * np.sqrt(rng.uniform(0.3, 1.0)))  # picture per frame, in pixels
+        half = shown * self.frame / 2
+        middle = half + rng.uniform(0, 1, 2) * np.maximum(picture - 2 * half, 0)
+        if box is not None and rng.random() < 0.85:
+            middle = np.clip(box[:2] + rng.uniform(-0.7, 0.7, 2) * half, half, picture - half)
+        if strip.filmed:
+            still = 0.003 * self.side * rng.random()
+            path = self._path(self.frame / 2, 1 / shown, still, 0.004, 0.004, 0.0)
+        else:
+            turn = pace * rng.choice([0.01, 0.05, 0.12], p=[0.5, 0.35, 0.15])
+            zoom = pace * rng.choice([0.01, 0.04, 0.1], p=[0.4, 0.4, 0.2])
+            elastic = pace * rng.choice([0.0, 2.0, 5.0], p=[0.4, 0.4, 0.2])
+            path = self._path(self.frame / 2, 1 / shown, self.calm * rng.uniform(0.1, 1.0), turn, zoom, elastic)
+        return self._layer(strip, pictures, path, middle, 0)
+
+    def moving(self, strip: Strip, thing: Thing, place: Floats, target: int, share: float = 0.0) -> Layer:
+        """An object on its way.
+
+        Args:
+            strip: its strip.
+            thing: the object.
+            place: its middle in the first frame.
+            target: what it is labelled as.
+            share: its area in the first frame, of the frame's; drawn if 0.
+        """
+        rng, pace = self.rng, self.shape.pace
+        times = self._beginning(strip, thing)
+        first = thing.boxes[times[0]]
+        wanted = share or float(np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST))))
+        scale = min(self.side * np.sqrt(wanted / max(thing.areas[times[0]], 1)), MOST_ENLARGED)
+        speed = self.calm * rng.uniform(0.2, 1.1)
+        if rng.random() < self.chances.leave:
+            speed = max(speed, 1.2 * self.side / self.shape.frames)
+        turn = pace * rng.choice([0.02, 0.1, 0.3], p=[0.4, 0.4, 0.2])
+        zoom = pace * rng.choice([0.02, 0.07, 0.18], p=[0.4, 0.4, 0.2])
+        elastic = pace * rng.choice([0.0, 0.02, 0.05], p=[0.25, 0.45, 0.3]) * 2 * first[2:].max()
+        if strip.filmed:  # it has a motion of its own
+            turn, zoom, elastic = 0.3 * turn, 0.5 * zoom, 0.0
+        path = self._path(place, scale, speed, turn, zoom, elastic)
+        layer = self._layer(strip, strip.first + times, path, first[:2], thing.label, rng.random() < 0.5)
+        track = seen_track(thing.boxes[times], layer.matrices)
+        return replace(layer, target=target, behind=bool(rng.random() < self.chances.behind), track=track)
+
+    def painted(self, layer: Layer, first: Floats, texture: Strip) -> Layer:
+        """The same outline filled with a texture, which moves as it does; ``first``: its middle in its picture."""
+        into = np.array([texture.width, texture.height]) * self.rng.uniform(0.3, 0.7, 2)
+        matrices = layer.matrices.copy()
+        matrices[:, :, 2] += into - first
+        return replace(layer, pictures=np.full(len(layer.masks), texture.first), matrices=matrices)
+
+    def again(self, layer: Layer, target: int) -> Layer:
+        """The same thing once more, beside it, on a way of its own."""
+        rng = self.rng
+        angle, extent = rng.uniform(0, 2 * np.pi), 2 * layer.track[0, 2:]
+        beside = extent * rng.uniform(0.7, 1.6) * np.array([np.cos(angle), np.sin(angle)])
+        outside = (layer.track[0, :2] + beside < 0) | (layer.track[0, :2] + beside > self.frame)
+        beside = np.where(outside, -beside, beside)
+        speed = 0.4 * self.calm * rng.uniform(0.2, 1.1)
+        path = self._path(beside, 1.0, speed, 0.0, 0.0, 0.0)
+        return moved(replace(layer, target=target, behind=bool(rng.random() < self.chances.behind)), path.centre)
+
+    def covering(self, texture: Strip, track: Floats) -> Layer:
+        """A texture that glides over an object, covers it whole for a while, and mostly leaves."""
+        rng, frames = self.rng, len(track)
+        start = int(rng.integers(1, max(frames - 1, 2)))
+        end = frames - 1 if rng.random() < 0.15 else int(rng.integers(start, max(frames - 1, start + 1)))
+        half = track[start : end + 1, 2:].max(axis=0) * rng.uniform(1.15, 1.4, 2) + 4
+        angle = rng.uniform(0, 2 * np.pi)
+        away = np.array([np.cos(angle), np.sin(angle)]) * np.hypot(*(half + track[:, 2:].max(axis=0)))
+        before, after = rng.integers(1, start + 1), rng.integers(1, max(frames - end, 2))
+        time = np.arange(frames)
+        along = np.minimum(time - start, 0) / before + np.maximum(time - end, 0) / after
+        centre = track[:, :2] + along[:, None] * away
+        size = np.array([texture.width, texture.height], np.float64)
+        zero = np.zeros(frames)
+        path = Path2D(centre, zero, np.tile(2 * half / size, (frames, 1)), zero, np.zeros((frames, GRID, GRID, 2)))
+        return self._layer(texture, np.full(frames, texture.first), path, (size - 1) / 2, 0)
+
+    def crossing(self, layer: Layer, middle: Floats, angle: float) -> Layer:
+        """The same layer on a way that passes ``middle``, from the direction of an angle."""
+        rng, frames = self.rng, self.shape.frames
+        extent = float(layer.track[0, 2:].sum())
+        away = extent * rng.uniform(0.8, 1.6) * np.array([np.cos(angle), np.sin(angle)])
+        passed = np.linspace(1, 1 - rng.uniform(0.6, 2.2), frames)[:, None]
+        sway = np.cumsum(rng.normal(0, 0.003 * self.side, (frames, 2)), axis=0)
+        start = layer.track[0, :2]
+        return moved(layer, middle + passed * away + sway - start)
+
+    def _beginning(self, strip: Strip, thing: Thing) -> NDArray[np.int64]:
+        """Pictures of a strip of which the first shows the object well."""
+        best = self.times(strip)
+        for _ in range(6):
+            if thing.areas[best[0]] >= SEEN * thing.areas.max():
+                break
+            times = self.times(strip)
+            if thing.areas[times[0]] > thing.areas[best[0]]:
+                best = times
+        return best
+
+    def _path(self, start: Floats, scale: float, speed: float, turn: float, zoom: float, elastic: float) -> Path2D:
+        return random_path(
+            self.rng,
+            self.shape.frames,
+            start=(float(start[0]), float(start[1])),
+            scale=scale,
+            speed=float(speed),
+            turn=float(turn),
+            zoom=float(zoom),
+            elastic=float(elastic),
+            grid=GRID,
+        )
+
+    def _layer(
+        self,
+        strip: Strip,
+        pictures: NDArray[np.int64],
+        path: Path2D,
+        pivot: Floats,
+        label: int,
+        flip: bool | None = None,
+    ) -> Layer:
+        flip = bool(self.rng.random() < 0.5) if flip is None else flip
+        matrices = matrices_of(path, pivot, flip)
+        gain, gamma = colour_change(self.rng, 0.5)
+        return Layer(
+            pictures,
+            matrices,
+            pictures,
+            matrices,
+            label,
+            0,
+            path.bend,
+            gain.astype(np.float64),
+            gamma,
+            np.zeros((len(pictures), 4)),
+            scale=0.0 if strip.filmed else float(path.scale[0].mean()),
+            shutter=0.0 if strip.filmed else self.shutter,
+        )
+
+
+def matrices_of(path: Path2D, pivot: Floats, flip: bool) -> Floats:
+    """From pixels of the frames to pixels of the picture, ``[T, 2, 3]``; ``pivot`` lies on the path's centre."""
+    found = np.empty((len(path.centre), 2, 3))
+    for t, (centre, angle, scale, shear) in enumerate(
+        zip(path.centre, path.angle, path.scale, path.shear, strict=True)
+    ):
+        cos, sin = np.cos(angle), np.sin(angle)
+        forward = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, shear], [0, 1]]) @ np.diag(scale)
+        inverse = np.linalg.inv(forward)
+        if flip:
+            inverse = np.diag([-1.0, 1.0]) @ inverse
+        found[t, :, :2], found[t, :, 2] = inverse, pivot - inverse @ centre
+    return found
+
+
+def moved(layer: Layer, by: Floats) -> Layer:
+    """The layer shifted in each frame, by pixels of the frame ``[T, 2]``."""
+
+    def shifted(matrices: Floats) -> Floats:
+        found = matrices.copy()
+        found[:, :, 2] -= np.einsum("tij,tj->ti", matrices[:, :, :2], by)
+        return found
+
+    track = layer.track + np.concatenate([by, np.zeros_like(by)], axis=1)
+    return replace(layer, matrices=shifted(layer.matrices), mask_matrices=shifted(layer.mask_matrices), track=track)
+
+
+def seen_track(boxes: Floats, matrices: Floats) -> Floats:
+    """Boxes of pictures, ``[T, 4]``, as boxes of the frames: middle and half of the extent."""
+    found = np.empty_like(boxes)
+    for t, (box, matrix) in enumerate(zip(boxes, matrices, strict=True)):
+        forward = np.linalg.inv(matrix[:, :2])
+        found[t, :2] = forward @ (box[:2] - matrix[:, 2])
+        found[t, 2:] = np.abs(forward) @ box[2:]
+    return found
