@@ -13,7 +13,7 @@ from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_l
 from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth, known_places
-from rotoscope.methods.recipe import Recipe, Stage
+from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.methods.sources import Sets
 from rotoscope.methods.stcn.corruption import spoil
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
