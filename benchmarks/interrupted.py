@@ -84,7 +84,7 @@ class RecurrentSession(Session):
     def memory_state(self) -> dict[str, Any]:
         """What is remembered, and the answers held back."""
         held = {f"held.{p.index}": p.probabilities for p in self.waiting}
-        about = [[p.index, p.name, list(p.object_ids), p.given] for p in self.waiting]
+        about = [[p.index, p.name, list(p.object_ids), p.prompted] for p in self.waiting]
         return {"hidden": self.hidden, "about": about, **held}
 
     def restore_memory(self, memory: Mapping[str, Any]) -> None:

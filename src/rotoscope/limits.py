@@ -43,8 +43,8 @@ def limit(name: str) -> int:
     Raises:
         InputError: what the environment says is no whole number.
     """
-    given = os.environ.get(_variable(name), "")
-    return _number(given, _variable(name)) if given else LIMITS[name].default
+    value = os.environ.get(_variable(name), "")
+    return _number(value, _variable(name)) if value else LIMITS[name].default
 
 
 def set_limits(**numbers: int) -> None:

@@ -59,9 +59,9 @@ def commit() -> str | None:
     root = git("rev-parse", "--show-toplevel")
     if root is None or Path(root) / "src" / "rotoscope" != here:
         return None  # installed somewhere inside another repository
-    found = git("rev-parse", "HEAD")
+    head = git("rev-parse", "HEAD")
     changed = git("status", "--porcelain", "--untracked-files=no")
-    return f"{found}{'+changes' if changed else ''}"
+    return f"{head}{'+changes' if changed else ''}"
 
 
 def package_version(name: str) -> str | None:

@@ -174,7 +174,7 @@ def test_an_object_given_later(clip: np.ndarray, masks: dict[int, np.ndarray]) -
     model = make()
     found = list(segment(clip, {0: {7: masks[7]}, 3: {300: masks[300]}}, model))
     assert [p.object_ids for p in found] == [(7,)] * 3 + [(7, 300)] * 3
-    assert found[3].given
+    assert found[3].prompted
     assert np.array_equal(found[3].labels == 300, masks[300])
     alone = list(segment(clip, {0: {7: masks[7]}}, model))
     assert torch.equal(alone[2].probabilities, found[2].probabilities)

@@ -110,7 +110,7 @@ def test_a_late_object_begins_a_clip_and_changes_nothing_before_it(
     assert [p.object_ids for p in found] == [(7,)] * given + [(7, 300)] * (19 - given)
     assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(alone[:given], found, strict=False))
     assert np.array_equal(found[given].labels == 300, masks[300])
-    assert found[given].given
+    assert found[given].prompted
     assert not torch.equal(found[given + 1].probabilities[:1], alone[given + 1].probabilities[:1])
 
 

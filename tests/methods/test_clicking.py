@@ -95,7 +95,7 @@ def test_overlapping_answers_are_shared_out_by_probability(tiny_stcn: Method, cl
             return Answer(np.full(clip.shape[1:3], strength, np.float32))
 
     session = pointed(tiny_stcn, Two(clip[0, ..., 0]))
-    session.keeps_given = True
+    session.keeps_prompts = True
     session.add_points({1: Points((5, 5)), 2: Points((20, 5))})
     assert set(np.unique(session.push(clip[0])[0].labels)) == {2}
 
@@ -149,7 +149,7 @@ def test_what_is_wrong_with_points_loses_nothing(tiny_stcn: Method, clip: np.nda
 def test_the_ways_without_a_network_answer_sessions_too(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     session = tiny_stcn.session()
     session.clicks.prompter = lambda: load_prompter("flood")
-    session.keeps_given = True
+    session.keeps_prompts = True
     session.add_points({4: Points((8, 20))})
     found = session.push(clip[0])[0].labels == 4
     np.testing.assert_array_equal(found, mask)

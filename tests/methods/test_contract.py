@@ -39,8 +39,8 @@ def test_each_frame_is_answered_once_and_in_order(any_method: Method, clip: np.n
         assert prediction.labels.dtype == np.uint16
         assert set(np.unique(prediction.labels)) <= {0, 7, 300}
         assert all(0 <= value <= 1 for value in prediction.confidence)
-    assert found[0].given
-    assert not found[1].given
+    assert found[0].prompted
+    assert not found[1].prompted
     assert np.array_equal(found[0].labels == 7, mask)
 
 

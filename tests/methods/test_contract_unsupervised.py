@@ -50,7 +50,7 @@ def test_each_frame_is_answered_once_and_in_order(finder: Method, clip: np.ndarr
         torch.testing.assert_close(prediction.probabilities.sum(0), torch.ones(48, 64), atol=1e-4, rtol=0)
         assert set(np.unique(prediction.labels)) <= {0, *prediction.object_ids}
         assert all(0 <= value <= 1 for value in prediction.confidence)
-        assert not prediction.given
+        assert not prediction.prompted
     for before, after in itertools.pairwise(found):
         assert set(before.object_ids) <= set(after.object_ids)  # ids stay
     assert same(found, list(segment(clip, None, finder)))

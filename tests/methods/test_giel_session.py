@@ -179,7 +179,7 @@ def test_an_object_given_later_leaves_what_was_before_as_it_is(clip: np.ndarray,
     alone = list(segment(clip, {0: {7: masks[7]}}, model))
     found = list(segment(clip, {0: {7: masks[7]}, 4: {300: masks[300]}}, model))
     assert all(torch.equal(found[t].probabilities, alone[t].probabilities) for t in range(4))
-    assert found[4].given
+    assert found[4].prompted
 
 
 def chosen(opened: GIELSession) -> list[int]:

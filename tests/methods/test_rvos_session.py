@@ -61,7 +61,7 @@ def test_the_published_mask_schedule(clip: np.ndarray, masks: dict[int, np.ndarr
             logit = torch.logit(found[0].clamp(1e-7, 1 - 1e-7))
             background = torch.logit((1 - found[0]).prod(dim=0).clamp(1e-7, 1 - 1e-7))
             torch.testing.assert_close(odds, logit - background, atol=2e-3, rtol=1e-3)
-    assert answers[0].given
+    assert answers[0].prompted
     assert np.array_equal(answers[0].labels == 300, masks[300])
 
 

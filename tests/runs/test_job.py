@@ -20,7 +20,7 @@ from rotoscope.methods import METHODS
 from rotoscope.methods.base import Method, Session
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.options import check_options
-from rotoscope.runs.prompts import GivenMask
+from rotoscope.runs.prompts import Prompt
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
@@ -46,9 +46,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a mask before the start": ({"masks": {-1: {1: MASK}}}, "mask for frame -1"),
     "a frame that is no number": ({"masks": {"a": {1: MASK}}}, "mask for frame 'a'"),
     "a frame that is true": ({"masks": {True: MASK}}, "mask for frame True"),
-    "two masks of one object": ({"masks": [GivenMask(MASK), GivenMask({1: MASK}, 0)]}, "two masks on frame 0"),
-    "one id for two objects": ({"masks": [GivenMask({1: MASK, 2: MASK}, object_id=4)]}, "holds 2 objects"),
-    "an id out of range for one object": ({"masks": [GivenMask(MASK, object_id=0)]}, "object id 0 is not allowed"),
+    "two masks of one object": ({"masks": [Prompt(MASK), Prompt({1: MASK}, 0)]}, "two masks on frame 0"),
+    "one id for two objects": ({"masks": [Prompt({1: MASK, 2: MASK}, object_id=4)]}, "holds 2 objects"),
+    "an id out of range for one object": ({"masks": [Prompt(MASK, object_id=0)]}, "object id 0 is not allowed"),
     "a mask of another size": ({"masks": {1: MASK[:-1]}}, "mask is 64x47 but the video is 64x48"),
     "a mask of other values": ({"masks": {1: MASK - 1.5}}, "must lie in"),
     "an object's mask of another shape": ({"masks": {1: {1: MASK[None]}}}, "has shape"),

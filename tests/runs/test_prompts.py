@@ -14,7 +14,7 @@ from rotoscope.errors import InputError
 from rotoscope.methods.base import Method
 from rotoscope.runs.job import Job
 from rotoscope.runs.passes import Passes
-from rotoscope.runs.prompts import GivenMask, read_prompts
+from rotoscope.runs.prompts import Prompt, read_prompts
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video
 
@@ -52,8 +52,8 @@ FORMS: dict[str, tuple[Any, dict[int, list[int]]]] = {
     "files by object": ({3: {5: "one", 6: "other"}}, {3: [5, 6]}),
     "all at once": ({0: {7: MASK}, 4: "both", 6: OTHER}, {0: [7], 4: [4, 9], 6: [1]}),
     "NumPy's numbers": ({np.int64(12): MASK}, {12: [1]}),
-    "an id for one object": ([GivenMask("one", 12, 7), GivenMask("other", 12, 2)], {12: [2, 7]}),
-    "an id for one, its own ids for others": ([GivenMask("both"), GivenMask("one", None, 2)], {0: [2, 4, 9]}),
+    "an id for one object": ([Prompt("one", 12, 7), Prompt("other", 12, 2)], {12: [2, 7]}),
+    "an id for one, its own ids for others": ([Prompt("both"), Prompt("one", None, 2)], {0: [2, 4, 9]}),
 }
 
 
@@ -63,7 +63,7 @@ def test_one_form_for_frames_and_one_for_objects(form: str, files: dict[str, Pat
         if isinstance(value, dict):
             return {key: filled(inner) for key, inner in value.items()}
         if isinstance(value, list):
-            return [GivenMask(filled(g.source), g.frame, g.object_id) for g in value]
+            return [Prompt(filled(g.source), g.frame, g.object_id) for g in value]
         return files[value] if isinstance(value, str) else value
 
     masks, expected = FORMS[form]
@@ -161,6 +161,6 @@ def test_warnings_outlive_an_interruption(tiny_stcn: Method, clip: np.ndarray, t
 
 def test_an_id_needs_one_object(files: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="holds 2 objects; an id can only be given to one"):
-        given([GivenMask(files["both"], 0, 3)])
+        given([Prompt(files["both"], 0, 3)])
     with pytest.raises(InputError, match=r"two masks on frame 0: .*one\.png and .*other\.png"):
-        given([GivenMask(files["one"]), GivenMask(files["other"])])
+        given([Prompt(files["one"]), Prompt(files["other"])])

@@ -22,13 +22,13 @@ def test_forward_answers_every_frame(tiny_stcn: Method, clip: np.ndarray, mask: 
     found = list(segment(clip, {3: {5: mask}}, tiny_stcn))
     assert indices(found) == list(range(9))
     assert [prediction.object_ids for prediction in found] == [()] * 3 + [(5,)] * 6
-    assert found[3].given
+    assert found[3].prompted
 
 
 def test_a_plain_mask_belongs_to_the_first_frame(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     found = list(segment(clip, mask, tiny_stcn, start=2, end=6))
     assert indices(found) == [2, 3, 4, 5]
-    assert found[0].given
+    assert found[0].prompted
 
 
 def test_backward_goes_from_the_last_prompt_to_the_start(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:

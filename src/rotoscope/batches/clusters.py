@@ -213,19 +213,19 @@ class _Crew:
                 continue
             actor, row = self._given.pop(answer)
             try:
-                found = self.ray.get(answer)
+                outcome = self.ray.get(answer)
             except self.ray.exceptions.RayError:
                 journal.put_back(row.number, owner, wait=1.0, died=True)
                 self._looked = float("-inf")  # its place is free
                 continue
             self.idle.append(actor)
-            if "report" in found:
-                journal.done(row.number, owner, found["report"])
-            elif LOCKED in found["reason"]:
+            if "report" in outcome:
+                journal.done(row.number, owner, outcome["report"])
+            elif LOCKED in outcome["reason"]:
                 journal.put_back(row.number, owner, wait=5.0)
             else:
-                again = found["retry"] and row.tries < self._settings.retries
-                journal.failed(row.number, owner, found["reason"], again, wait=2.0**row.tries)
+                again = outcome["retry"] and row.tries < self._settings.retries
+                journal.failed(row.number, owner, outcome["reason"], again, wait=2.0**row.tries)
 
     def _started(self, answer: Any) -> None:
         actor = self._starting.pop(answer)

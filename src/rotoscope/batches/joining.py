@@ -41,24 +41,24 @@ def join(job: BatchJob, identity: str, places: Places, video: Video, asked: Job)
         InputError: the results of a piece are gone.
         WriteError: the disk is full.
     """
-    found = [_committed(places, piece, identity) for piece in piece_jobs(job)]
+    committed = [_committed(places, piece, identity) for piece in piece_jobs(job)]
     work = make_folder(places.work(identity))
     names: dict[str, None] = {}
-    for piece, facts, source in found:
+    for piece, facts, source in committed:
         # The last frame of a piece may be the next one's first, whose answer it is then.
         own = facts["masks"][:-1] if pieces_of(job)[piece].shared else facts["masks"]
         names |= dict.fromkeys(own)
         for kind in job.formats:
             _move(kind, source, work, own)
     if "palette" not in job.formats and "overlay" in job.formats:
-        for _, facts, source in found:
+        for _, facts, source in committed:
             _move("palette", source, work, [name for name in facts["masks"] if name in names])
     if "coco" in job.formats:
-        _join_coco([source for _, _, source in found], work, set(names))
+        _join_coco([source for _, _, source in committed], work, set(names))
     if "overlay" in job.formats:
         write_overlay(video, work, inside(work, "overlay.mp4"))
-    lengths = [len(facts["masks"]) for _, facts, _ in found]
-    report = joined_report([facts["report"] for _, facts, _ in found], lengths, len(names)) | {"folder": str(work)}
+    lengths = [len(facts["masks"]) for _, facts, _ in committed]
+    report = joined_report([facts["report"] for _, facts, _ in committed], lengths, len(names)) | {"folder": str(work)}
     run = asked.identity()
     run["video"]["range"] = [[piece.first, piece.stop] for piece in pieces_of(job)]  # no run over all: none resumes it
     with atomic_write(inside(work, REPORT)) as path:

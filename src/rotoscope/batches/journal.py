@@ -45,10 +45,10 @@ class Journal:
             with self._change():
                 self._base.execute(SCHEMA[0])
                 self._base.execute("INSERT OR IGNORE INTO facts VALUES ('version', ?), ('ended', '0')", (str(VERSION),))
-                found = self._base.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0]
-                if found != str(VERSION):
+                version = self._base.execute("SELECT value FROM facts WHERE name = 'version'").fetchone()[0]
+                if version != str(VERSION):
                     raise InputError(
-                        f"{path}: is a journal of version {found}; this one reads {VERSION}. Choose another folder."
+                        f"{path}: is a journal of version {version}; this one reads {VERSION}. Choose another folder."
                     )
                 for statement in SCHEMA[1:]:
                     self._base.execute(statement)
@@ -116,12 +116,12 @@ class Journal:
         """
         now = self.clock()
         with self._change():
-            found = self._next("state = 'open' AND after <= ?", now) or self._next(
+            next_one = self._next("state = 'open' AND after <= ?", now) or self._next(
                 "state = 'claimed' AND lease < ?", now
             )
-            if found is None:
+            if next_one is None:
                 return None
-            number, died = found[0], int(found[1] == "claimed")
+            number, died = next_one[0], int(next_one[1] == "claimed")
             self._base.execute(
                 "UPDATE jobs SET state = 'claimed', owner = ?, lease = ?, deaths = deaths + ?, begun = begun + 1 "
                 "WHERE number = ?",
@@ -189,15 +189,15 @@ class Journal:
         Returns: the numbers of jobs that are ``open``, ``claimed``, ``done`` and ``failed``, where pieces do not count;
             ``frames`` that were answered in all; and how many jobs and pieces are ``ready`` for workers or with them.
         """
-        found = {"open": 0, "claimed": 0, "done": 0, "failed": 0, "frames": 0, "ready": 0}
+        counts = {"open": 0, "claimed": 0, "done": 0, "failed": 0, "frames": 0, "ready": 0}
         for state, kind, jobs, frames in self._base.execute("SELECT state, kind, jobs, frames FROM totals"):
             if kind != "piece":
-                found["open" if state == "waiting" else state] += jobs
+                counts["open" if state == "waiting" else state] += jobs
             if kind != "whole":
-                found["frames"] += frames
+                counts["frames"] += frames
             if state in ("open", "claimed"):
-                found["ready"] += jobs
-        return found
+                counts["ready"] += jobs
+        return counts
 
     def rows(self, state: str | None = None, most: int = -1) -> Iterator[Row]:
         """The jobs and pieces in the order of the list; those of one state, if one is given; at most so many."""
@@ -254,8 +254,8 @@ class Journal:
 
     def _next(self, where: str, now: float) -> tuple[int, str] | None:
         query = f"SELECT number, state FROM jobs WHERE {where} ORDER BY number LIMIT 1"
-        found: tuple[int, str] | None = self._base.execute(query, (now,)).fetchone()
-        return found
+        row: tuple[int, str] | None = self._base.execute(query, (now,)).fetchone()
+        return row
 
     def _row(self, where: str, bound: tuple[Any, ...]) -> Row:
         return Row(*self._base.execute(f"SELECT {COLUMNS} FROM jobs WHERE {where}", bound).fetchone())

@@ -111,17 +111,17 @@ def _is_clip(folder: Path) -> bool:
 
 def _videos(folder: Path) -> list[Path]:
     """Videos and folders of images below a folder; results of ours are none."""
-    found = []
+    videos = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
             if (path / OWN).exists() or (path / REPORT).exists():
                 continue
-            found += [path] if _is_clip(path) else _videos(path)
+            videos += [path] if _is_clip(path) else _videos(path)
         elif path.suffix.lower() in VIDEOS:
-            found.append(path)
-    return found
+            videos.append(path)
+    return videos
 
 
 def _of_videos(
@@ -139,8 +139,8 @@ def _of_videos(
         elif seek:
             mask = _mask_of(path if path.is_dir() else path.with_suffix(""), False)
         start = int(common.get("start", 0))
-        given = {start: str(mask)} if mask is not None else {}
-        jobs.append(replace(BatchJob(**{**common, "name": name, "video": str(path)}), masks=given))
+        prompts = {start: str(mask)} if mask is not None else {}
+        jobs.append(replace(BatchJob(**{**common, "name": name, "video": str(path)}), masks=prompts))
     # A folder of masks may lie beside the clips: it is no clip of its own.
     used = {Path(mask) for job in jobs for mask in job.masks.values()}
     return [job for job in jobs if Path(job.video) not in used]

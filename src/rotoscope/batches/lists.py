@@ -104,51 +104,51 @@ def _yaml(text: str, path: Path) -> Any:
 
 def _of_row(row: Mapping[str, Any], path: Path, common: Mapping[str, Any], number: int) -> BatchJob:
     where = f"{path}, job {number}"
-    given = {str(name): value for name, value in row.items() if value is not None and value != ""}
-    options = _options(given, dict(common.get("options", {})), where)
-    for name in given:
+    cells = {str(name): value for name, value in row.items() if value is not None and value != ""}
+    options = _options(cells, dict(common.get("options", {})), where)
+    for name in cells:
         if name not in FIELDS:
             raise InputError(f"{where}: field {shown(name, 40)!r} is not known{suggestion(name, FIELDS)}.")
-    if "video" in given:
-        written = str(given["video"])
+    if "video" in cells:
+        written = str(cells["video"])
         if "://" in written:
             raise InputError(f"{where}: {shown(written, 80)} is an address; a batch takes files. Fetch it first.")
-        given["video"] = str(path.parent / written)
-        given.setdefault("name", Path(written).stem)
-    elif "sequence" in given:
-        given.setdefault("name", given["sequence"])
+        cells["video"] = str(path.parent / written)
+        cells.setdefault("name", Path(written).stem)
+    elif "sequence" in cells:
+        cells.setdefault("name", cells["sequence"])
     else:
         raise InputError(f"{where}: has no 'video'.")
-    masks = _masks(given, where)
-    start = _number(given.pop("start", common.get("start", 0)), where, "start")
-    given["masks"] = {(start if frame is None else frame): str(path.parent / file) for frame, file in masks.items()}
-    if "end" in given:
-        given["end"] = _number(given["end"], where, "end")
-    if "formats" in given:
-        formats = given["formats"]
-        given["formats"] = tuple(formats.replace(",", " ").split() if isinstance(formats, str) else map(str, formats))
-    if "resize_masks" in given:
-        given["resize_masks"] = _yes(given["resize_masks"], where)
-    for name in given.keys() & {"name", "method", "direction", "dataset", "sequence"}:
-        given[name] = str(given[name])
-    return BatchJob(**{**common, **given, "start": start, "options": options})
+    masks = _masks(cells, where)
+    start = _number(cells.pop("start", common.get("start", 0)), where, "start")
+    cells["masks"] = {(start if frame is None else frame): str(path.parent / file) for frame, file in masks.items()}
+    if "end" in cells:
+        cells["end"] = _number(cells["end"], where, "end")
+    if "formats" in cells:
+        formats = cells["formats"]
+        cells["formats"] = tuple(formats.replace(",", " ").split() if isinstance(formats, str) else map(str, formats))
+    if "resize_masks" in cells:
+        cells["resize_masks"] = _yes(cells["resize_masks"], where)
+    for name in cells.keys() & {"name", "method", "direction", "dataset", "sequence"}:
+        cells[name] = str(cells[name])
+    return BatchJob(**{**common, **cells, "start": start, "options": options})
 
 
-def _options(given: dict[str, Any], options: dict[str, Any], where: str) -> dict[str, Any]:
+def _options(cells: dict[str, Any], options: dict[str, Any], where: str) -> dict[str, Any]:
     """Options of the method, from ``options`` and from fields ``option.NAME``, which are taken out."""
-    inner = given.pop("options", {})
+    inner = cells.pop("options", {})
     if not isinstance(inner, Mapping):
         raise InputError(f"{where}: 'options' must be fields with values.")
     options |= {str(name): value for name, value in inner.items()}
-    for name in [name for name in given if name.startswith("option.")]:
-        options[name.removeprefix("option.")] = parse_value(str(given.pop(name)))
+    for name in [name for name in cells if name.startswith("option.")]:
+        options[name.removeprefix("option.")] = parse_value(str(cells.pop(name)))
     return options
 
 
-def _masks(given: dict[str, Any], where: str) -> dict[int | None, str]:
+def _masks(cells: dict[str, Any], where: str) -> dict[int | None, str]:
     """Masks by frame, from ``mask`` and ``masks``: a file, several as ``FILE@FRAME``, a list, or files by frame."""
-    found: dict[int | None, str] = {}
-    for told in (given.pop("masks", None), given.pop("mask", None)):
+    masks: dict[int | None, str] = {}
+    for told in (cells.pop("masks", None), cells.pop("mask", None)):
         if isinstance(told, Mapping):
             pairs: list[tuple[int | None, str]] = [
                 (_number(frame, where, "frame of a mask"), str(file)) for frame, file in told.items()
@@ -157,10 +157,10 @@ def _masks(given: dict[str, Any], where: str) -> dict[int | None, str]:
             texts = told if isinstance(told, list) else str(told).split(";") if told is not None else []
             pairs = [_at_frame(str(text).strip()) for text in texts]
         for frame, file in pairs:
-            if frame in found:
+            if frame in masks:
                 raise InputError(f"{where}: two masks for one frame. Write FILE@FRAME.")
-            found[frame] = file
-    return found
+            masks[frame] = file
+    return masks
 
 
 def _at_frame(text: str) -> tuple[int | None, str]:
@@ -169,10 +169,10 @@ def _at_frame(text: str) -> tuple[int | None, str]:
 
 
 def _yes(value: Any, where: str) -> bool:
-    found = WORDS.get(str(value).lower())
-    if found is None:
+    answer = WORDS.get(str(value).lower())
+    if answer is None:
         raise InputError(f"{where}: resize_masks is {shown(value, 40)!r}; write true or false.")
-    return found
+    return answer
 
 
 def _number(value: Any, where: str, what: str) -> int:

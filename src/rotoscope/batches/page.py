@@ -35,8 +35,8 @@ def write_page(folder: Path, journal: Journal) -> None:
     """
     counts = journal.counts()
     to_do = counts["open"] + counts["claimed"]
-    found = (row for state in ORDER for row in journal.rows(state) if row.kind != "piece")
-    chosen = list(islice(found, MOST))
+    rows = (row for state in ORDER for row in journal.rows(state) if row.kind != "piece")
+    chosen = list(islice(rows, MOST))
     head = f"{counts['done']} done, {counts['failed']} failed, {to_do} to do"
     count = counts["done"] + counts["failed"] + to_do
     left_out = f"<p>The first {MOST} of {count} are shown.</p>" if count > MOST else ""
@@ -60,8 +60,8 @@ def _figure(folder: Path, row: Row) -> str:
     there = (folder / row.name / NAME).is_file()
     picture = f'<img loading="lazy" alt="{name}" src="{link}">' if there else '<div class="none">no picture</div>'
     report = json.loads(row.report or "{}")
-    found = report.get("objects", [])
-    objects = f"object{'s' if len(found) > 1 else ''} {', '.join(map(str, found))}" if found else "no object"
+    ids = report.get("objects", [])
+    objects = f"object{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}" if ids else "no object"
     facts = f"{report.get('frames', 0)} frames, {objects}"
     return (
         f'<figure><a href="{results}">{picture}</a><figcaption><a href="{results}">{name}</a>: {html.escape(facts)}'

@@ -177,14 +177,14 @@ def cut_all(jobs: Sequence[BatchJob]) -> list[BatchJob]:
     Raises:
         InputError: pieces of a format cannot be joined, or no video at all may be cut.
     """
-    found = [cut(job) for job in jobs]
-    check_formats([job for job in found if job.cuts])
-    if not any(job.cuts for job in found):
+    made = [cut(job) for job in jobs]
+    check_formats([job for job in made if job.cuts])
+    if not any(job.cuts for job in made):
         raise InputError(
             "--split: no video can be cut: none has masks on a later frame that show every object again (see "
             "docs/batch.md). Give such masks, or leave --split out."
         )
-    return found
+    return made
 
 
 def summarise(folder: str | Path, seconds: float = 0.0) -> Summary:

@@ -54,15 +54,15 @@ def find_cuts(prompts: Mapping[int, Mapping[int, Any]], direction: str, start: i
     Returns: frame indices in order; none if it may not be cut.
     """
     if direction == "both":
-        wanted = {object_id for given in prompts.values() for object_id in given}
+        wanted = {object_id for masks in prompts.values() for object_id in masks}
         return tuple(frame for frame in sorted(prompts) if frame > start and wanted <= set(prompts[frame]))
     known: set[int] = set()
-    found = []
+    cuts = []
     for frame in sorted(prompts, reverse=direction == "backward"):
         if known and known <= set(prompts[frame]):
-            found.append(frame)
+            cuts.append(frame)
         known |= set(prompts[frame])
-    return tuple(sorted(found))
+    return tuple(sorted(cuts))
 
 
 def pieces_of(job: BatchJob) -> list[Piece]:

@@ -19,7 +19,7 @@ from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.evaluation.protocol import protocol
 from rotoscope.files import remove_tree
 from rotoscope.methods.base import Method
-from rotoscope.runs.dataset import given_masks
+from rotoscope.runs.dataset import prompts_of
 from rotoscope.runs.folder import holds_run
 from rotoscope.runs.job import Job, Outputs
 from rotoscope.runs.prompts import Prompts, read_prompts
@@ -134,10 +134,10 @@ class Carrier:
                     return
             piece = pieces_of(job)[job.piece]
             with open_video(job.video, start=piece.first, end=piece.stop) as video:
-                yield video, {frame: given for frame, given in prompts.items() if piece.holds(frame)}, model
+                yield video, {frame: by_id for frame, by_id in prompts.items() if piece.holds(frame)}, model
             return
         dataset, sequence = _found(job, self._datasets)
-        prompts = given_masks(sequence, protocol(dataset.kind, "semi")) if model.task == "semi" else {}
+        prompts = prompts_of(sequence, protocol(dataset.kind, "semi")) if model.task == "semi" else {}
         with ImageSequence(list(sequence.images.values()), sequence.name) as images:
             yield images, prompts, model
 

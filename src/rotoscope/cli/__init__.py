@@ -98,16 +98,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     0: done; 1: a fault of ours, or damage met on the way; 2: bad input; 130: interrupted.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [argument for argument in words if argument != "--debug"] or ["--help"]
     if not debug:
         logging.getLogger().addHandler(logging.NullHandler())  # else what libraries log is printed
     try:
         with warnings.catch_warnings():
             if not debug:  # a command says itself what there is to say of a file
                 warnings.simplefilter("ignore")
-            code = app(args=given, standalone_mode=False)
+            code = app(args=words, standalone_mode=False)
         if code == INTERRUPTED:  # how Typer tells of Ctrl-C
             raise KeyboardInterrupt
         return int(code or 0)
@@ -116,10 +116,10 @@ def main(arguments: list[str] | None = None) -> int:
     except _USAGE as wrong:
         message = wrong.format_message() if hasattr(wrong, "format_message") else str(wrong)
         if message:
-            error_line(f"{message.rstrip()} See: rotoscope {_named(given)}--help")
+            error_line(f"{message.rstrip()} See: rotoscope {_named(words)}--help")
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        way = " The same command with --resume goes on from the last checkpoint." if given[0] == "train" else ""
+        way = " The same command with --resume goes on from the last checkpoint." if words[0] == "train" else ""
         error_line(f"interrupted. What was finished is on disk.{way}")
         return INTERRUPTED
     except RotoscopeError as known:

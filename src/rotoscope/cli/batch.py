@@ -156,14 +156,14 @@ def _tell_checked(jobs: list[BatchJob], output: Path, device: str, as_json: bool
 
     check_folder(output)
     check_requests(jobs)
-    found = list(check_jobs(jobs, output, device))
+    checked = list(check_jobs(jobs, output, device))
     if as_json:
-        for one in found:
+        for one in checked:
             facts = {"name": one.job.name, "size": one.size, "frames": one.frames, "problem": one.problem}
             print_json(facts)
     else:
-        out.print(checked_table(found))
-    return 2 if any(one.problem for one in found) else 0
+        out.print(checked_table(checked))
+    return 2 if any(one.problem for one in checked) else 0
 
 
 def batch_table(summary: Summary) -> Table:
@@ -185,12 +185,12 @@ def batch_table(summary: Summary) -> Table:
     return table
 
 
-def checked_table(found: Sequence[Checked]) -> Table:
+def checked_table(checked: Sequence[Checked]) -> Table:
     """What each job of a batch would do, or what is wrong with it."""
     table = Table(box=None, pad_edge=False)
     for title in ("job", "size", "frames", "masks of frames", "method", "what is wrong"):
         table.add_column(title)
-    for one in found:
+    for one in checked:
         size = f"{one.size[0]}x{one.size[1]}" if one.size else ""
         frames = str(one.frames) if one.frames is not None else "?" if one.size else ""
         masks = ", ".join(map(str, one.job.masks)) or ("of the data set" if one.job.dataset else "none")

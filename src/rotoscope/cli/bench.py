@@ -44,9 +44,9 @@ def command(
         from rotoscope.experiments.compare import COMPARED
         from rotoscope.experiments.compare import compare as compared
 
-        for found in compared(COMPARED, frames, tell=lambda line: err.print(f"  {line}")):
-            out.print(ways_table(found, torch.get_num_threads()), soft_wrap=False)
-            out.print(floor_table(found), soft_wrap=False)
+        for comparison in compared(COMPARED, frames, tell=lambda line: err.print(f"  {line}")):
+            out.print(ways_table(comparison, torch.get_num_threads()), soft_wrap=False)
+            out.print(floor_table(comparison), soft_wrap=False)
         return 0
     times = time_method(method, weights, frames, tell=lambda line: err.print(f"  {line}"))
     out.print(speed_table(times, torch.get_num_threads()), soft_wrap=False)

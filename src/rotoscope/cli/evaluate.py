@@ -91,8 +91,8 @@ def show_published(evaluation: Evaluation, name: str = "here", measured: Average
     out.print(comparison_table(compared), soft_wrap=False)
     for line in comparison_notes(compared):
         out.print(line)
-    for found in breakdowns(evaluation):
-        out.print(breakdown_table(found), soft_wrap=False)
+    for breakdown in breakdowns(evaluation):
+        out.print(breakdown_table(breakdown), soft_wrap=False)
 
 
 def tell(evaluation: Evaluation, strict: bool) -> int:

@@ -50,13 +50,13 @@ def command(
     if sha256 is not None and len(bytes_of(sha256)) != 32:
         raise InputError(f"--sha256 {sha256}: give 64 hexadecimal digits.")
     first = Request(name, source, cache)
-    found = kept(name, cache) if first.entry and not again else None
-    if found is not None:
-        found.check()
-        if source is None and sha256 in (None, found.sha256):
-            tell(name, found, "is here already, in")
+    already = kept(name, cache) if first.entry and not again else None
+    if already is not None:
+        already.check()
+        if source is None and sha256 in (None, already.sha256):
+            tell(name, already, "is here already, in")
             return 0
-        raise InputError(f"{name}: is here already, in {found.folder}. Pass --again to put other weights in its place.")
+        raise InputError(f"{name}: is here, in {already.folder}. Pass --again to put other weights in its place.")
     first.check()
     if first.url is not None and not agreed(first, yes):
         out.print("Nothing was fetched.")
@@ -111,14 +111,14 @@ def agreed(request: Request, yes: bool) -> bool:
     return typer.confirm("Download it?")
 
 
-def tell(name: str, found: Kept, how: str) -> None:
+def tell(name: str, weights: Kept, how: str) -> None:
     """Say what is here, and how to use it."""
     from rotoscope.weights.released import BEGINNINGS
 
-    out.print(f"{name} {how} {found.folder}")
-    out.print(f"  source   {found.source}, {found.bytes:,} bytes")
+    out.print(f"{name} {how} {weights.folder}")
+    out.print(f"  source   {weights.source}, {weights.bytes:,} bytes")
     stated = "" if name in BEGINNINGS else ": its authors state none"
-    out.print(f"  sha256   {found.sha256} (as recorded here{stated})")
+    out.print(f"  sha256   {weights.sha256} (as recorded here{stated})")
     if name in BEGINNINGS:
         out.print(f"  use      rotoscope train RECIPE --set trunk={name}")
     else:

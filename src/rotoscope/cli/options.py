@@ -103,8 +103,8 @@ def session_options(
     if others:
         from rotoscope.methods.settings import parse_value
     for text in others or []:
-        name, found, value = text.partition("=")
-        if not found or not value:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
             raise InputError(f"--option {text}: write NAME=VALUE.")
         options[name.strip().replace("-", "_")] = parse_value(value.strip())
     return options

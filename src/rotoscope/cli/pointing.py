@@ -11,7 +11,7 @@ import typer
 from rotoscope.errors import InputError, shown
 
 if TYPE_CHECKING:
-    from rotoscope.runs.prompts import GivenMask
+    from rotoscope.runs.prompts import Prompt
 
 Point = Annotated[
     list[str] | None,
@@ -33,7 +33,7 @@ FORMS = {"point": "X,Y", "not-point": "X,Y", "box": "X1,Y1,X2,Y2"}
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 
 
-def read_points(point: list[str] | None, not_point: list[str] | None, box: list[str] | None) -> list[GivenMask]:
+def read_points(point: list[str] | None, not_point: list[str] | None, box: list[str] | None) -> list[Prompt]:
     """What is pointed at, by frame and object; no frame where none is said.
 
     Args:
@@ -43,19 +43,19 @@ def read_points(point: list[str] | None, not_point: list[str] | None, box: list[
         InputError: a text that is no place, or a second box of one object on one frame.
     """
     from rotoscope.masks.points import Points
-    from rotoscope.runs.prompts import GivenMask
+    from rotoscope.runs.prompts import Prompt
 
-    found: dict[tuple[int | None, int], Points] = {}
+    points_of: dict[tuple[int | None, int], Points] = {}
     for name, texts in (("point", point), ("not-point", not_point), ("box", box)):
         for text in texts or []:
             numbers, frame, object_id = _parsed(name, text)
-            given: dict[str, Any] = {FIELDS[name]: numbers}
-            points = Points(**given)
-            before = found.get((frame, object_id))
+            fields: dict[str, Any] = {FIELDS[name]: numbers}
+            points = Points(**fields)
+            before = points_of.get((frame, object_id))
             if before is not None and before.box is not None and points.box is not None:
                 raise InputError(f"--box {text}: object {object_id} has a box on that frame already. Give one.")
-            found[frame, object_id] = points if before is None else before.joined(points)
-    return [GivenMask(points, frame, object_id) for (frame, object_id), points in found.items()]
+            points_of[frame, object_id] = points if before is None else before.joined(points)
+    return [Prompt(points, frame, object_id) for (frame, object_id), points in points_of.items()]
 
 
 def _parsed(name: str, text: str) -> tuple[tuple[float, ...], int | None, int]:

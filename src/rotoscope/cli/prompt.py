@@ -15,7 +15,7 @@ from rotoscope.errors import InputError
 if TYPE_CHECKING:
     from rotoscope.masks.points import Points
     from rotoscope.methods.clicking import Clicked
-    from rotoscope.runs.prompts import GivenMask
+    from rotoscope.runs.prompts import Prompt
 
 
 def command(
@@ -74,7 +74,7 @@ def _check_outputs(picture: Path, output: Path, show: Path | None) -> None:
         raise InputError(f"{show}: is the file of the mask. Choose another name.")
 
 
-def _of_one_picture(picture: Path, given: list[GivenMask]) -> dict[int, Points]:
+def _of_one_picture(picture: Path, given: list[Prompt]) -> dict[int, Points]:
     from rotoscope.methods.base import check_object_id
 
     if not given:

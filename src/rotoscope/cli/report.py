@@ -31,9 +31,9 @@ def command(
     from rotoscope.reports.report import Pictures, write_report
 
     chosen = {"dataset": dataset, "video": video, "clips": clips, "worst": worst}
-    given = {name: value for name, value in chosen.items() if value is not None}
-    if no_pictures and given:
-        raise InputError(f"--no-pictures shows no frames; leave --{next(iter(given))} out.")
-    records = write_report(runs, html, None if no_pictures else Pictures(**given))  # type: ignore[arg-type]
+    options = {name: value for name, value in chosen.items() if value is not None}
+    if no_pictures and options:
+        raise InputError(f"--no-pictures shows no frames; leave --{next(iter(options))} out.")
+    records = write_report(runs, html, None if no_pictures else Pictures(**options))  # type: ignore[arg-type]
     out.print(f"page of {', '.join(record.name for record in records)}: {html} ({html.stat().st_size / 2**20:.1f} MiB)")
     return 0

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from rotoscope.methods.clicking import Clicked
     from rotoscope.runs.find import Found
     from rotoscope.runs.job import Outputs
-    from rotoscope.runs.prompts import GivenMask
+    from rotoscope.runs.prompts import Prompt
     from rotoscope.runs.report import Report
     from rotoscope.video import Video
 
@@ -138,23 +138,23 @@ def command(
         prompts: dict[int, Any] = {}
         decided = list(opened.notes)
         if mask or pointed:
-            given = [*map(mask_argument, mask or []), *pointed]
-            prompts = read_prompts(given, opened, resize_masks, decided)
+            asked = [*map(mask_argument, mask or []), *pointed]
+            prompts = read_prompts(asked, opened, resize_masks, decided)
         outputs.check(opened)
         told = [*unanswered(prompts, opened, direction), *losses(opened, outputs.formats)]
         for line in (*decided, *told):
             warning_line(line)
         model = load_method(method, weights, device, precision, threads, runtime)
         set_prompter(model, prompter, device)
-        found = None
+        beginning = None
         if then is not None:
             finder, model = model, load_method(then, None, device, precision, threads, runtime)
             check_follower(then, model, opened, options, outputs)
-            found = find_first(opened, finder, method, session_options(others=option))
-            prompts, direction = found.prompts, "both"
+            beginning = find_first(opened, finder, method, session_options(others=option))
+            prompts, direction = beginning.prompts, "both"
         how = {"direction": direction, "resume": resume, "overwrite": overwrite}
         report = run(opened, prompts, model, outputs, options, how, told)
-    report.notes = [*decided, *report.notes, *([found.note] if found is not None else [])]
+    report.notes = [*decided, *report.notes, *([beginning.note] if beginning is not None else [])]
     return tell(report, as_json, told)
 
 
@@ -254,19 +254,19 @@ def frames_to_come(video: Video, direction: str, last_prompt: int) -> int | None
     return {"forward": forward, "backward": backward, "both": forward + backward}[direction]
 
 
-def mask_argument(text: str) -> GivenMask:
+def mask_argument(text: str) -> Prompt:
     """What ``[ID:]MASK[@FRAME]`` or ``MASK[@FRAME][=ID]`` means; a file that has all of the text as its name is one.
 
     Raises:
         InputError: the id is given twice.
     """
-    from rotoscope.runs.prompts import GivenMask
+    from rotoscope.runs.prompts import Prompt
 
     match = re.fullmatch(r"(?:(\d+):)?(.+?)(?:@(\d+))?(?:=(\d+))?", text)
     if match is None or Path(text).exists():
-        return GivenMask(text)
+        return Prompt(text)
     before, path, frame, after = match.groups()
     if before is not None and after is not None:
         raise InputError(f"--mask {text}: has two ids. Write ID:MASK@FRAME.")
     number = before if before is not None else after
-    return GivenMask(path, None if frame is None else int(frame), None if number is None else int(number))
+    return Prompt(path, None if frame is None else int(frame), None if number is None else int(number))

@@ -74,8 +74,8 @@ def spans(frames: Collection[int]) -> list[str]:
 
 def _some(frames: Collection[int]) -> str:
     """Numbers of frames, the first spans of many."""
-    found = spans(frames)
-    return ", ".join(found[:SPANS]) + (f" and {len(found) - SPANS} more, see run.json" if len(found) > SPANS else "")
+    ranges = spans(frames)
+    return ", ".join(ranges[:SPANS]) + (f" and {len(ranges) - SPANS} more, see run.json" if len(ranges) > SPANS else "")
 
 
 def methods_table(entries: Sequence[Entry], long: bool = False) -> Table:
@@ -160,8 +160,8 @@ def published_rows(ablation: Ablation) -> list[Table]:
         table.add_column("")
         for column in source.columns:
             table.add_column(column, justify="right")
-        for name, found in rows:
-            table.add_row(name, *(as_printed(found, column) for column in source.columns))
+        for name, figure in rows:
+            table.add_row(name, *(as_printed(figure, column) for column in source.columns))
         made.append(table)
     return made
 
@@ -181,10 +181,10 @@ def _printed(ablation: Ablation) -> list[tuple[PublishedTable, list[tuple[str, F
     """Published tables of an ablation, and their rows by what ours are called."""
     from rotoscope.evaluation.published import find_tables
 
-    found = [source for identity in ablation.published for source in find_tables(identity)]
+    sources = [source for identity in ablation.published for source in find_tables(identity)]
     return [
         (source, [(row.name, theirs) for row in ablation.rows if (theirs := source.row(*row.published)) is not None])
-        for source in found
+        for source in sources
     ]
 
 
@@ -229,20 +229,20 @@ def comparison_notes(compared: Sequence[Figure]) -> list[str]:
     return [*suspects(compared), *legend({figure.source.split()[0] for figure in compared[1:]})]
 
 
-def breakdown_table(found: Breakdown) -> Table:
+def breakdown_table(breakdown: Breakdown) -> Table:
     """Ours beside a source's by object, category or number of objects."""
-    table = Table(title=found.title, title_justify="left", box=None)
-    table.add_column(found.first)
-    for column in found.columns:
+    table = Table(title=breakdown.title, title_justify="left", box=None)
+    table.add_column(breakdown.first)
+    for column in breakdown.columns:
         table.add_column(column, justify="right")
-    for name, values in found.rows:
+    for name, values in breakdown.rows:
         cells = [
             ""
             if value is None
             else f"{value:.1f}"
             if column.endswith(" here")
-            else f"{printed(value)}{found.mark(name, column)}"
-            for column, value in zip(found.columns, values, strict=True)
+            else f"{printed(value)}{breakdown.mark(name, column)}"
+            for column, value in zip(breakdown.columns, values, strict=True)
         ]
         table.add_row(name, *cells)
     return table

@@ -89,10 +89,10 @@ def _plan(
     use_threads(threads)
     for line in (*Schedule(recipe).describe(), *beginning_lines(recipe, initial or "")):
         out.print(line)
-    found = TrainingData.open(data)
+    opened = TrainingData.open(data)
     out.print("data:")
-    found.sources(recipe)
-    for line in (*found.describe(), *found.shares(recipe)):
+    opened.sources(recipe)
+    for line in (*opened.describe(), *opened.shares(recipe)):
         out.print(f"  {line}")
     target = find_device(device)
     shared = (devices or 1) if target.type == "cpu" else 1

@@ -211,9 +211,9 @@ def classes_of(still: Still, labels: Labels) -> NDArray[np.int64] | None:
     classes = read_label_file(still.classes)
     if classes.shape != labels.shape:
         raise InputError(f"{still.classes}: is not of the size of {still.mask}. Make them the same size.")
-    found = np.full(256, VOID, np.int64)
-    np.minimum.at(found, labels.ravel(), classes.ravel().astype(np.int64))
-    return np.where(found == VOID, 0, found)
+    class_of = np.full(256, VOID, np.int64)
+    np.minimum.at(class_of, labels.ravel(), classes.ravel().astype(np.int64))
+    return np.where(class_of == VOID, 0, class_of)
 
 
 def finished(

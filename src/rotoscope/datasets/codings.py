@@ -130,9 +130,9 @@ def _coding_of(files: tuple[Path, ...], stamps: tuple[int, ...]) -> Coding:
             array = read_label_file(path)
         except DamagedMaskError:
             continue  # told when its turn comes
-        found = _decided(array, path, files)
-        if found is not None:
-            return found
+        coding = _decided(array, path, files)
+        if coding is not None:
+            return coding
         level = level or bool(np.isin(array, list(LEVELS)).any())
         white = white or bool(array.any())
     return Coding("white") if white and not level else Coding("ids")

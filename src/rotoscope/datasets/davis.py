@@ -55,14 +55,14 @@ def _davis(spec: Spec, years: tuple[str, ...], codec: Codec, annotations: str) -
         notes.append(f"no lists in ImageSets/{years[0]}: all {len(names)} sequences taken")
     sequences = []
     for name in names:
-        found = _sequence(name, frames_root / name, masks_root / name, codec)
-        if not found.images:
+        sequence = _sequence(name, frames_root / name, masks_root / name, codec)
+        if not sequence.images:
             notes.append(f"{frames_root / name}: missing, the sequence has no images")
-        if not found.annotations:
+        if not sequence.annotations:
             notes.append(f"{masks_root / name}: missing, the sequence has no masks")
-        elif len(found.annotations) < len(found.frames):
-            notes.append(f"{name}: {len(found.annotations)} of {len(found.frames)} frames annotated")
-        sequences.append(found)
+        elif len(sequence.annotations) < len(sequence.frames):
+            notes.append(f"{name}: {len(sequence.annotations)} of {len(sequence.frames)} frames annotated")
+        sequences.append(sequence)
     others = {other: frozenset(_names(path)) for other, path in lists.items() if other != split}
     return VideoDataset(str(spec), spec.kind, root, split, tuple(sequences), others, _shortened(notes, root))
 

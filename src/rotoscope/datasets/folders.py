@@ -18,8 +18,8 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
     if not folder.is_dir():
         return []
     wanted = set(suffixes)
-    found = (p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".") and p.is_file())
-    return sorted(found, key=natural_key)
+    files = (p for p in folder.iterdir() if p.suffix.lower() in wanted and not p.name.startswith(".") and p.is_file())
+    return sorted(files, key=natural_key)
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -60,7 +60,7 @@ def read_list(path: Path) -> list[str]:
 
 def leaf_folders(root: Path) -> list[Path]:
     """All folders under ``root`` (itself too) that hold images, in natural order."""
-    found = [root] if files_in(root, IMAGES) else []
+    leaves = [root] if files_in(root, IMAGES) else []
     for folder in folders_in(root):
-        found += leaf_folders(folder)
-    return found
+        leaves += leaf_folders(folder)
+    return leaves

@@ -80,13 +80,13 @@ def _colour(spec: Spec) -> tuple[int, int, int] | None:
 def _of_frames(masks: list[Path], images: dict[str, Path]) -> dict[str, Path]:
     """Masks by the frame they belong to: by name, by name less ``_gt``, else by the last number in the name."""
     numbers = {_number(stem): stem for stem in images}
-    found = {}
+    file_of = {}
     for path in masks:
         bare = path.stem.removesuffix("_gt").removesuffix("_GT")
         frame = bare if bare in images else numbers.get(_number(bare))
         if frame is not None:
-            found[frame] = path
-    return {stem: found[stem] for stem in images if stem in found}
+            file_of[frame] = path
+    return {stem: file_of[stem] for stem in images if stem in file_of}
 
 
 def _number(stem: str) -> int | None:
@@ -179,11 +179,11 @@ def walk(frames: Path, masks: Path, codec: Codec) -> tuple[list[VideoSequence], 
     for folder in leaf_folders(frames):
         name = folder.relative_to(frames).as_posix()
         images = by_stem(files_in(folder, IMAGES))
-        found = by_stem(files_in(masks / name, MASKS))
-        stray = [stem for stem in found if stem not in images]
+        masks_of = by_stem(files_in(masks / name, MASKS))
+        stray = [stem for stem in masks_of if stem not in images]
         if stray:
             notes.append(f"{masks / name}: {len(stray)} mask(s) without a frame, such as {stray[0]}")
-        annotations = {stem: (found[stem],) for stem in images if stem in found}
+        annotations = {stem: (masks_of[stem],) for stem in images if stem in masks_of}
         if not annotations:
             notes.append(f"{name}: no masks")
         kind = _told_apart(annotations) if codec == "index" else codec

@@ -60,7 +60,7 @@ class PictureClips:
         self, photographs: Photographs, videos: Sequence[VideoClips] = (), chances: PictureChances | None = None
     ) -> None:
         self.photographs = photographs
-        self.sequences = [sequence for found in videos for sequence in found.sequences]
+        self.sequences = [sequence for dataset in videos for sequence in dataset.sequences]
         self.chances = chances or PictureChances()
         by_kind = dict(self.chances.weights)
         weights = np.array([by_kind.get(p.kind, 1.0) for p in photographs.masked])

@@ -134,8 +134,8 @@ def _taken(dataset: VideoDataset, spec: Spec) -> VideoDataset:
             raise InputError(f"{path}: names {len(lacking)} video(s) that {spec} does not have, such as {lacking[0]}.")
         kept = tuple(sequence for sequence in kept if sequence.name in set(wanted))
     if "part" in spec.options:
-        found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", spec.options["part"])
-        low, high = (int(found[1]), int(found[2])) if found else (0, 0)
+        match = re.fullmatch(r"(\d{1,3})-(\d{1,3})", spec.options["part"])
+        low, high = (int(match[1]), int(match[2])) if match else (0, 0)
         if not low < high <= 100:
             raise InputError(f"{spec}: part {spec.options['part']!r} is none; write it in percent, such as part=0-80.")
         mixed = sorted(kept, key=lambda sequence: hashlib.blake2b(sequence.name.encode()).digest())

@@ -120,12 +120,12 @@ def placements(
 
 def boxes(marks: Sequence[Labels], label: int) -> Boxes:
     """Centre and half sides of an object's box in each frame, ``[T, 4]``; where it is not seen, as seen before."""
-    found = np.zeros((len(marks), 4))
+    boxes_of = np.zeros((len(marks), 4))
     for t, mark in enumerate(marks):
         left, top, width, height = cv2.boundingRect((mark == label).astype(np.uint8))
         half = np.array([width, height]) / 2
-        found[t] = (*(np.array([left, top]) + half), *half) if width else found[max(t - 1, 0)]
-    return found
+        boxes_of[t] = (*(np.array([left, top]) + half), *half) if width else boxes_of[max(t - 1, 0)]
+    return boxes_of
 
 
 def cover(rng: np.random.Generator, texture: Rgb, hidden: Boxes, size: int) -> Sprite:

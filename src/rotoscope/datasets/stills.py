@@ -127,15 +127,15 @@ def list_stills(kind: str, root: Path, options: Mapping[str, str], spec: str) ->
 
 def _pairs(images: Path, masks: Path, layout: Layout) -> tuple[list[Still], list[str]]:
     same = images == masks
-    found = files_in(images, PHOTOGRAPHS)
+    files = files_in(images, PHOTOGRAPHS)
     if same and not layout.image:
-        photographs = {p.stem: p for p in found if p.suffix.lower() in (".jpg", ".jpeg")}
-        truth = {p.stem: p for p in found if p.suffix.lower() == ".png"}
+        photographs = {p.stem: p for p in files if p.suffix.lower() in (".jpg", ".jpeg")}
+        truth = {p.stem: p for p in files if p.suffix.lower() == ".png"}
     elif same:
-        photographs = {p.stem.removesuffix(layout.image): p for p in found if p.stem.endswith(layout.image)}
-        truth = {p.stem.removesuffix(layout.mask): p for p in found if p.stem.endswith(layout.mask)}
+        photographs = {p.stem.removesuffix(layout.image): p for p in files if p.stem.endswith(layout.image)}
+        truth = {p.stem.removesuffix(layout.mask): p for p in files if p.stem.endswith(layout.mask)}
     else:
-        photographs, truth = by_stem(found), by_stem(files_in(masks, MASKS | {".jpg"}))
+        photographs, truth = by_stem(files), by_stem(files_in(masks, MASKS | {".jpg"}))
     stills = [Still(photographs[stem], truth[stem], layout.binary) for stem in photographs if stem in truth]
     lonely = [path for stem, path in photographs.items() if stem not in truth]
     notes = [f"{len(lonely)} photograph(s) without a mask, such as {lonely[0].name}"] if lonely else []
@@ -148,10 +148,10 @@ def _classes(root: Path) -> tuple[list[Still], list[str]]:
     for folder in folders_in(root):
         files = files_in(folder, PHOTOGRAPHS)
         truth = {p.stem: p for p in files if p.suffix.lower() == ".png"}
-        found = [Still(p, truth[p.stem], True) for p in files if p.suffix.lower() != ".png" and p.stem in truth]
-        if not found:
+        chosen = [Still(p, truth[p.stem], True) for p in files if p.suffix.lower() != ".png" and p.stem in truth]
+        if not chosen:
             notes.append(f"{folder.name}: no photograph with a mask")
-        stills += found
+        stills += chosen
     return stills, notes[:12]
 
 

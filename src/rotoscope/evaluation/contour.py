@@ -22,11 +22,11 @@ def boundary(mask: NDArray[Any]) -> NDArray[np.bool_]:
         mask: bool or 0/1, ``[H, W]``.
     """
     inside = mask.view(np.bool_) if mask.dtype == np.uint8 and mask.max(initial=0) < 2 else mask.astype(bool)
-    found = np.zeros_like(inside)
-    found[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
-    found[:-1] |= inside[:-1] ^ inside[1:]
-    found[:-1, :-1] |= inside[:-1, :-1] ^ inside[1:, 1:]
-    return found
+    edge = np.zeros_like(inside)
+    edge[:, :-1] |= inside[:, :-1] ^ inside[:, 1:]
+    edge[:-1] |= inside[:-1] ^ inside[1:]
+    edge[:-1, :-1] |= inside[:-1, :-1] ^ inside[1:, 1:]
+    return edge
 
 
 def radius(shape: tuple[int, ...], bound: float = BOUND) -> int:
@@ -94,7 +94,7 @@ def near(edge: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     results are laid over one another shifted by ``y``. Exact, and several times faster than a distance transform.
     """
     source = edge.view(np.uint8)
-    found = np.zeros_like(source)
+    grown = np.zeros_like(source)
     height = len(source)
     wide, last = source, 0
     for y in range(min(reach, height - 1), -1, -1):
@@ -102,10 +102,10 @@ def near(edge: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
         if half > last:
             wide = np.asarray(cv2.dilate(source, np.ones((1, 2 * half + 1), np.uint8)), dtype=np.uint8)
             last = half
-        found[y:] |= wide[: height - y]
+        grown[y:] |= wide[: height - y]
         if y:
-            found[: height - y] |= wide[y:]
-    return found.view(np.bool_)
+            grown[: height - y] |= wide[y:]
+    return grown.view(np.bool_)
 
 
 def _as_bytes(mask: NDArray[Any]) -> NDArray[np.uint8]:

@@ -51,7 +51,7 @@ class Evaluation:
 
     def overall(self) -> Averages:
         """Averages over all objects; YouTube-VOS adds those of seen and unseen categories and their mean G."""
-        found = averages(self.objects, self.protocol)
+        figures = averages(self.objects, self.protocol)
         if "seen" in self.protocol.groups:
             parts = {
                 f"{measure} {name}": values[f"{measure} mean"]
@@ -59,12 +59,12 @@ class Evaluation:
                 for values in [averages([o for o in self.objects if o.seen is chosen], self.protocol)]
                 for measure in ("J", "F")
             }
-            found |= parts
-            found["G"] = float(np.mean(list(parts.values())))
+            figures |= parts
+            figures["G"] = float(np.mean(list(parts.values())))
         if "category" in self.protocol.groups:
             rows = [values["J mean"] for _, values in self.by_category()]
-            found["J mean over categories"] = float(np.mean(rows)) if rows else float("nan")
-        return found
+            figures["J mean over categories"] = float(np.mean(rows)) if rows else float("nan")
+        return figures
 
     def by_sequence(self) -> list[tuple[str, Averages]]:
         """Averages over the objects of each sequence."""
@@ -82,26 +82,26 @@ class Evaluation:
         """A row per object, for ``pandas.DataFrame`` or a table of any other kind: names, ids, and each measure."""
         return [
             {
-                "sequence": found.sequence,
-                "object": found.object_id,
-                "category": found.category,
-                "proposal": found.proposal,
-                "frames": len(found.frames),
-                **values_of(found),
+                "sequence": scores.sequence,
+                "object": scores.object_id,
+                "category": scores.category,
+                "proposal": scores.proposal,
+                "frames": len(scores.frames),
+                **values_of(scores),
             }
-            for found in self.objects
+            for scores in self.objects
         ]
 
     def _grouped(self, key: Callable[[ObjectScores], str]) -> list[tuple[str, Averages]]:
         groups: dict[str, list[ObjectScores]] = {}
-        for found in self.objects:
-            groups.setdefault(key(found), []).append(found)
+        for scores in self.objects:
+            groups.setdefault(key(scores), []).append(scores)
         return [(name, averages(members, self.protocol)) for name, members in groups.items()]
 
 
-def values_of(found: ObjectScores) -> Averages:
+def values_of(scores: ObjectScores) -> Averages:
     """The measures of one object, shares of 1."""
-    j, f = found.region, found.contour
+    j, f = scores.region, scores.contour
     return {
         "J&F": (j.mean + f.mean) / 2,
         "J mean": j.mean,
@@ -110,7 +110,7 @@ def values_of(found: ObjectScores) -> Averages:
         "F mean": f.mean,
         "F recall": f.recall,
         "F decay": f.decay,
-        "T": found.stability,
+        "T": scores.stability,
     }
 
 
@@ -122,7 +122,7 @@ def averages(objects: Sequence[ObjectScores], how: Protocol) -> Averages:
         return float(np.mean(known)) if known else float("nan")
 
     region, contour = [o.region for o in objects], [o.contour for o in objects]
-    found = {
+    figures = {
         "J mean": mean(s.mean for s in region),
         "J recall": mean(s.recall for s in region),
         "J decay": mean(s.decay for s in region),
@@ -130,15 +130,15 @@ def averages(objects: Sequence[ObjectScores], how: Protocol) -> Averages:
         "F recall": mean(s.recall for s in contour),
         "F decay": mean(s.decay for s in contour),
     }
-    found = {"J&F": (found["J mean"] + found["F mean"]) / 2, **found}
+    figures = {"J&F": (figures["J mean"] + figures["F mean"]) / 2, **figures}
     if ADAPTIVE in how.measures:
-        found["Ḟ mean"] = mean(float(np.mean(o.adaptive)) if o.adaptive else float("nan") for o in objects)
-        found["J&Ḟ"] = (found["J mean"] + found["Ḟ mean"]) / 2
-        found["J&Ḟ away"] = mean(o.absences[0] for o in objects)
-        found["J&Ḟ back"] = mean(o.absences[1] for o in objects)
+        figures["Ḟ mean"] = mean(float(np.mean(o.adaptive)) if o.adaptive else float("nan") for o in objects)
+        figures["J&Ḟ"] = (figures["J mean"] + figures["Ḟ mean"]) / 2
+        figures["J&Ḟ away"] = mean(o.absences[0] for o in objects)
+        figures["J&Ḟ back"] = mean(o.absences[1] for o in objects)
     if "T" in how.measures:
-        found["T"] = mean(o.stability for o in objects)
-    return found
+        figures["T"] = mean(o.stability for o in objects)
+    return figures
 
 
 def evaluate(
@@ -180,7 +180,7 @@ def evaluate(
         if on_sequence is not None:
             on_sequence(scores.name)
     ordered = [done[s.name] for s in present]
-    if not any(found.frames for scores in ordered for found in scores.objects):
+    if not any(one.frames for scores in ordered for one in scores.objects):
         raise InputError(_nothing_scored(opened, ordered, how))
     if ordered and all(scores.identical for scores in ordered):
         warnings.append(f"{root}: every mask equals the truth in every pixel. Are these the annotations themselves?")
@@ -191,7 +191,7 @@ def evaluate(
         split=opened.split,
         protocol=how,
         results=str(root),
-        objects=tuple(found for scores in ordered for found in scores.objects),
+        objects=tuple(one for scores in ordered for one in scores.objects),
         problems=tuple(line for scores in ordered for line in scores.problems),
         warnings=tuple(warnings + [line for scores in ordered for line in scores.warnings]),
     )

@@ -140,9 +140,9 @@ def protocol(kind: str, task: str | None = None, frames: str | None = None) -> P
     if chosen not in known:
         hint = "" if chosen in TASKS else f" ({chosen!r} is not a task at all)"
         raise InputError(f"{kind} has no protocol for task {chosen!r}{hint}; it has {', '.join(known)}.")
-    found = replace(_PROTOCOLS[(kind, chosen)], task=chosen)
-    if frames is None or frames == found.frames:
-        return found
+    chosen_protocol = replace(_PROTOCOLS[(kind, chosen)], task=chosen)
+    if frames is None or frames == chosen_protocol.frames:
+        return chosen_protocol
     if frames not in FRAMES:
         raise InputError(f"frames {frames!r} is not known; use {', '.join(FRAMES)}.")
-    return replace(found, frames=frames, name=f"{found.name}, frames={frames}")
+    return replace(chosen_protocol, frames=frames, name=f"{chosen_protocol.name}, frames={frames}")

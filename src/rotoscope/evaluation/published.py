@@ -146,9 +146,9 @@ def _table(record: dict[str, Any]) -> PublishedTable:
             if row == name
         }
         said = "; ".join(part for part in (record["protocol"], note) if part)
-        given = {column: value for column, value in zip(columns, values, strict=True) if value is not None}
+        figures = {column: value for column, value in zip(columns, values, strict=True) if value is not None}
         method = METHODS.get(source, source) if own else "quoted"
-        rows.append(Figure(method, name, *place, given, where, said, note, suspect))
+        rows.append(Figure(method, name, *place, figures, where, said, note, suspect))
     return PublishedTable(
         record["id"],
         source,
@@ -176,8 +176,8 @@ def tables(
 
 def figures(kind: str, task: str | None = None, split: str | None = None) -> list[Figure]:
     """Rows of the tables of a data set that have a column of ours."""
-    found = tables(kind, task, split)
-    rows = [_in_our_columns(row) for table in found for row in table.rows]
+    known = tables(kind, task, split)
+    rows = [_in_our_columns(row) for table in known for row in table.rows]
     return [row for row in rows if any(column in row.values for column in COLUMNS)]
 
 
@@ -195,10 +195,10 @@ def find_tables(identity: str) -> list[PublishedTable]:
     Raises:
         KeyError: there is none.
     """
-    found = [table for table in published_tables() if table.id == identity]
-    if not found:
+    matching = [table for table in published_tables() if table.id == identity]
+    if not matching:
         raise KeyError(identity)
-    return found
+    return matching
 
 
 def comparable(kind: str, task: str, split: str) -> list[Figure]:
@@ -264,7 +264,7 @@ def breakdowns(evaluation: Evaluation) -> list[Breakdown]:
     by_instances = _by_row(
         "by number of objects in the video", "objects", instances, tables(kind, task, split, "instances")
     )
-    made += [found for found in (by_object, by_instances) if found.rows]
+    made += [breakdown for breakdown in (by_object, by_instances) if breakdown.rows]
     categories = {
         ALIASES.get(name.lower(), name.lower()): values["J mean"] for name, values in evaluation.by_category()
     }
@@ -288,8 +288,8 @@ def _by_row(
     heads = tuple(f"{theirs[number].short}: {column}" for number, column in columns)
     rows: list[tuple[str, tuple[float | None, ...]]] = []
     for name, (j, f) in ours.items() if theirs else ():
-        found = [table.row(name) for table in theirs]
-        cells = [row.values.get(column) if (row := found[number]) is not None else None for number, column in columns]
+        figures = [table.row(name) for table in theirs]
+        cells = [row.values.get(column) if (row := figures[number]) is not None else None for number, column in columns]
         if any(cell is not None for cell in cells):
             rows.append((name, (100 * j, 100 * f, *cells)))
     where = ", ".join(SOURCES[source] for source in dict.fromkeys(table.source for table in theirs))

@@ -39,7 +39,7 @@ def as_record(evaluation: Evaluation, extra: Mapping[str, Any] | None = None) ->
         **(extra or {}),
         "overall": _plain(evaluation.overall()),
         "sequences": {name: _plain(values) for name, values in evaluation.by_sequence()},
-        "objects": [_object(found) for found in evaluation.objects],
+        "objects": [_object(scores) for scores in evaluation.objects],
         "problems": list(evaluation.problems),
         "warnings": list(evaluation.warnings),
         "made_by": provenance(),
@@ -54,7 +54,7 @@ def evaluation_of(record: Mapping[str, Any]) -> Evaluation:
     """
     try:
         dataset, how = str(record["dataset"]), record["protocol"]
-        found = _protocol_of(dataset.partition(":")[0], how)
+        protocol = _protocol_of(dataset.partition(":")[0], how)
         objects = [_object_of(entry) for entry in record["objects"]]
         counts: dict[str, int] = {}
         for entry in objects:
@@ -62,7 +62,7 @@ def evaluation_of(record: Mapping[str, Any]) -> Evaluation:
         return Evaluation(
             dataset,
             str(record["split"]),
-            found,
+            protocol,
             str(record["results"]),
             tuple(o if o.instances else replace(o, instances=counts[o.sequence]) for o in objects),
             tuple(str(line) for line in record["problems"]),
@@ -80,10 +80,10 @@ def _protocol_of(kind: str, how: Mapping[str, Any]) -> Protocol:
         tasks = [t for t in TASKS if (kind, t) in known_protocols()]
     name = str(how["name"]).partition(", frames=")[0]
     made = [protocol(kind, task, str(how["frames"])) for task in tasks if (kind, task) in known_protocols()]
-    found = next((p for p in made if p.name.partition(", frames=")[0] == name), None)
-    if found is None:
+    known = next((p for p in made if p.name.partition(", frames=")[0] == name), None)
+    if known is None:
         raise ValueError(f"no protocol {name!r} of {kind!r}")
-    return replace(found, measures=tuple(m for m in found.measures if m in ("J", "F")))
+    return replace(known, measures=tuple(m for m in known.measures if m in ("J", "F")))
 
 
 def _object_of(entry: Mapping[str, Any]) -> ObjectScores:
@@ -120,27 +120,27 @@ def write_csv(evaluation: Evaluation, path: Path) -> None:
     with atomic_write(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("sequence", "object", "category", "proposal", *columns))
-        for found in evaluation.objects:
-            values = values_of(found)
+        for scores in evaluation.objects:
+            values = values_of(scores)
             row = [_number(values[column]) for column in columns]
-            writer.writerow((found.sequence, found.object_id, found.category or "", found.proposal or "", *row))
+            writer.writerow((scores.sequence, scores.object_id, scores.category or "", scores.proposal or "", *row))
         overall = evaluation.overall()
         writer.writerow(("all", "", "", "", *(_number(overall.get(column, float("nan"))) for column in columns)))
 
 
-def _object(found: ObjectScores) -> dict[str, Any]:
+def _object(scores: ObjectScores) -> dict[str, Any]:
     return {
-        "sequence": found.sequence,
-        "id": found.object_id,
-        "category": found.category,
-        "seen": found.seen,
-        "instances": found.instances,
-        "area": None if np.isnan(found.area) else found.area,
-        "proposal": found.proposal,
-        **_plain(values_of(found)),
-        "frames": list(found.frames),
-        "J": [round(value, 8) for value in found.j],
-        "F": [round(value, 8) for value in found.f],
+        "sequence": scores.sequence,
+        "id": scores.object_id,
+        "category": scores.category,
+        "seen": scores.seen,
+        "instances": scores.instances,
+        "area": None if np.isnan(scores.area) else scores.area,
+        "proposal": scores.proposal,
+        **_plain(values_of(scores)),
+        "frames": list(scores.frames),
+        "J": [round(value, 8) for value in scores.j],
+        "F": [round(value, 8) for value in scores.f],
     }
 
 

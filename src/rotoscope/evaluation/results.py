@@ -68,8 +68,8 @@ class SequenceResults:
         self.files = {stem: path for stem, path in files.items() if INSTANCE not in stem}
         self.instances: dict[str, dict[int, Path]] = {}
         for stem, path in files.items():
-            frame, found, number = stem.partition(INSTANCE)
-            if found and number.isdecimal():
+            frame, separator, number = stem.partition(INSTANCE)
+            if separator and number.isdecimal():
                 self.instances.setdefault(frame, {})[int(number) + 1] = path
 
     @property

@@ -123,9 +123,9 @@ def _score_labels(
                     t[object_id].append(stability_between(before[object_id], described))
                 before[object_id] = described
     for object_id in truth.ids:
-        found = truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
-        found = replace(found, adaptive=tuple(adaptive[object_id]), present=tuple(present[object_id]))
-        scores.objects.append(replace(found, area=_mean_shown(areas[object_id])))
+        own = truth.scores(object_id, truth.scored[object_id], j[object_id], f[object_id], t[object_id])
+        own = replace(own, adaptive=tuple(adaptive[object_id]), present=tuple(present[object_id]))
+        scores.objects.append(replace(own, area=_mean_shown(areas[object_id])))
     scores.identical = bool(equal) and all(equal)
     scores.warnings += _absent(truth, shown)
     if strange:
@@ -184,10 +184,8 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
     matched = hungarian((j.mean(axis=2) + f.mean(axis=2)) / 2)
     for row, object_id in enumerate(truth.ids):
         column = matched[row]
-        found = truth.scores(
-            object_id, [frame for frame, _, _ in maps], j[row, column].tolist(), f[row, column].tolist()
-        )
-        scores.objects.append(replace(found, proposal=candidates[column], area=_mean_shown(areas[row].tolist())))
+        own = truth.scores(object_id, [frame for frame, _, _ in maps], j[row, column].tolist(), f[row, column].tolist())
+        scores.objects.append(replace(own, proposal=candidates[column], area=_mean_shown(areas[row].tolist())))
     scores.identical = bool(maps) and all(np.array_equal(ours, theirs) for _, theirs, ours in maps)
     scores.warnings += _absent(truth, {i for _, theirs, _ in maps for i in object_ids(theirs)})
 
@@ -203,11 +201,11 @@ def _by_first_frame(truth: Truth, results: SequenceResults, protocol: Protocol, 
             theirs = truth.labels(frame)
             proposals = results.proposals(frame, theirs.shape)
             proposals = {slot: mask for slot, mask in proposals.items() if slot <= protocol.proposals}
-            given = {i: theirs == i for i in births.get(frame, ())}
-            if given:
-                assignment.appear(given, proposals)
+            first_masks = {i: theirs == i for i in births.get(frame, ())}
+            if first_masks:
+                assignment.appear(first_masks, proposals)
             if frame in truth.frames:
-                yield frame, theirs, assignment.paint(proposals, given, theirs.shape)
+                yield frame, theirs, assignment.paint(proposals, first_masks, theirs.shape)
 
     _score_labels(truth, painted(), protocol, scores)
-    scores.objects = [replace(found, proposal=assignment.slot_of.get(found.object_id)) for found in scores.objects]
+    scores.objects = [replace(own, proposal=assignment.slot_of.get(own.object_id)) for own in scores.objects]

@@ -48,8 +48,8 @@ def stability_between(first: Floats | None, second: Floats | None) -> float:
 
 def outline(mask: NDArray[Any]) -> Floats | None:
     """The longest contour as points ``[N, 2]`` (x, y) at most :data:`SPACING` apart; None if it has under 3 points."""
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    contours = [contour[:, 0].astype(np.float64) for contour in found if len(contour) >= 3]
+    lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    contours = [contour[:, 0].astype(np.float64) for contour in lines if len(contour) >= 3]
     if not contours:
         return None
     corners = max(contours, key=len)

@@ -77,7 +77,7 @@ class ObjectScores:
                 if begun:  # the first stretch follows nothing
                     stretches[self.present[begun]].append(float(values[begun:end].mean()))
                 begun = end
-        away, back = (float(np.mean(found)) if found else float("nan") for found in stretches.values())
+        away, back = (float(np.mean(scores)) if scores else float("nan") for scores in stretches.values())
         return away, back
 
     @property

@@ -162,9 +162,9 @@ class AblationRun:
         done = self._done()
         model, file = None, None
         if self.table.recipe is None:
-            given = self.weights or self.table.weights
-            model = load(given, device=self.device, precision=self.precision)
-            file = located(given)[0]
+            weights = self.weights or self.table.weights
+            model = load(weights, device=self.device, precision=self.precision)
+            file = located(weights)[0]
         datasets = self._datasets()
         make_folder(self.folder)
         self._keep(done)
@@ -214,14 +214,14 @@ class AblationRun:
 
     def _datasets(self) -> list[tuple[str, VideoDataset]]:
         opened = [open_dataset(spec) for spec in self.datasets]
-        found = [(dataset.kind, dataset) for dataset in opened]
+        datasets = [(dataset.kind, dataset) for dataset in opened]
         if self.long is not None:
             held_out = Photographs.open(data_root(self.data[0] if self.data else None)).split()[1]
             objects = list(dict.fromkeys(row.objects or 2 for row in self.table.rows))
-            found += self.long.write(self.folder, held_out, objects)
-        if not found:
+            datasets += self.long.write(self.folder, held_out, objects)
+        if not datasets:
             raise InputError("nothing to score on: give --dataset SPEC, or --long N with --data FOLDER.")
-        return found
+        return datasets
 
     def _recipe(self, row: Row) -> Recipe | None:
         """What a row is trained with; None where rows are not trained."""
@@ -286,8 +286,8 @@ def find_ablation(name: str) -> Ablation:
     Raises:
         InputError: no such table.
     """
-    found: Ablation = look_up("table", name, ablations())
-    return found
+    table: Ablation = look_up("table", name, ablations())
+    return table
 
 
 def with_objects(dataset: VideoDataset, count: int) -> VideoDataset:

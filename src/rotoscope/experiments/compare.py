@@ -64,8 +64,8 @@ class Way:
 
 def _plainly(model: STCN, masks: Mapping[int, NDArray[Any]]) -> Opened:
     clip = PlainSTCN(model, MEMORY["mem_every"], MEMORY["top_k"])
-    given: list[list[NDArray[Any]]] = [list(masks.values())]
-    return Opened(clip.timings.seconds, lambda image: clip.push(image, given.pop() if given else None))
+    prompts: list[list[NDArray[Any]]] = [list(masks.values())]
+    return Opened(clip.timings.seconds, lambda image: clip.push(image, prompts.pop() if prompts else None))
 
 
 def _by_session(model: STCN, masks: Mapping[int, NDArray[Any]]) -> Opened:
@@ -143,29 +143,29 @@ def multiply_adds(model: STCN, objects: int, frames: int) -> dict[str, float]:
     width, height = canvas.padded
     image, masks = torch.zeros(1, 3, height, width), torch.zeros(objects, 1, height, width)
     timed = range(WARM, WARM + frames)
-    found: dict[str, float] = {}
+    counts: dict[str, float] = {}
     with torch.inference_mode():
-        features = _counted(found, "encode key", lambda: network.encode_key(image))
+        features = _counted(counts, "encode key", lambda: network.encode_key(image))
         cells = features.key[0, 0].numel()
         held = sum(1 + (number - 1) // MEMORY["mem_every"] for number in timed) / frames
         products = held * cells * config.key_dim + objects * MEMORY["top_k"] * config.value_dim
-        found["read memory"] = cells * products
+        counts["read memory"] = cells * products
         readout = torch.zeros(objects, config.value_dim, *features.key.shape[-2:])
 
         def decode() -> object:
             places = network.places(masks[None, :, 0], features.key.flatten(2), features)
             return network.decode(readout, features, places)
 
-        _counted(found, "decode", decode)
-        _counted(found, "encode value", lambda: network.encode_value(image, features, masks, masks))
-    found["encode value"] *= sum(number % MEMORY["mem_every"] == 0 for number in timed) / frames
-    return found
+        _counted(counts, "decode", decode)
+        _counted(counts, "encode value", lambda: network.encode_value(image, features, masks, masks))
+    counts["encode value"] *= sum(number % MEMORY["mem_every"] == 0 for number in timed) / frames
+    return counts
 
 
-def _counted(found: dict[str, float], part: str, compute: Callable[[], Any]) -> Any:
+def _counted(counts: dict[str, float], part: str, compute: Callable[[], Any]) -> Any:
     with FlopCounterMode(display=False) as counter:
         result = compute()
-    found[part] = counter.get_total_flops() / 2
+    counts[part] = counter.get_total_flops() / 2
     return result
 
 

@@ -57,8 +57,8 @@ class PlainSTCN:
             f4, f8, f16 = self.network.key_encoder(image)
             key = self.network.key_proj(f16)
         if masks is not None:
-            given = canvas.masks(torch.from_numpy(np.stack(list(masks))).float())
-            probabilities = aggregate(given)
+            resized = canvas.masks(torch.from_numpy(np.stack(list(masks))).float())
+            probabilities = aggregate(resized)
         else:
             with self.timings.part("read memory"):
                 readout = self._read(key.flatten(2)).unflatten(-1, tuple(key.shape[-2:]))

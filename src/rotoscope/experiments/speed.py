@@ -41,15 +41,15 @@ class SpeedTable:
 
     def per_object(self, precision: str) -> float:
         """Seconds a frame that each further object costs."""
-        found = {objects: measured.per_frame for name, objects, measured in self.rows if name == precision}
-        least, most = min(found), max(found)
-        return (found[most] - found[least]) / (most - least)
+        seconds = {objects: measured.per_frame for name, objects, measured in self.rows if name == precision}
+        least, most = min(seconds), max(seconds)
+        return (seconds[most] - seconds[least]) / (most - least)
 
     def together(self, precision: str) -> float:
         """How many times as fast the most objects are together as each in a session of its own."""
         most = max(objects for _, objects, _ in self.rows)
-        found = {name: measured.per_frame for name, objects, measured in self.rows if objects == most}
-        return self.alone[precision] / found[precision]
+        seconds = {name: measured.per_frame for name, objects, measured in self.rows if objects == most}
+        return self.alone[precision] / seconds[precision]
 
 
 def moving_frames(count: int, size: tuple[int, int], seed: int = 0) -> list[np.ndarray[Any, Any]]:

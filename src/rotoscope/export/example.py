@@ -156,12 +156,12 @@ class Session:
 
 def main() -> None:
     """Read the clip, follow its objects, write their labels."""
-    frames, given = np.load(sys.argv[1], mmap_mode="r"), np.load(sys.argv[2])
-    ids = np.unique(given)[np.unique(given) > 0]
+    frames, prompts = np.load(sys.argv[1], mmap_mode="r"), np.load(sys.argv[2])
+    ids = np.unique(prompts)[np.unique(prompts) > 0]
     session = Session(*frames.shape[1:3])
-    labels = [session.begin(frames[0], (given == ids[:, None, None]).astype(np.float32))]
+    labels = [session.begin(frames[0], (prompts == ids[:, None, None]).astype(np.float32))]
     labels += [session.follow(frame) for frame in frames[1:]]
-    np.save(sys.argv[3], np.array([0, *ids], given.dtype)[np.stack(labels)])
+    np.save(sys.argv[3], np.array([0, *ids], prompts.dtype)[np.stack(labels)])
 
 
 if __name__ == "__main__":

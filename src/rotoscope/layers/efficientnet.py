@@ -255,9 +255,9 @@ def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ours: dict[str, Tensor] = {}
     for name, tensor in state.items():
         for pattern, replacement in PUBLISHED.items():
-            found, count = re.subn(rf"^{pattern}", replacement, name)
+            ours_name, count = re.subn(rf"^{pattern}", replacement, name)
             if count:
-                ours[found] = tensor
+                ours[ours_name] = tensor
                 break
         else:
             raise InputError(f"{name!r} is no entry of EfficientNet-Lite's published weights.")

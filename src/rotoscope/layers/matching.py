@@ -41,7 +41,7 @@ def assign(costs: Tensor) -> Tensor:
         fewer objects than predictions, those left over get 0.
     """
     truth_of = np.zeros((costs.shape[0], costs.shape[2]), np.int64)
-    for found, matrix in zip(truth_of, costs.detach().float().cpu().numpy(), strict=True):
+    for row_of, matrix in zip(truth_of, costs.detach().float().cpu().numpy(), strict=True):
         rows, columns = least_cost(matrix)
-        found[columns] = rows
+        row_of[columns] = rows
     return torch.from_numpy(truth_of).to(costs.device)

@@ -68,8 +68,8 @@ def _of_arrays(arrays: dict[str, NDArray[Any]]) -> tuple[Masks, list[str]]:
     if named and len(named) == len(arrays) and ids is None:
         numbers = [int(re.findall(r"\d+$", name)[0]) for name in named]
         _require_ids(numbers)
-        found = {i: one_mask(array) for i, array in zip(numbers, named.values(), strict=True)}
-        return _of_one_size(found), ["one array per object, ids from their names"]
+        masks = {i: one_mask(array) for i, array in zip(numbers, named.values(), strict=True)}
+        return _of_one_size(masks), ["one array per object, ids from their names"]
     candidates = [array for array in arrays.values() if array.ndim in (2, 3)]
     if len(candidates) != 1:
         shapes = {name: array.shape for name, array in arrays.items()}

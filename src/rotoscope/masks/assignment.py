@@ -38,14 +38,14 @@ class FirstFrameAssignment:
         self.slot_of: dict[int, int] = {}
         self.cost_of: dict[int, float] = {}
 
-    def appear(self, given: Mapping[int, NDArray[Any]], proposals: Mapping[int, NDArray[Any]]) -> None:
+    def appear(self, prompts: Mapping[int, NDArray[Any]], proposals: Mapping[int, NDArray[Any]]) -> None:
         """Objects that appear in a frame.
 
         Args:
-            given: their annotated masks.
+            prompts: their annotated masks.
             proposals: the frame's masks by slot, from 1.
         """
-        ids = sorted({*self.slot_of, *given})
+        ids = sorted({*self.slot_of, *prompts})
         costs = np.ones((len(ids), max(self.slots, len(ids))))
         for row, object_id in enumerate(ids):
             if object_id in self.slot_of:
@@ -53,18 +53,18 @@ class FirstFrameAssignment:
                 continue
             for slot in range(1, self.slots + 1):
                 mask = proposals.get(slot)
-                empty = mask is None and not given[object_id].any()
-                overlap = 1.0 if empty else 0.0 if mask is None else _overlap(mask, given[object_id])
+                empty = mask is None and not prompts[object_id].any()
+                overlap = 1.0 if empty else 0.0 if mask is None else _overlap(mask, prompts[object_id])
                 costs[row, slot - 1] = 1 - overlap
         for row, column in zip(*least_cost(costs), strict=True):
             self.slot_of[ids[row]] = int(column) + 1
-            if ids[row] in given:
+            if ids[row] in prompts:
                 self.cost_of[ids[row]] = float(costs[row, column])
 
     def paint(
         self,
         proposals: Mapping[int, NDArray[Any]],
-        given: Mapping[int, NDArray[Any]],
+        prompts: Mapping[int, NDArray[Any]],
         shape: tuple[int, ...],
         listed: Sequence[int] | None = None,
         numbers: Mapping[int, int] | None = None,
@@ -73,18 +73,18 @@ class FirstFrameAssignment:
 
         Args:
             proposals: masks by slot.
-            given: annotated masks of the objects that appear in this frame; they go on top.
+            prompts: annotated masks of the objects that appear in this frame; they go on top.
             shape: the shape of the labels.
             listed: the objects to paint; all known unless said.
             numbers: what to paint for each object; its id unless said.
         """
         labels = np.zeros(shape, np.uint8)
-        ids = [i for i in (self.slot_of if listed is None else listed) if i in self.slot_of and i not in given]
+        ids = [i for i in (self.slot_of if listed is None else listed) if i in self.slot_of and i not in prompts]
         for object_id in sorted(ids, key=lambda i: -self.cost_of[i]):
             mask = proposals.get(self.slot_of[object_id])
             if mask is not None:
                 labels[mask.astype(bool)] = object_id if numbers is None else numbers[object_id]
-        for object_id, mask in given.items():
+        for object_id, mask in prompts.items():
             labels[mask.astype(bool)] = object_id if numbers is None else numbers[object_id]
         return labels
 

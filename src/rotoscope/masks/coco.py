@@ -60,14 +60,14 @@ def images_of_json(data: Any, path: Path) -> list[AnnotatedImage]:
     for number, annotation in enumerate(annotations):
         groups.setdefault(_key(annotation.get("image_id")), []).append((number, annotation))
     only = next(iter(known), None) if len(known) == 1 else None
-    found = []
+    annotated = []
     for key, members in groups.items():
         check_limit("objects", len(members), f"{path}: image {shown(key, 40)}")
         image = known.get(key, known.get(only, {}) if key is None or len(groups) == 1 else {})
         name = image.get("file_name")
         stem = Path(name.replace("\\", "/")).stem if isinstance(name, str) and "\0" not in name else ""
-        found.append(AnnotatedImage(key, stem, sizes.get(key, sizes.get(only)), tuple(members)))
-    return found
+        annotated.append(AnnotatedImage(key, stem, sizes.get(key, sizes.get(only)), tuple(members)))
+    return annotated
 
 
 def masks_of_json(data: Any, path: Path) -> tuple[dict[int, NDArray[Any]], list[str]]:
@@ -146,8 +146,8 @@ def decode(segmentation: Any, size: tuple[int, int] | None, where: str = "") -> 
 
 def encode(mask: NDArray[Any]) -> dict[str, Any]:
     """Bool ``[H, W]`` to a compressed run length, as JSON holds it."""
-    found = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": [int(v) for v in found["size"]], "counts": found["counts"].decode("ascii")}
+    runs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": [int(v) for v in runs["size"]], "counts": runs["counts"].decode("ascii")}
 
 
 def _runs(counts: Any) -> list[int]:
@@ -235,10 +235,10 @@ def _size(holder: dict[str, Any], where: str) -> tuple[int, int] | None:
     return height, width
 
 
-def _whole_size(*given: Any) -> tuple[int, int]:
+def _whole_size(*size: Any) -> tuple[int, int]:
     """Height and width as whole numbers."""
-    if len(given) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in given):
-        raise ValueError(f"{given} are no height and width")
-    if any(not math.isfinite(float(v)) or v != int(v) or v < 1 for v in given):
-        raise ValueError(f"{given} are no height and width")
-    return int(given[0]), int(given[1])
+    if len(size) != 2 or any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in size):
+        raise ValueError(f"{size} are no height and width")
+    if any(not math.isfinite(float(v)) or v != int(v) or v < 1 for v in size):
+        raise ValueError(f"{size} are no height and width")
+    return int(size[0]), int(size[1])

@@ -47,11 +47,11 @@ def masks_of_colours(array: NDArray[np.uint8], lossy: bool = False) -> tuple[Mas
     if mixed:
         account.append(f"{mixed} soft-edge colour{'s' if mixed > 1 else ''} merged into the nearest")
     labels = numbers[nearest][np.asarray(inverse).ravel()].reshape(codes.shape)
-    found = sorted(set(ids.values()) - {0})
-    if VOID in found and "DAVIS" in line:
-        found.remove(VOID)
+    object_ids = sorted(set(ids.values()) - {0})
+    if VOID in object_ids and "DAVIS" in line:
+        object_ids.remove(VOID)
         account.append("the colour of entry 255 left out: it marks unknown pixels")
-    return {i: labels == i for i in found}, account
+    return {i: labels == i for i in object_ids}, account
 
 
 def _nearest(colours: NDArray[Any], points: NDArray[Any]) -> NDArray[Any]:
@@ -98,8 +98,8 @@ def _background(
         code = int(colours[white] @ (1 << 16, 1 << 8, 1))
         if (rim == code).mean() > 0.5 or lossy:
             return white, ["no pixel is black; white, which lines the picture, read as the background"]
-    found, counts = np.unique(rim, return_counts=True)
-    most = colours @ (1 << 16, 1 << 8, 1) == found[counts.argmax()]
+    colour_codes, counts = np.unique(rim, return_counts=True)
+    most = colours @ (1 << 16, 1 << 8, 1) == colour_codes[counts.argmax()]
     lining = next((i for i in main if most[i]), None)
     if lining is not None and len(main) > 1 and counts.max() > RIM * rim.size:
         colour = ",".join(str(int(v)) for v in colours[lining])

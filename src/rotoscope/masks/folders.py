@@ -62,7 +62,7 @@ def layout(folder: Path) -> Layout:
     inner = {p.name: p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal() and 0 < int(p.name) < 65536}
     if not files and inner:
         by_object = {int(name): mask_files(path) for name, path in sorted(inner.items(), key=lambda item: int(item[0]))}
-        by_object = {object_id: found for object_id, found in by_object.items() if found}
+        by_object = {object_id: own_files for object_id, own_files in by_object.items() if own_files}
         if by_object:
             return Layout("folders", by_object, "a folder per object, a file per frame in it")
     if not files:
@@ -93,20 +93,20 @@ def masks_of_folder(folder: Path) -> tuple[Masks, list[str], str]:
     Raises:
         InputError: it holds masks of several frames, or cannot be read.
     """
-    found = layout(folder)
-    if found.kind == "frames":
+    held = layout(folder)
+    if held.kind == "frames":
         raise InputError(
-            f"{folder}: holds the masks of {len(found.files[0])} frames ({found.why}). Give one of its files, or the "
+            f"{folder}: holds the masks of {len(held.files[0])} frames ({held.why}). Give one of its files, or the "
             "folder as --mask of a video whose frames bear their names."
         )
-    if found.kind == "folders":
-        stems = sorted({file.stem for files in found.files.values() for file in files})
-        account = [f"{found.why}: {len(stems)} frames, of which {stems[0]} is read"]
-        return masks_of_object_folders(found, stems[0]), account, "folder per object"
-    account = [f"one file per object, {_naming(found.files[0])[1]}"]
-    if found.kind == "either":
+    if held.kind == "folders":
+        stems = sorted({file.stem for files in held.files.values() for file in files})
+        account = [f"{held.why}: {len(stems)} frames, of which {stems[0]} is read"]
+        return masks_of_object_folders(held, stems[0]), account, "folder per object"
+    account = [f"one file per object, {_naming(held.files[0])[1]}"]
+    if held.kind == "either":
         account.append("they lie on each other: if they are one object on several frames, give one of the files")
-    return _per_object(found.files[0]), account, "folder of images"
+    return _per_object(held.files[0]), account, "folder of images"
 
 
 def masks_of_frames(
@@ -124,38 +124,38 @@ def masks_of_frames(
     Raises:
         InputError: it holds several frames' masks, but their names are no frames'; or nothing tells what it holds.
     """
-    found = layout(folder)
-    stems = sorted({file.stem for files in found.files.values() for file in files})
+    held = layout(folder)
+    stems = sorted({file.stem for files in held.files.values() for file in files})
     numbers = {stem: number(stem) for stem in stems}
     matching = [stem for stem in stems if numbers[stem] is not None]
-    if found.kind == "objects" and len(matching) == len(stems):
+    if held.kind == "objects" and len(matching) == len(stems):
         if not any(stem.startswith("0") for stem in stems):  # no id is written so
             raise InputError(
-                f"{folder}: {found.why}, and named as frames of the video: it may be a file per object or per frame. "
+                f"{folder}: {held.why}, and named as frames of the video: it may be a file per object or per frame. "
                 f"Name the files object_{stems[0]}.png and so on, or give each as MASK@FRAME."
             )
-    elif found.kind == "objects" or (found.kind == "either" and not matching):
+    elif held.kind == "objects" or (held.kind == "either" and not matching):
         return None
     if len(matching) < len(stems):
         other = next(stem for stem in stems if numbers[stem] is None)
         raise InputError(
-            f"{folder}: holds masks of frames ({found.why}), but {other} is no frame of the video, whose frames are "
+            f"{folder}: holds masks of frames ({held.why}), but {other} is no frame of the video, whose frames are "
             f"{', '.join(names)}, …. Name the files after the frames, or give one as MASK@FRAME."
         )
-    masks = _read_frames(found, {stem: place for stem, place in numbers.items() if place is not None})
+    masks = _read_frames(held, {stem: place for stem, place in numbers.items() if place is not None})
     if not masks:
         raise InputError(f"{folder}: masks without any object.")
-    return masks, f"masks of {len(masks)} frame(s), named as the video's: {found.why}"
+    return masks, f"masks of {len(masks)} frame(s), named as the video's: {held.why}"
 
 
-def _read_frames(found: Layout, numbers: dict[str, int]) -> dict[int, tuple[Masks, list[str]]]:
+def _read_frames(held: Layout, numbers: dict[str, int]) -> dict[int, tuple[Masks, list[str]]]:
     """Masks and account of the frames that show an object, by number; ``numbers`` gives those of the files' names."""
     masks: dict[int, tuple[Masks, list[str]]] = {}
-    by_stem = {file.stem: file for file in found.files.get(0, ())}
+    by_stem = {file.stem: file for file in held.files.get(0, ())}
     for stem, place in numbers.items():
         account: list[str] = []
-        if found.kind == "folders":
-            read = masks_of_object_folders(found, stem)
+        if held.kind == "folders":
+            read = masks_of_object_folders(held, stem)
         else:
             read, account, _ = masks_of_image(by_stem[stem])
         read = {i: mask for i, mask in read.items() if mask.any()}
@@ -164,11 +164,11 @@ def _read_frames(found: Layout, numbers: dict[str, int]) -> dict[int, tuple[Mask
     return masks
 
 
-def masks_of_object_folders(found: Layout, stem: str) -> Masks:
+def masks_of_object_folders(held: Layout, stem: str) -> Masks:
     """The masks of one frame, from a folder per object."""
-    check_limit("objects", len(found.files), next(iter(found.files.values()))[0].parent.parent)
+    check_limit("objects", len(held.files), next(iter(held.files.values()))[0].parent.parent)
     masks: Masks = {}
-    for object_id, files in found.files.items():
+    for object_id, files in held.files.items():
         file = next((f for f in files if f.stem == stem), None)
         if file is not None:
             soft = soft_of_image(file)
@@ -190,8 +190,8 @@ def _per_object(files: list[Path]) -> Masks:
 
 def _naming(files: list[Path]) -> tuple[list[int], str]:
     """Ids of files that hold an object each, and where they come from."""
-    found = [re.findall(r"\d+", p.stem) for p in files]
-    ids = [int(numbers[-1]) if numbers else 0 for numbers in found]
+    digits = [re.findall(r"\d+", p.stem) for p in files]
+    ids = [int(numbers[-1]) if numbers else 0 for numbers in digits]
     if len(set(ids)) == len(ids) and all(0 < i < 65536 for i in ids):
         return ids, "ids from the file names"
     return list(range(1, len(files) + 1)), "numbered in the order of their names"

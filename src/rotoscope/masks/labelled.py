@@ -129,11 +129,11 @@ def sheets_of_yolo(path: Path) -> list[Sheet]:
 
 
 def _objects(items: Any, path: Path) -> list[dict[str, Any]]:
-    found = list(items) if isinstance(items, Iterable) and not isinstance(items, (str, dict)) else None
-    if found is None or not all(isinstance(item, dict) for item in found):
+    listed = list(items) if isinstance(items, Iterable) and not isinstance(items, (str, dict)) else None
+    if listed is None or not all(isinstance(item, dict) for item in listed):
         raise InputError(f"{path}: what is drawn is no list of objects. Export it again.")
-    check_limit("objects", len(found), path)
-    return found
+    check_limit("objects", len(listed), path)
+    return listed
 
 
 def _text(value: Any) -> str:

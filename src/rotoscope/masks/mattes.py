@@ -144,16 +144,16 @@ class MatteStore:
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Keep one frame's mattes."""
-        found = {i: matte for i, matte in self.delivery.mattes(item).items() if matte.max(initial=0) * LEVELS >= 0.5}
+        mattes = {i: matte for i, matte in self.delivery.mattes(item).items() if matte.max(initial=0) * LEVELS >= 0.5}
         path = inside(self.folder, f"{item.index:08d}.npz")
-        values = [np.round(matte * LEVELS).astype(np.uint16) * 16 for matte in found.values()]
+        values = [np.round(matte * LEVELS).astype(np.uint16) * 16 for matte in mattes.values()]
         done, coded = True, np.zeros(0, np.uint8)
         if values:
             done, coded = cv2.imencode(".png", np.concatenate(values), [cv2.IMWRITE_PNG_COMPRESSION, 1])
         if not done:
             raise WriteError(f"{path}: the mattes could not be encoded.")
         with atomic_write(path, durable=False) as temporary, temporary.open("wb") as file:
-            np.savez(file, ids=np.array(list(found), np.int64), png=coded)
+            np.savez(file, ids=np.array(list(mattes), np.int64), png=coded)
 
     def flush(self) -> None:
         """Nothing is held back."""
@@ -185,11 +185,11 @@ class MatteStore:
         """Ids of all frames' mattes; :data:`TOGETHER` alone where they are kept together."""
         if self.delivery.objects != "each":
             return [TOGETHER]
-        found: set[int] = set()
+        ids: set[int] = set()
         for path in self._files():
             with np.load(path) as data:
-                found |= {int(i) for i in data["ids"]}
-        return sorted(found)
+                ids |= {int(i) for i in data["ids"]}
+        return sorted(ids)
 
     def _files(self) -> Iterator[Path]:
         return (path for path in sorted(self.folder.glob("[0-9]*.npz")))

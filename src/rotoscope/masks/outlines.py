@@ -37,12 +37,12 @@ def outlines_of(path: Path) -> tuple[list[Sheet], str] | None:
     Raises:
         InputError: it is one, and cannot be read, or it holds nothing.
     """
-    found = _of_folder(path) if path.is_dir() else _of_file(path)
-    if found is not None and not any(sheet.shapes for sheet in found[0]):
-        out = sorted({kind for sheet in found[0] for kind in sheet.left_out})
+    read = _of_folder(path) if path.is_dir() else _of_file(path)
+    if read is not None and not any(sheet.shapes for sheet in read[0]):
+        out = sorted({kind for sheet in read[0] for kind in sheet.left_out})
         told = f"; {', '.join(out)} are no areas" if out else ""
-        raise InputError(f"{path}: {found[1]} without an outline{told}. Draw a polygon around each object.")
-    return found
+        raise InputError(f"{path}: {read[1]} without an outline{told}. Draw a polygon around each object.")
+    return read
 
 
 def _of_file(path: Path) -> tuple[list[Sheet], str] | None:
@@ -64,9 +64,9 @@ def _of_folder(folder: Path) -> tuple[list[Sheet], str] | None:
     for suffix in (".json", ".txt"):
         chosen = [p for p in files if p.suffix.lower() == suffix and p.name not in ("classes.txt", "run.json")]
         if chosen and (suffix == ".txt" or not any(p.suffix.lower() == ".npz" for p in files)):
-            found = [_of_file(p) for p in chosen]
-            if all(one is not None for one in found):
-                read = [one for one in found if one is not None]
+            opened = [_of_file(p) for p in chosen]
+            if all(one is not None for one in opened):
+                read = [one for one in opened if one is not None]
                 return [sheet for sheets, _ in read for sheet in sheets], f"{read[0][1]} of {len(read)} files"
     return None
 
@@ -81,5 +81,5 @@ def number_of(sheet: Sheet) -> int | None:
     """The number of a frame that CVAT names as it does by itself, ``frame_000012``, or that has a number."""
     if sheet.number is not None:
         return sheet.number
-    found = re.fullmatch(r"frame_(\d{6,8})", sheet.name)
-    return int(found[1]) if found else None
+    match = re.fullmatch(r"frame_(\d{6,8})", sheet.name)
+    return int(match[1]) if match else None

@@ -141,8 +141,8 @@ def check_apart(placed: Mapping[int, Placed], where: str) -> None:
         InputError: two do.
     """
     owners: dict[tuple[int, int], int] = {}
-    for object_id, given in placed.items():
-        for x, y in given.places[given.wanted].tolist():
+    for object_id, points in placed.items():
+        for x, y in points.places[points.wanted].tolist():
             if owners.setdefault((x, y), object_id) != object_id:
                 raise InputError(
                     f"{where}: objects {owners[x, y]} and {object_id} have the same point {x},{y}. Give each its own."
@@ -153,13 +153,13 @@ def _listed(pairs: Any) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _pairs(given: Any, what: str) -> tuple[Pair, ...]:
+def _pairs(argument: Any, what: str) -> tuple[Pair, ...]:
     """One place or several as a tuple of them."""
-    if isinstance(given, np.ndarray):
-        given = given.tolist()
-    if not isinstance(given, Iterable) or isinstance(given, (str, bytes)):
-        raise InputError(f"points: {what} {given!r} is no place. Give (x, y), or several of them.")
-    listed = list(given)
+    if isinstance(argument, np.ndarray):
+        argument = argument.tolist()
+    if not isinstance(argument, Iterable) or isinstance(argument, (str, bytes)):
+        raise InputError(f"points: {what} {argument!r} is no place. Give (x, y), or several of them.")
+    listed = list(argument)
     if len(listed) == 2 and all(_is_number(value) for value in listed):
         listed = [listed]
     return tuple(_numbers(pair, 2, what) for pair in listed)  # type: ignore[misc]
@@ -169,11 +169,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
-def _numbers(given: Any, count: int, what: str) -> tuple[float, ...]:
+def _numbers(value: Any, count: int, what: str) -> tuple[float, ...]:
     names = "(x, y)" if count == 2 else "left, top, right and bottom"
-    values = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else []
+    values = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else []
     if len(values) != count or not all(_is_number(v) and math.isfinite(v) for v in values):
-        raise InputError(f"points: {what} {given!r} is not {names}. Give {count} numbers.")
+        raise InputError(f"points: {what} {value!r} is not {names}. Give {count} numbers.")
     return tuple(int(v) if isinstance(v, (int, np.integer)) else float(v) for v in values)
 
 

@@ -83,13 +83,13 @@ def polygons_of(mask: NDArray[Any], tolerance: float = 1.0) -> list[Polygon]:
             :func:`fill` gives the very mask back. Otherwise they run through the middles of those sides, which makes
             slants straight, are thinned out by Douglas and Peucker's rule, and then laid through what they stand for.
     """
-    found = []
+    polygons = []
     for outer, holes in _borders(np.asarray(mask, bool)):
         kept = _simple(outer, tolerance)
         if kept is not None:
             inner = (_simple(hole, tolerance) for hole in holes)
-            found.append(Polygon(kept, tuple(hole for hole in inner if hole is not None)))
-    return sorted(found, key=lambda polygon: -abs(signed_area(polygon.outer)))
+            polygons.append(Polygon(kept, tuple(hole for hole in inner if hole is not None)))
+    return sorted(polygons, key=lambda polygon: -abs(signed_area(polygon.outer)))
 
 
 def _borders(mask: NDArray[np.bool_]) -> Iterable[tuple[Ring, list[Ring]]]:

@@ -49,11 +49,11 @@ class Named(Protocol):
         """The number of the frame of a name."""
 
 
-def masks_for(given: Any, frame: int, video: Named, resize: bool, notes: list[str]) -> dict[int, Masks]:
+def masks_for(source: Any, frame: int, video: Named, resize: bool, notes: list[str]) -> dict[int, Masks]:
     """The masks that one source gives, by frame; those of ``frame`` unless the source itself says which.
 
     Args:
-        given: a path of what :func:`~rotoscope.read_masks` reads, or of a folder or COCO file of several frames' masks
+        source: a path of what :func:`~rotoscope.read_masks` reads, or of a folder or COCO file of several frames' masks
             that are named after the frames; a label map, a stack or a Pillow image; or ``{object id: mask}``.
         frame: the frame it is given for.
         video: the masks' video.
@@ -63,21 +63,21 @@ def masks_for(given: Any, frame: int, video: Named, resize: bool, notes: list[st
     Raises:
         InputError: it cannot be read, or does not fit the video.
     """
-    if isinstance(given, (str, Path)):
-        with enough_memory(given):
-            found = _several_frames(Path(given), video)
-        if found is None:
-            found = {frame: read_masks(given, size=video.size, resize=resize)}
+    if isinstance(source, (str, Path)):
+        with enough_memory(source):
+            readings = _several_frames(Path(source), video)
+        if readings is None:
+            readings = {frame: read_masks(source, size=video.size, resize=resize)}
         else:
-            where = str(given)
-            found = {
+            where = str(source)
+            readings = {
                 number: checked(r.masks, r.account, r.format, where, size=video.size, resize=resize)
-                for number, r in found.items()
+                for number, r in readings.items()
             }
-        said = dict.fromkeys(line for reading in found.values() for line in reading.account)
-        notes += [f"{given}: {line}" for line in said if line not in PLAIN]
-        return {number: reading.masks for number, reading in found.items()}
-    masks, account = masks_of_argument(given)
+        said = dict.fromkeys(line for reading in readings.values() for line in reading.account)
+        notes += [f"{source}: {line}" for line in said if line not in PLAIN]
+        return {number: reading.masks for number, reading in readings.items()}
+    masks, account = masks_of_argument(source)
     if any(mask.any() for mask in masks.values()):
         where = f"masks for frame {frame}"
         kept = checked(masks, account, "", where, size=video.size, resize=resize)
@@ -89,20 +89,20 @@ def masks_for(given: Any, frame: int, video: Named, resize: bool, notes: list[st
     return {frame: masks}
 
 
-def masks_of_argument(given: Any) -> tuple[Masks, list[str]]:
+def masks_of_argument(argument: Any) -> tuple[Masks, list[str]]:
     """Masks held by Python: ``{object id: mask}``, a label map ``[H, W]``, a stack ``[N, H, W]``, or a Pillow image.
 
     Raises:
         InputError: anything else, or masks with values that are no mask's.
     """
-    if isinstance(given, Mapping):
+    if isinstance(argument, Mapping):
         account: list[str] = []
-        return {_id(key): _single(mask, key, account) for key, mask in given.items()}, account
-    if isinstance(given, Image.Image):
-        masks, said, _ = masks_of_picture(ImageOps.exif_transpose(given), "the mask image")
+        return {_id(key): _single(mask, key, account) for key, mask in argument.items()}, account
+    if isinstance(argument, Image.Image):
+        masks, said, _ = masks_of_picture(ImageOps.exif_transpose(argument), "the mask image")
         return masks, said
     try:
-        return masks_of_array(_array(given))
+        return masks_of_array(_array(argument))
     except InputError as error:
         raise InputError(f"the masks given: {error}") from None
 
@@ -129,17 +129,18 @@ def _single(mask: Any, key: Any, account: list[str]) -> NDArray[Any]:
     return next(iter(masks.values()))
 
 
-def _array(given: Any) -> NDArray[Any]:
+def _array(argument: Any) -> NDArray[Any]:
     """An array, or what can be taken for one: a tensor, nested lists."""
-    if hasattr(given, "detach"):
-        given = given.detach().cpu()
-        given = given.float() if "float" in str(given.dtype) else given
+    if hasattr(argument, "detach"):
+        argument = argument.detach().cpu()
+        argument = argument.float() if "float" in str(argument.dtype) else argument
     try:
-        array = np.asarray(given)
+        array = np.asarray(argument)
     except (TypeError, ValueError):
         array = np.array(None)
     if array.dtype.kind not in "biuf":
-        raise InputError(f"a {type(given).__name__} is no mask. Give a path, an array [H, W], or {{object id: mask}}.")
+        kind = type(argument).__name__
+        raise InputError(f"a {kind} is no mask. Give a path, an array [H, W], or {{object id: mask}}.")
     return array
 
 
@@ -158,10 +159,10 @@ def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
             return _archives(path, files, video)
         if not has_images(path) and (outlines := outlines_of(path)):
             return _outlined(*outlines, path, video)
-        found = masks_of_frames(path, video.number_of, names)
-        if found is None:
+        read = masks_of_frames(path, video.number_of, names)
+        if read is None:
             return None
-        by_frame, line = found
+        by_frame, line = read
         return {n: MaskReading(masks, (0, 0), (line, *account), "") for n, (masks, account) in by_frame.items()}
     if path.suffix.lower() not in (".json", ".xml", ".txt") or not path.is_file():
         return None
@@ -200,9 +201,9 @@ def _outlined(sheets: list[Sheet], kind: str, path: Path, video: Named) -> dict[
         )
     masks, account = masks_of_sheets(sheets, video.size, str(path))
     return {
-        place: MaskReading(dict(found), (0, 0), tuple(account), kind)
-        for place, found in zip(places, masks, strict=True)
-        if place is not None and any(mask.any() for mask in found.values())
+        place: MaskReading(dict(by_id), (0, 0), tuple(account), kind)
+        for place, by_id in zip(places, masks, strict=True)
+        if place is not None and any(mask.any() for mask in by_id.values())
     }
 
 

@@ -116,14 +116,14 @@ class Objects:
         self.ids: dict[Key, int] = {}
         keys: dict[Key, None] = {}
         for sheet in sheets:
-            found = self._keys(sheet)
-            twice = next((key for key, count in Counter(found).items() if count > 1 and not key[1]), None)
+            of_sheet = self._keys(sheet)
+            twice = next((key for key, count in Counter(of_sheet).items() if count > 1 and not key[1]), None)
             if twice is not None:
                 raise InputError(
                     f"{where}: {shown(twice[0], 40)} is drawn several times on {frame_of(sheet)}, and nothing says "
                     "which is which over the frames. Give each object a label or a group of its own."
                 )
-            keys |= dict.fromkeys(found)
+            keys |= dict.fromkeys(of_sheet)
         check_limit("objects", len(keys), where)
         own = [_number(label) for label, _ in keys]
         if len(set(own)) < len(own) or not all(0 < i < 65536 for i in own):
@@ -137,11 +137,11 @@ class Objects:
         if not self._alone:
             return [(shape.label, shape.group) for shape in sheet.shapes]
         counts = Counter(shape.label for shape in sheet.shapes if not shape.group)
-        found = []
+        keys = []
         for number, shape in enumerate(sheet.shapes):
             several = not shape.group and counts[shape.label] > 1
-            found.append((shape.label, f"shape {number}" if several else shape.group))
-        return found
+            keys.append((shape.label, f"shape {number}" if several else shape.group))
+        return keys
 
     def masks(self, sheet: Sheet, size: tuple[int, int]) -> dict[int, NDArray[np.bool_]]:
         """Bool masks ``[H, W]`` of the objects on a frame; a later shape does not take from an earlier one."""
@@ -165,8 +165,8 @@ class Objects:
 
 def _number(text: str) -> int:
     """The number that a name ends in; 0 if there is none."""
-    found = re.search(r"(\d{1,5})$", text)
-    return int(found[1]) if found else 0
+    match = re.search(r"(\d{1,5})$", text)
+    return int(match[1]) if match else 0
 
 
 def frame_of(sheet: Sheet) -> str:
@@ -188,7 +188,7 @@ def masks_of_sheets(
         InputError: nothing says how large the picture is, or which object is which.
     """
     objects = Objects(sheets, where)
-    found = []
+    masks = []
     pixels = 0
     for sheet in sheets:
         own = sheet.size or size
@@ -196,5 +196,5 @@ def masks_of_sheets(
             raise InputError(f"{where}: does not say how large its pictures are. Give it with its video.")
         pixels += own[0] * own[1] * max(len({(s.label, s.group) for s in sheet.shapes}), 1)
         check_limit("masks", pixels, where)
-        found.append(objects.masks(sheet, own))
-    return found, objects.account(sheets)
+        masks.append(objects.masks(sheet, own))
+    return masks, objects.account(sheets)

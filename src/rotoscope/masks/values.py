@@ -206,9 +206,9 @@ def _matte(values: Values) -> tuple[Masks, list[str]]:
 
 def _snapped(values: Values) -> tuple[NDArray[np.uint8], str]:
     """Each value of a lossy file brought to the nearest that forms regions."""
-    found = [v for v in range(256) if values.forms_regions(v) and values.counts[v] > 5e-4 * values.array.size]
+    levels = [v for v in range(256) if values.forms_regions(v) and values.counts[v] > 5e-4 * values.array.size]
     cores: list[int] = []
-    for value in sorted(found, key=lambda v: -int(values.counts[v])):
+    for value in sorted(levels, key=lambda v: -int(values.counts[v])):
         if all(abs(value - core) > 12 for core in cores):
             cores.append(value)
     cores.sort()

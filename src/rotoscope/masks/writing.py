@@ -248,13 +248,13 @@ def open_writer(
     return WRITERS[name](Path(folder))
 
 
-def formats(given: Sequence[str]) -> list[str]:
+def formats(texts: Sequence[str]) -> list[str]:
     """Split ``palette,overlay`` and check the names.
 
     Raises:
         InputError: an unknown format.
     """
-    names = [name.strip() for text in given for name in text.split(",") if name.strip()]
+    names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     for name in names:
         if name not in FORMATS:
             raise InputError(f"format {name!r} is not known; the formats are {', '.join(FORMATS)}.")

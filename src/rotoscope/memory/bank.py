@@ -161,10 +161,10 @@ class MemoryBank:
             place = slice(start, total) if among is None else among[first:]
             values = [self._values[object_id][place] for object_id in ids]
             if top_k is None:
-                found, used = dense_read(keys, norms, query, values)
+                sums, used = dense_read(keys, norms, query, values)
             else:
                 indices, weights = top_features(keys, norms, query, top_k)
-                found = [weighted_sum(value, indices, weights) for value in values]
+                sums = [weighted_sum(value, indices, weights) for value in values]
                 share = weights.flatten() if self.usage == "softmax" else None
                 used = torch.bincount(indices.flatten(), share, minlength=keys.shape[1])
             if among is None:
@@ -172,7 +172,7 @@ class MemoryBank:
             else:
                 stored = among[first:] < self._size
                 self._hits[among[first:][stored]] += used[stored]
-            readouts.update((object_id, readout.transpose(0, 1)) for object_id, readout in zip(ids, found, strict=True))
+            readouts.update((object_id, readout.transpose(0, 1)) for object_id, readout in zip(ids, sums, strict=True))
         self._age[: self._size] += 1
         return {object_id: readouts[object_id] for object_id in self._values}
 

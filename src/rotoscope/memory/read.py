@@ -69,13 +69,13 @@ def _reaching(scores: Tensor, maxima: Tensor, k: int) -> tuple[Tensor, Tensor]:
     table, (rows, count) = scores.numpy(), scores.shape
     place = maxima.shape[1] - k
     bound = np.nan_to_num(np.partition(maxima.numpy(), place, axis=1)[:, place], nan=-np.inf)
-    found = np.flatnonzero(~(table < bound[:, None]))
-    starts = np.searchsorted(found, np.arange(rows + 1) * count)
+    flat = np.flatnonzero(~(table < bound[:, None]))
+    starts = np.searchsorted(flat, np.arange(rows + 1) * count)
     found_of_row = np.diff(starts)
     most = int(found_of_row.max())
-    values, indices = table.reshape(-1)[found], found - np.repeat(np.arange(rows) * count, found_of_row)
+    values, indices = table.reshape(-1)[flat], flat - np.repeat(np.arange(rows) * count, found_of_row)
     if most > k:  # in rows of one length, filled up with what is never chosen
-        slots = np.arange(len(found)) + np.repeat(np.arange(rows) * most - starts[:-1], found_of_row)
+        slots = np.arange(len(flat)) + np.repeat(np.arange(rows) * most - starts[:-1], found_of_row)
         padded = np.full(rows * most, -np.inf, table.dtype), np.zeros(rows * most, np.int64)
         padded[0][slots], padded[1][slots] = values, indices
         values, indices = padded

@@ -48,8 +48,8 @@ def method_class(name: str) -> type[Method]:
         raise InputError(
             f"method {name!r} is not known{suggestion(name, METHODS)}; the methods are {', '.join(METHODS)}."
         )
-    found: type[Method] = _class(name)
-    return found
+    kind: type[Method] = _class(name)
+    return kind
 
 
 def model_class(name: str) -> type[Model]:
@@ -64,20 +64,20 @@ def _class(name: str) -> Any:
 
 def released(name: str) -> CheckpointLayout:
     """What the authors of a method released."""
-    found: CheckpointLayout = _room(name, "official").RELEASED
-    return found
+    layout: CheckpointLayout = _room(name, "official").RELEASED
+    return layout
 
 
 def training_of(name: str) -> Training:
     """How a model is trained."""
-    found: Training = _room(name, "training").TRAINING
-    return found
+    training: Training = _room(name, "training").TRAINING
+    return training
 
 
 def graphs_of(name: str) -> GraphSet | None:
     """What can be made of a model's networks for other programs; None if nothing can."""
-    found: GraphSet | None = _room(name, "graphs").GRAPHS if name in PORTABLE else None
-    return found
+    graphs: GraphSet | None = _room(name, "graphs").GRAPHS if name in PORTABLE else None
+    return graphs
 
 
 def recipes() -> dict[str, Recipe]:
@@ -87,10 +87,10 @@ def recipes() -> dict[str, Recipe]:
 
 def ablations() -> dict[str, Ablation]:
     """The ablation tables of all methods, by name."""
-    found: dict[str, Ablation] = {}
+    tables: dict[str, Ablation] = {}
     for name in METHODS:
-        found |= _room(name, "ablations").ABLATIONS
-    return found
+        tables |= _room(name, "ablations").ABLATIONS
+    return tables
 
 
 MECHANISMS = ("stcn", "cosnet", "capsulevos", "rvos", "giel")
@@ -112,8 +112,8 @@ def looking(model: Method, video: VideoLike, wanted: int, options: Mapping[str, 
     name = name_of(model)
     if name not in MECHANISMS:
         raise InputError(f"{name} has no picture of its mechanism; there are those of {', '.join(MECHANISMS)}.")
-    found: Looking = _room(name, "mechanism").looking(model, video, wanted, options)
-    return found
+    opened: Looking = _room(name, "mechanism").looking(model, video, wanted, options)
+    return opened
 
 
 def _room(name: str, room: str) -> ModuleType:
@@ -131,10 +131,10 @@ def make_config(name: str, fields: Mapping[str, Any]) -> Any:
     config_class: type[Any] = model_class(name).config_class
     hints = get_type_hints(config_class)
     values = {}
-    for field, given in fields.items():
+    for field, setting in fields.items():
         if field not in hints:
             raise InputError(f"config.{field}: {name} has {', '.join(hints)}.")
-        value = tuple(given) if isinstance(given, list) else given
+        value = tuple(setting) if isinstance(setting, list) else setting
         nothing = value == "none" and fits(None, hints[field]) and not fits(value, hints[field])
         values[field] = None if nothing else value
     return config_class(**values)

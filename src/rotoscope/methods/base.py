@@ -50,7 +50,7 @@ class Session(ABC):
 
     Attributes:
         latency: at most how many frames are held back before they are answered.
-        keeps_given: whether masks given on a frame are its answer as they are, at full size, rather than on their way
+        keeps_prompts: whether masks given on a frame are its answer as they are, at full size, rather than on their way
             through the working size. A session that holds frames back sees to it itself.
         prepares: whether :meth:`encode` does a part of a frame's work; it is called ``first_part`` in ``timings``.
         timings: seconds spent by part of the work.
@@ -61,7 +61,7 @@ class Session(ABC):
     """
 
     latency: int = 0
-    keeps_given: bool = False
+    keeps_prompts: bool = False
     prepares: ClassVar[bool] = False
     first_part: ClassVar[str] = "encode"
 
@@ -110,11 +110,11 @@ class Session(ABC):
             SessionError: the session has finished.
         """
         self._require_open()
-        given = masks if isinstance(masks, Mapping) else masks_of_argument(masks)[0]
-        pointed = {number: points for number, points in given.items() if isinstance(points, Points)}
+        by_id = masks if isinstance(masks, Mapping) else masks_of_argument(masks)[0]
+        pointed = {number: points for number, points in by_id.items() if isinstance(points, Points)}
         checked = {
             check_object_id(number): check_mask(mask, number)
-            for number, mask in given.items()
+            for number, mask in by_id.items()
             if not isinstance(mask, Points)
         }
         self.add_points(pointed)
@@ -134,7 +134,7 @@ class Session(ABC):
             SessionError: the session has finished, or nothing answers points, as in a model that was not loaded.
         """
         self._require_open()
-        self.clicks.wait({check_object_id(number): given for number, given in points.items()})
+        self.clicks.wait({check_object_id(number): own for number, own in points.items()})
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object from the next frame on.
@@ -194,14 +194,14 @@ class Session(ABC):
             )
         if self.clicks:
             self.objects.wait(self.clicks.masks(self, frame))
-        given = self.objects.take(frame.size, frame.index)
+        prompts = self.objects.take(frame.size, frame.index)
         self._next_index = frame.index + 1
         self._prepared = prepared
         with computing(self.network):
-            predictions = self.advance(frame, given)
+            predictions = self.advance(frame, prompts)
         self.position += 1
-        if given and self.keeps_given and not self.latency:
-            predictions = [prediction.with_given(frame, given) for prediction in predictions]
+        if prompts and self.keeps_prompts and not self.latency:
+            predictions = [prediction.with_prompts(frame, prompts) for prediction in predictions]
         return predictions
 
     def finish(self) -> list[Prediction]:
@@ -215,7 +215,7 @@ class Session(ABC):
         """Prepare for frames of a width and height; called once, when the size is known."""
 
     @abstractmethod
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Process one frame with the masks given on it (float32 ``[H, W]`` each)."""
 
     def flush(self) -> list[Prediction]:
@@ -288,7 +288,7 @@ class Method(Model, ABC):
 
     def opened(self, session: SessionType) -> SessionType:
         """A new session as the precision wants it: ``exact`` answers given frames as the authors' code does."""
-        session.keeps_given = self.precision != "exact"
+        session.keeps_prompts = self.precision != "exact"
         session.clicks.prompter = self.prompter
         return session
 

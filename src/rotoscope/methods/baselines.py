@@ -49,18 +49,18 @@ class BaselineSession(Session):
         if not self.masks.numel():
             self.masks = torch.zeros(0, size[1], size[0])
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Carry the masks on; those given replace them."""
         grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
         with self.timings.part("carry"):
             if self.config.kind == "flow" and len(self.masks) and self.before.numel():
                 self.masks = carried(self.masks, self.before.numpy(), grey)
         self.before = torch.from_numpy(grey)
-        new = self.objects.enter(given)
+        new = self.objects.enter(prompts)
         self.masks = torch.cat([self.masks, torch.zeros(len(new), *grey.shape)])
-        for object_id, mask in given.items():
+        for object_id, mask in prompts.items():
             self.masks[self.objects.slot(object_id)] = mask.cpu()
-        return [Prediction.from_probabilities(frame, self.objects.ids, aggregate(self.masks), bool(given))]
+        return [Prediction.from_probabilities(frame, self.objects.ids, aggregate(self.masks), bool(prompts))]
 
     def forget(self, object_id: int) -> None:
         """Drop an object's mask."""

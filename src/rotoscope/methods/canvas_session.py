@@ -46,16 +46,16 @@ class CanvasSession(Session):
             border=getattr(config, "border", self.border),
         )
 
-    def with_given(self, probabilities: Tensor, given: Mapping[int, Tensor]) -> Tensor:
+    def with_prompts(self, probabilities: Tensor, prompts: Mapping[int, Tensor]) -> Tensor:
         """Follow the objects that were given, with their masks in place of what was predicted.
 
         Args:
             probabilities: background and the objects followed so far, at the working size, ``[1 + N, H', W']``.
-            given: masks in [0, 1] at the frame's own size, ``[H, W]`` each, by id; new ones become objects.
+            prompts: masks in [0, 1] at the frame's own size, ``[H, W]`` each, by id; new ones become objects.
         Returns: the same with the new objects, aggregated again.
         """
         assert self.canvas is not None
-        masks = self.canvas.masks(torch.stack(list(given.values())).to(probabilities.device))
-        new = self.objects.enter(given)
+        masks = self.canvas.masks(torch.stack(list(prompts.values())).to(probabilities.device))
+        new = self.objects.enter(prompts)
         own = F.pad(probabilities[1:], (0, 0, 0, 0, 0, len(new)))
-        return aggregate(put_in(own, self.objects.slots(given), masks))
+        return aggregate(put_in(own, self.objects.slots(prompts), masks))

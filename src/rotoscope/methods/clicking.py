@@ -31,7 +31,7 @@ class Following(Protocol):
     objects: Objects
     latency: int
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Process one frame with the masks given on it."""
 
     def state(self) -> dict[str, Any]:
@@ -99,9 +99,9 @@ class Clicks:
         """
         if points and self.prompter is None:
             raise SessionError("nothing here makes masks of points: open the model with rotoscope.load, or give masks.")
-        for object_id, given in points.items():
+        for object_id, own in points.items():
             before = self._waiting.get(object_id)
-            self._waiting[object_id] = given if before is None else before.joined(given)
+            self._waiting[object_id] = own if before is None else before.joined(own)
 
     def drop(self, object_id: int) -> bool:
         """Forget what waits for an object; return whether anything did."""
@@ -121,12 +121,12 @@ class Clicks:
         before = _masks_so_far(session, frame) if known and not session.latency else {}
         before |= {i: mask.cpu().numpy() for i, mask in session.objects.pending.items()}
         assert self.prompter is not None
-        found = answered(self.prompter, frame, self._waiting, before)
-        self.fresh.extend(found)
-        self.notes += [clicked.note for clicked in found]
+        clicked_now = answered(self.prompter, frame, self._waiting, before)
+        self.fresh.extend(clicked_now)
+        self.notes += [clicked.note for clicked in clicked_now]
         self._waiting = {}
-        labels = labels_of({clicked.object_id: clicked.answer.mask for clicked in found})
-        return {clicked.object_id: torch.from_numpy(labels == clicked.object_id).float() for clicked in found}
+        labels = labels_of({clicked.object_id: clicked.answer.mask for clicked in clicked_now})
+        return {clicked.object_id: torch.from_numpy(labels == clicked.object_id).float() for clicked in clicked_now}
 
     def state(self) -> dict[str, Any]:
         """The points that wait, and the notes, as plain values."""
@@ -157,10 +157,10 @@ def answered(
     Raises:
         InputError: points that do not fit the frame, or that only say where an object is not, which has no mask.
     """
-    placed = {i: given.placed(frame.size, f"object {i} on frame {frame.index}") for i, given in points.items()}
+    placed = {i: own.placed(frame.size, f"object {i} on frame {frame.index}") for i, own in points.items()}
     check_apart(placed, f"frame {frame.index}")
-    for object_id, given in points.items():
-        if not given.starts and object_id not in before:
+    for object_id, own in points.items():
+        if not own.starts and object_id not in before:
             raise InputError(f"object {object_id} on frame {frame.index} {ONLY_UNWANTED}")
     picture = prompter().open(as_bytes(frame.image))
     return [Clicked(frame, i, places, picture.answer(places, before.get(i))) for i, places in placed.items()]
@@ -179,10 +179,10 @@ def _masks_so_far(session: Following, frame: Frame) -> dict[int, NDArray[Any]]:
     with torch.inference_mode():
         predictions = session.advance(frame, {})
     session.restore(kept)
-    found = next((prediction for prediction in predictions if prediction.index == frame.index), None)
-    if found is None:
+    answer = next((prediction for prediction in predictions if prediction.index == frame.index), None)
+    if answer is None:
         return {}
-    return {i: found.probabilities[1 + slot].cpu().numpy() for slot, i in enumerate(found.object_ids)}
+    return {i: answer.probabilities[1 + slot].cpu().numpy() for slot, i in enumerate(answer.object_ids)}
 
 
 def _copied(value: Any) -> Any:

@@ -96,9 +96,9 @@ class Meeting:
         outside = np.stack([motion.outside() for motion in self.motions.values()])
         whose = outside.argmin(axis=0)
         for place, motion in enumerate(self.motions.values()):
-            expected, found = (whose == place) & (outside[place] < 0), (whose == place) & together
-            if expected.any() and found.any():
-                off = np.argwhere(found).mean(axis=0)[::-1] - np.argwhere(expected).mean(axis=0)[::-1]
+            expected, seen = (whose == place) & (outside[place] < 0), (whose == place) & together
+            if expected.any() and seen.any():
+                off = np.argwhere(seen).mean(axis=0)[::-1] - np.argwhere(expected).mean(axis=0)[::-1]
                 off = np.clip(off, -2, 2)
                 motion.centre, motion.pace = motion.centre + ALPHA * off, motion.pace + BETA * off
         return np.asarray(whose)
@@ -182,12 +182,12 @@ def well_apart(parts: list[NDArray[np.bool_]]) -> bool:
 
 def centres_of(labels: NDArray[np.int32], ids: Sequence[int]) -> dict[int, tuple[float, float, float]]:
     """Centre (x, y) and area in cells of each object that is seen."""
-    found = {}
+    centres = {}
     for slot, object_id in enumerate(ids):
         rows, columns = np.nonzero(labels == 1 + slot)
         if len(rows):
-            found[object_id] = (float(columns.mean()), float(rows.mean()), float(len(rows)))
-    return found
+            centres[object_id] = (float(columns.mean()), float(rows.mean()), float(len(rows)))
+    return centres
 
 
 def touching(labels: NDArray[np.int32], ids: Sequence[int]) -> set[tuple[int, int]]:

@@ -69,12 +69,12 @@ def to_supervision(prediction: Prediction) -> Any:
 
 def to_coco(prediction: Prediction, image_id: int, categories: Mapping[int, int]) -> list[dict[str, Any]]:
     """Annotations in COCO's form, run lengths, of the objects that show on the frame."""
-    found = []
+    annotations = []
     masks = masks_of(prediction)
     parts = zip(prediction.object_ids, masks, boxes_of(masks).tolist(), prediction.confidence, strict=True)
     for object_id, mask, (left, top, right, bottom), confidence in parts:
         if mask.any():
-            found.append(
+            annotations.append(
                 {
                     "image_id": image_id,
                     "category_id": categories.get(object_id, object_id),
@@ -86,7 +86,7 @@ def to_coco(prediction: Prediction, image_id: int, categories: Mapping[int, int]
                     "score": round(float(confidence), 4),
                 }
             )
-    return found
+    return annotations
 
 
 def to_html(prediction: Prediction) -> str:

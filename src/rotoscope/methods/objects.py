@@ -74,14 +74,14 @@ class Objects:
         Raises:
             InputError: a mask of another size than the frame.
         """
-        given, self.pending = self.pending, {}
-        for object_id, mask in given.items():
+        prompts, self.pending = self.pending, {}
+        for object_id, mask in prompts.items():
             if (mask.shape[1], mask.shape[0]) != size:
                 raise InputError(
                     f"mask of object {object_id} is {mask.shape[1]}x{mask.shape[0]} but frame {index} is "
                     f"{size[0]}x{size[1]}. Resize the mask."
                 )
-        return given
+        return prompts
 
     def state(self) -> dict[str, Any]:
         """Ids and masks as tensors and plain values."""

@@ -45,7 +45,7 @@ class Prediction:
         confidence: one number in [0, 1] for each object. It is the IoU that a network predicts for its mask, where it
             predicts one; else the mean probability over the pixels of the mask, and 0 if it has none.
         name: the name of the frame (see :class:`~rotoscope.video.frame.Frame`).
-        given: whether masks were given on this frame.
+        prompted: whether masks were given on this frame.
     """
 
     index: int
@@ -54,7 +54,7 @@ class Prediction:
     labels: NDArray[np.uint8] | NDArray[np.uint16]
     confidence: tuple[float, ...]
     name: str = ""
-    given: bool = False
+    prompted: bool = False
 
     @classmethod
     def empty(cls, frame: FrameLike) -> Prediction:
@@ -68,7 +68,7 @@ class Prediction:
         frame: FrameLike,
         object_ids: Sequence[int],
         probabilities: Tensor,
-        given: bool = False,
+        prompted: bool = False,
         confidence: Sequence[float] | None = None,
     ) -> Prediction:
         """Derive labels from ``probabilities`` ``[1 + N, H, W]``, and confidence where a network does not tell it."""
@@ -81,7 +81,7 @@ class Prediction:
             confidence = (total / count.clamp(min=1))[1:].tolist()
         table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
         labels = table[slots.cpu().numpy()]
-        return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, given)
+        return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, prompted)
 
     @property
     def masks(self) -> NDArray[np.bool_]:
@@ -116,23 +116,23 @@ class Prediction:
         """What a notebook shows: the masks, and a line per object."""
         return neighbours.to_html(self)
 
-    def with_given(self, frame: FrameLike, given: Mapping[int, Tensor]) -> Prediction:
+    def with_prompts(self, frame: FrameLike, prompts: Mapping[int, Tensor]) -> Prediction:
         """The same answer with the masks given on its frame in place of what was predicted there.
 
         Args:
             frame: the frame that this is the answer of.
-            given: masks in [0, 1], ``[H, W]`` each, by id, all of them ids of this answer; of two that overlap the
+            prompts: masks in [0, 1], ``[H, W]`` each, by id, all of them ids of this answer; of two that overlap the
                 later is in front where both are whole.
         """
-        masks = torch.stack([mask.to(self.probabilities.device) for mask in given.values()])
+        masks = torch.stack([mask.to(self.probabilities.device) for mask in prompts.values()])
         in_front = [
             mask.masked_fill(masks[number:].gt(0.5).any(dim=0), 0) if number < len(masks) else mask
             for number, mask in enumerate(masks, 1)
         ]
-        slots = [self.object_ids.index(object_id) for object_id in given]
+        slots = [self.object_ids.index(object_id) for object_id in prompts]
         own = put_in(self.probabilities[1:], slots, torch.stack(in_front))
-        confidence = [1.0 if i in given else c for i, c in zip(self.object_ids, self.confidence, strict=True)]
-        return Prediction.from_probabilities(frame, self.object_ids, aggregate(own), self.given, confidence)
+        confidence = [1.0 if i in prompts else c for i, c in zip(self.object_ids, self.confidence, strict=True)]
+        return Prediction.from_probabilities(frame, self.object_ids, aggregate(own), self.prompted, confidence)
 
 
 FEW = 12

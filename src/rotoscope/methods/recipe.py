@@ -243,16 +243,16 @@ class Recipe:
         """
         recipe = self
         for setting in settings:
-            name, found, text = setting.partition("=")
-            if found and name.startswith("loss."):
+            name, equals, text = setting.partition("=")
+            if equals and name.startswith("loss."):
                 recipe = recipe._with_loss(name.removeprefix("loss."), setting, text)
-            elif found and name.startswith("config."):
+            elif equals and name.startswith("config."):
                 field = name.removeprefix("config.")
                 value = parse_value(text)
                 value = text if value is None else value  # "none" is a word of some fields: the config decides
                 recipe = dataclasses.replace(recipe, config={**recipe.config, field: value})
             else:
-                recipe = recipe._with_field(name, setting, text if found else None)
+                recipe = recipe._with_field(name, setting, text if equals else None)
         return recipe
 
     def _with_loss(self, option: str, setting: str, text: str) -> Recipe:

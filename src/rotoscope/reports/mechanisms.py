@@ -60,18 +60,18 @@ def explain(job: Job, question: Question) -> tuple[Mechanism, Prediction]:
     video, wanted = job.video, question.frame
     _check(video, question)
     looks = looking(job.model, video, wanted, job.options)
-    waiting, found = dict(job.prompts), []
+    waiting, answers = dict(job.prompts), []
     for frame in video.frames(start=video.start):
         if frame.index in waiting:
             looks.session.add(waiting.pop(frame.index))
-        found = [answer for answer in looks.session.push(frame) if answer.index == wanted]
-        if found or frame.index > wanted + looks.session.latency:
+        answers = [answer for answer in looks.session.push(frame) if answer.index == wanted]
+        if answers or frame.index > wanted + looks.session.latency:
             break
-    if not found:
-        found = [answer for answer in looks.session.finish() if answer.index == wanted]
-    if not found:
+    if not answers:
+        answers = [answer for answer in looks.session.finish() if answer.index == wanted]
+    if not answers:
         raise InputError(f"{video.name}: has no frame {wanted} that can be read.")
-    prediction = found[0]
+    prediction = answers[0]
     if question.object_id is not None and question.object_id not in prediction.object_ids:
         raise InputError(
             f"object {question.object_id} is not followed on frame {wanted}; there are {_ids(prediction)}."
@@ -219,6 +219,6 @@ def on_frame(values: NDArray[Any], area: Area, size: tuple[int, int]) -> NDArray
     columns = np.floor((np.arange(size[0]) + 0.5 - left) / (right - left) * values.shape[1]).astype(int)
     rows = np.floor((np.arange(size[1]) + 0.5 - top) / (bottom - top) * values.shape[0]).astype(int)
     wide, high = (columns >= 0) & (columns < values.shape[1]), (rows >= 0) & (rows < values.shape[0])
-    found = np.zeros(size[::-1])
-    found[np.ix_(high, wide)] = values[np.ix_(rows[high], columns[wide])]
-    return found
+    spread = np.zeros(size[::-1])
+    spread[np.ix_(high, wide)] = values[np.ix_(rows[high], columns[wide])]
+    return spread

@@ -98,9 +98,9 @@ class Section:
 
     def under(self, heading: str, *parts: str) -> None:
         """Put parts at the end, under a smaller heading; nothing where there are none."""
-        found = [part for part in parts if part]
-        if found:
-            self.parts += [f"<h3>{text(heading)}</h3>", *found]
+        shown = [part for part in parts if part]
+        if shown:
+            self.parts += [f"<h3>{text(heading)}</h3>", *shown]
 
 
 def page(title: str, told: str, sections: Sequence[Section]) -> str:

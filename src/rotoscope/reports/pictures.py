@@ -66,8 +66,8 @@ class Gallery:
         except InputError as error:
             raise InputError(f"{scored.place}: its data set cannot be opened ({error}) {way}") from None
         self.by_name: dict[str, list[ObjectScores]] = {}
-        for found in scored.evaluation.objects:
-            self.by_name.setdefault(found.sequence, []).append(found)
+        for scores in scored.evaluation.objects:
+            self.by_name.setdefault(scores.sequence, []).append(scores)
         known = {sequence.name: sequence for sequence in self.dataset}
         missing = [name for name in self.by_name if name not in known]
         if missing:
@@ -79,7 +79,7 @@ class Gallery:
     def along(self, name: str, count: int) -> list[Shot]:
         """Scored frames of a sequence, evenly spread from the first to the last."""
         objects = self.by_name[name]
-        frames = [f for f in self.sequences[name].annotated if any(f in found.frames for found in objects)]
+        frames = [f for f in self.sequences[name].annotated if any(f in scores.frames for scores in objects)]
         chosen = (
             dict.fromkeys(frames[round(place)] for place in np.linspace(0, len(frames) - 1, count)) if frames else ()
         )
@@ -90,12 +90,12 @@ class Gallery:
 
         None is as good as the mean over all of them.
         """
-        values = [j for found in self.scored.evaluation.objects for j in found.j]
+        values = [j for scores in self.scored.evaluation.objects for j in scores.j]
         mean = sum(values) / len(values)
         every = sorted(
             (j, number, place)
-            for number, found in enumerate(self.scored.evaluation.objects)
-            for place, j in enumerate(found.j)
+            for number, scores in enumerate(self.scored.evaluation.objects)
+            for place, j in enumerate(scores.j)
             if j < mean
         )
         taken: dict[int, list[int]] = {}
@@ -105,8 +105,8 @@ class Gallery:
             if len(places) >= PER_OBJECT or any(abs(place - other) < APART for other in places):
                 continue
             places.append(place)
-            found = self.scored.evaluation.objects[number]
-            shots.append(Shot(found.sequence, found.frames[place], found.object_id, j, found.f[place]))
+            scores = self.scored.evaluation.objects[number]
+            shots.append(Shot(scores.sequence, scores.frames[place], scores.object_id, j, scores.f[place]))
             if len(shots) == count:
                 break
         return shots
@@ -134,7 +134,7 @@ class Gallery:
         return small(image, labels, width, truth)
 
     def _shot(self, name: str, frame: str) -> Shot:
-        scored = [found for found in self.by_name[name] if frame in found.frames]
+        scored = [scores for scores in self.by_name[name] if frame in scores.frames]
         j, f = (float(np.mean([x[o.frames.index(frame)] for o, x in values])) for values in (
             [(o, o.j) for o in scored], [(o, o.f) for o in scored]
         ))  # fmt: skip
@@ -143,11 +143,11 @@ class Gallery:
 
 def _as_objects(labels: NDArray[Any], objects: Sequence[ObjectScores]) -> NDArray[Any]:
     """Proposals as the objects that they were matched to; others are nothing."""
-    found = np.zeros_like(labels)
+    matched = np.zeros_like(labels)
     for entry in objects:
         if entry.proposal is not None:
-            found[labels == entry.proposal] = entry.object_id
-    return found
+            matched[labels == entry.proposal] = entry.object_id
+    return matched
 
 
 def small(image: NDArray[np.uint8], labels: NDArray[Any], width: int, truth: NDArray[Any] | None = None) -> str:
@@ -174,12 +174,12 @@ def small(image: NDArray[np.uint8], labels: NDArray[Any], width: int, truth: NDA
 
 def shrunk(labels: NDArray[Any], size: tuple[int, int]) -> NDArray[np.uint16]:
     """Labels at a width and height, each object where it fills half of a pixel."""
-    found = np.zeros(size[::-1], np.uint16)
+    small = np.zeros(size[::-1], np.uint16)
     for object_id in np.unique(labels):
         if object_id:
             share = cv2.resize((labels == object_id).astype(np.float32), size, interpolation=cv2.INTER_AREA)
-            found[share >= 0.5] = object_id
-    return found
+            small[share >= 0.5] = object_id
+    return small
 
 
 def as_uri(image: NDArray[np.uint8]) -> str:

@@ -62,7 +62,7 @@ def by_sequence(runs: Sequence[Scored]) -> str:
 def _published_by_sequence(evaluation: Evaluation) -> dict[str, dict[str, float]]:
     """J in percent by sequence, the mean over its objects, by source; of tables that print every object of ours."""
     kind, task, split = evaluation.dataset.partition(":")[0], evaluation.protocol.task, evaluation.split
-    found: dict[str, dict[str, float]] = {}
+    curves: dict[str, dict[str, float]] = {}
     for table in tables(kind, task, split, "objects"):
         scale = 100 if table.unit == "share" else 1
         for column in (c for c in table.columns if c.endswith("J mean")):
@@ -77,8 +77,8 @@ def _published_by_sequence(evaluation: Evaluation) -> dict[str, dict[str, float]
             }
             if means:
                 variant = column.removesuffix("J mean").strip()
-                found[" ".join(part for part in (table.short, variant) if part)] = means
-    return found
+                curves[" ".join(part for part in (table.short, variant) if part)] = means
+    return curves
 
 
 def over_time(runs: Sequence[Scored]) -> str:
@@ -89,9 +89,9 @@ def over_time(runs: Sequence[Scored]) -> str:
         places = (np.arange(PARTS) + 0.5) / PARTS * 100
         for number, run in enumerate(runs):
             groups: dict[str, list[np.ndarray]] = {}
-            for found in run.evaluation.objects:
-                if found.j:
-                    groups.setdefault(found.sequence, []).append(in_parts(found.j))
+            for scores in run.evaluation.objects:
+                if scores.j:
+                    groups.setdefault(scores.sequence, []).append(in_parts(scores.j))
             lines = {name: _mean(each) for name, each in groups.items()}
             if len(runs) == 1 and len(lines) <= MOST_LINES:
                 for place, (name, line) in enumerate(lines.items()):
@@ -109,10 +109,10 @@ def over_time(runs: Sequence[Scored]) -> str:
 
 def in_parts(values: Sequence[float]) -> np.ndarray:
     """Values along a sequence, averaged over :data:`PARTS` equal parts of it; a short one is interpolated."""
-    given = np.asarray(values, np.float64)
-    if len(given) < PARTS:
-        return np.interp(np.linspace(0, len(given) - 1, PARTS), np.arange(len(given)), given)
-    return np.array([part.mean() for part in np.array_split(given, PARTS)])
+    curve = np.asarray(values, np.float64)
+    if len(curve) < PARTS:
+        return np.interp(np.linspace(0, len(curve) - 1, PARTS), np.arange(len(curve)), curve)
+    return np.array([part.mean() for part in np.array_split(curve, PARTS)])
 
 
 def _mean(lines: Sequence[np.ndarray]) -> np.ndarray:
@@ -233,13 +233,13 @@ def over_capacity(tabled: Tabled) -> str:
 
 def _published_curve(tabled: Tabled) -> dict[str, dict[str, float]]:
     """Points of published tables of an ablation, by table: the first column, by row."""
-    found: dict[str, dict[str, float]] = {}
+    curves: dict[str, dict[str, float]] = {}
     for identity in tabled.ablation.published if tabled.ablation is not None else ():
         for table in find_tables(identity):
             column = table.columns[0]
             values = {row.variant: row.values[column] for row in table.rows if column in row.values}
-            found[f"{table.short}\n{column}, {table.kind} {table.split}"] = values
-    return found
+            curves[f"{table.short}\n{column}, {table.kind} {table.split}"] = values
+    return curves
 
 
 def _draw_published(axes: Any, tables: Mapping[str, Mapping[str, float]]) -> None:

@@ -172,11 +172,11 @@ def open_record(file: Path) -> Record:
 def _file_of(place: Path) -> Path:
     if not place.is_dir():
         return place
-    found = [place / name for name in (SCORES, TABLE, RUN) if (place / name).is_file()]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"{place}: holds {' and '.join(path.name for path in found)}. Give the one that is meant.")
+    files = [place / name for name in (SCORES, TABLE, RUN) if (place / name).is_file()]
+    if len(files) == 1:
+        return files[0]
+    if files:
+        raise InputError(f"{place}: holds {' and '.join(path.name for path in files)}. Give the one that is meant.")
     raise InputError(
         f"{place}: holds no {SCORES}, {TABLE} or {RUN}. Give a folder of benchmark, ablate or segment, or the file "
         "that evaluate --json wrote."
@@ -185,7 +185,7 @@ def _file_of(place: Path) -> Path:
 
 def _scored(file: Path, record: dict[str, Any]) -> Scored:
     evaluation = evaluation_of(record)
-    if not any(found.frames for found in evaluation.objects):
+    if not any(scores.frames for scores in evaluation.objects):
         raise ValueError("no frame is scored")
     facts, beside = _mapping(record.get("method", {})), file.parent / "masks"
     return Scored(
@@ -223,8 +223,8 @@ def _tabled(file: Path, record: dict[str, Any]) -> Tabled:
 def _segmented(file: Path, record: dict[str, Any]) -> Segmented:
     identity, report = _mapping(record["run"]), _mapping(record["report"])
     names = tuple(str(name) for name in record["masks"])
-    given = {"look": {}, "absent": {}, **report}  # which runs of the first versions lack
-    return Segmented(str(identity["video"]["name"]), file, identity, Report.of_finished(given), report, names)
+    complete = {"look": {}, "absent": {}, **report}  # which runs of the first versions lack
+    return Segmented(str(identity["video"]["name"]), file, identity, Report.of_finished(complete), report, names)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -100,11 +100,11 @@ def _published(runs: Sequence[Scored]) -> list[str]:
     heads = ["method", "split", *columns, "source"]
     told = "percent, as printed; ? marks what cannot be right as printed"
     parts = [table(heads, rows, told, long=[len(heads) - 1])]
-    for found in breakdowns(evaluation):
-        cells = [[name, *("" if v is None else f"{v:.1f}" if c.endswith(" here") else f"{v}{found.mark(name, c)}"
-                          for c, v in zip(found.columns, values, strict=True))]
-                 for name, values in found.rows]  # fmt: skip
-        parts.append(table([found.first, *found.columns], cells, found.title))
+    for breakdown in breakdowns(evaluation):
+        cells = [[name, *("" if v is None else f"{v:.1f}" if c.endswith(" here") else f"{v}{breakdown.mark(name, c)}"
+                          for c, v in zip(breakdown.columns, values, strict=True))]
+                 for name, values in breakdown.rows]  # fmt: skip
+        parts.append(table([breakdown.first, *breakdown.columns], cells, breakdown.title))
     return parts
 
 
@@ -237,15 +237,15 @@ def _masks(run: Segmented) -> list[np.ndarray]:
     Raises:
         InputError: one is missing or damaged.
     """
-    found = []
+    masks = []
     for name in run.frames:
         path = inside(run.place.parent, f"{name}.png")
         try:
             with Image.open(path) as opened:
-                found.append(np.array(opened))
+                masks.append(np.array(opened))
         except (OSError, SyntaxError, ValueError) as error:
             raise InputError(f"{path}: cannot be read ({shown(error, 80)}). Segment the video again.") from None
-    return found
+    return masks
 
 
 def of_origin(scored: Scored) -> Section:

@@ -124,8 +124,8 @@ def _job(
         raise InputError(f"{sequence.name}: has no images; nothing can be segmented.")
     outputs = Outputs(folder_of(sequence, folder))
     with ImageSequence(list(sequence.images.values()), sequence.name) as video:
-        given = given_masks(sequence, protocol) if protocol.task == "semi" else {}
-        yield Job(video, given, model, options=options, outputs=outputs)
+        prompts = prompts_of(sequence, protocol) if protocol.task == "semi" else {}
+        yield Job(video, prompts, model, options=options, outputs=outputs)
 
 
 def _segment(job: Job, folder: Path, on_frame: Callable[[Any], None] | None) -> Measurement:
@@ -145,7 +145,7 @@ def _segment(job: Job, folder: Path, on_frame: Callable[[Any], None] | None) -> 
     return measured
 
 
-def given_masks(sequence: VideoSequence, protocol: Protocol) -> Prompts:
+def prompts_of(sequence: VideoSequence, protocol: Protocol) -> Prompts:
     """Masks of each object in its first annotated frame, by index of the frame.
 
     Raises:

@@ -117,9 +117,9 @@ def deliver(
 
 def _alphas(picture: Picture, store: MatteStore, size: tuple[int, int]) -> dict[int, NDArray[np.float32]]:
     """A frame's mattes, with edges as they are asked for."""
-    found = store.read(picture.index)
-    image = picture.rgb() if store.delivery.refine and found else None
-    return {i: edges(matte, image, store.delivery) for i, matte in found.items()}
+    mattes = store.read(picture.index)
+    image = picture.rgb() if store.delivery.refine and mattes else None
+    return {i: edges(matte, image, store.delivery) for i, matte in mattes.items()}
 
 
 class _Show:
@@ -166,13 +166,13 @@ def _all_or_none() -> Iterator[list[_Show]]:
 
 def video_files(folder: Path, kinds: Collection[str]) -> list[Path]:
     """The files that videos of some formats have in a folder, where they are there."""
-    found = []
+    files = []
     for kind in (kind for kind in VIDEOS if kind in kinds):
         name = names_of(kind, CODINGS[kind].suffix, [TOGETHER])[TOGETHER]
         stem, suffix = name.rsplit(".", 1)
         single = [p.name for p in folder.glob(f"{stem}-*.{suffix}") if p.stem.removeprefix(f"{stem}-").isdecimal()]
-        found += [inside(folder, one) for one in [name, *sorted(single)]]
-    return [path for path in found if path.exists()]
+        files += [inside(folder, one) for one in [name, *sorted(single)]]
+    return [path for path in files if path.exists()]
 
 
 def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[], None] | None = None) -> None:

@@ -96,7 +96,7 @@ class Outputs:
         """Whether frames' images are written, or looked at, beside their masks."""
         return any(n in WITH_IMAGE or (n == "exr" and self.delivery.refine) for n in self.formats)
 
-    def check_used(self, given: Mapping[str, Any]) -> None:
+    def check_used(self, options: Mapping[str, Any]) -> None:
         """See that options of how objects are shown are given with a format that heeds them.
 
         Raises:
@@ -104,7 +104,7 @@ class Outputs:
         """
         others = (*SEQUENCES, *VIDEOS)
         heeding = {"--objects": others, "--alpha": ("png", *WITH_ALPHA), "--refine": others, "--name": ("exr",)}
-        for option in (option for option, value in given.items() if value):
+        for option in (option for option, value in options.items() if value):
             if not set(heeding[option]) & set(self.formats):
                 raise InputError(
                     f"{option} has no effect on {', '.join(self.formats)}. Leave it out, or add one of the formats "
@@ -168,7 +168,7 @@ class Job:
         if self.outputs is not None:
             self.outputs.check(self.video)
             if self.prompts and any(name in self.outputs.formats for name in (*SEQUENCES, *VIDEOS)):
-                self.outputs.delivery.check_objects({i for given in self.prompts.values() for i in given})
+                self.outputs.delivery.check_objects({i for masks in self.prompts.values() for i in masks})
         check_prompts(self.prompts, self.video)
         self._check_points()
         check_options(self.model, self.options)
@@ -236,7 +236,7 @@ class Job:
         return plain
 
     def _has_points(self) -> bool:
-        return any(isinstance(given, Points) for found in self.prompts.values() for given in found.values())
+        return any(isinstance(prompt, Points) for prompts in self.prompts.values() for prompt in prompts.values())
 
     def _check_points(self) -> None:
         if self._has_points():
@@ -278,8 +278,8 @@ def _plain(value: Any) -> Any:
 def code_of_masks(prompts: Prompts) -> str:
     """What tells given masks from others, as hexadecimal digits."""
     digest = hashlib.sha256()
-    for index, given in sorted(prompts.items()):
-        for object_id, mask in sorted(given.items()):
+    for index, masks in sorted(prompts.items()):
+        for object_id, mask in sorted(masks.items()):
             if isinstance(mask, Points):
                 digest.update(f"{index} {object_id} {mask}".encode())
                 continue

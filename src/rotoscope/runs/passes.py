@@ -133,7 +133,7 @@ class Passes:
                     yield Step(_unspill(folder, frame), frame.image if self._images else None)
             for step in self._forward(first):
                 ahead = step.prediction
-                if not ahead.given and ahead.index in behind:
+                if not ahead.prompted and ahead.index in behind:
                     back = _unspill(folder, ahead)
                     shares = agreement(ahead, back)
                     step = dataclasses.replace(step, prediction=self._blend(ahead, back), agreement=shares)
@@ -179,10 +179,10 @@ class Passes:
 
     def _look(self, session: Session) -> None:
         """Take what became of points, and warn of masks that are unsure."""
-        found = list(session.clicks.fresh)
+        clicked_now = list(session.clicks.fresh)
         session.clicks.fresh.clear()
-        self.clicked = deque([*self.clicked, *found], maxlen=KEPT)
-        notes = [clicked.note for clicked in found if clicked.unsure]
+        self.clicked = deque([*self.clicked, *clicked_now], maxlen=KEPT)
+        notes = [clicked.note for clicked in clicked_now if clicked.unsure]
         self.warnings += [note for note in notes if note not in self.warnings]
 
     def _compare(self, index: int, shown: NDArray[Any] | None) -> None:

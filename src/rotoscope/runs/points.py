@@ -18,14 +18,14 @@ FOLDER = "points"
 """Where pictures of what points gave are put, in the folder of a run."""
 
 
-def without_points(given: Any) -> tuple[Any, dict[int, Points]]:
+def without_points(argument: Any) -> tuple[Any, dict[int, Points]]:
     """What one frame is given, as masks (None without any) and points by object; points alone are of object 1."""
-    if isinstance(given, Points):
-        return None, {1: given}
-    if not isinstance(given, Mapping):
-        return given, {}
-    pointed = {key: value for key, value in given.items() if isinstance(value, Points)}
-    others = {key: value for key, value in given.items() if key not in pointed}
+    if isinstance(argument, Points):
+        return None, {1: argument}
+    if not isinstance(argument, Mapping):
+        return argument, {}
+    pointed = {key: value for key, value in argument.items() if isinstance(value, Points)}
+    others = {key: value for key, value in argument.items() if key not in pointed}
     return (others if others or not pointed else None), pointed
 
 
@@ -40,7 +40,7 @@ def check_points(index: int, points: Mapping[int, Points], size: tuple[int, int]
     Raises:
         InputError: says which do not, and why.
     """
-    placed = {i: given.placed(size, f"object {check_object_id(i)} on frame {index}") for i, given in points.items()}
+    placed = {i: own.placed(size, f"object {check_object_id(i)} on frame {index}") for i, own in points.items()}
     check_apart(placed, f"frame {index}")
 
 
@@ -58,8 +58,8 @@ def check_beginnings(prompts: Mapping[int, Mapping[int, Any]], direction: str) -
     for backwards in orders:
         begun: set[int] = set()
         for index in sorted(prompts, reverse=backwards):
-            for object_id, given in prompts[index].items():
-                if isinstance(given, Points) and not given.starts and object_id not in begun:
+            for object_id, prompt in prompts[index].items():
+                if isinstance(prompt, Points) and not prompt.starts and object_id not in begun:
                     way = " (the backward pass begins there)" if backwards else ""
                     raise InputError(f"object {object_id} on frame {index} {ONLY_UNWANTED}{way}")
                 begun.add(object_id)

@@ -30,7 +30,7 @@ BOTH = "Direction both answers all frames."
 
 
 @dataclass(frozen=True)
-class GivenMask:
+class Prompt:
     """Masks of one frame, with the id that the one object among them gets.
 
     Attributes:
@@ -51,7 +51,7 @@ class GivenMask:
 
 
 def read_prompts(
-    masks: MaskSource | Mapping[int, MaskSource] | Sequence[GivenMask] | None,
+    masks: MaskSource | Mapping[int, MaskSource] | Sequence[Prompt] | None,
     video: Video,
     resize: bool = False,
     notes: list[str] | None = None,
@@ -62,7 +62,7 @@ def read_prompts(
 
     Args:
         masks: ``{frame index: masks of that frame}``; or the masks of the video's first frame, as a file, folder,
-            array or Pillow image; or a list of :class:`GivenMask`. A file or folder that says itself which frames its
+            array or Pillow image; or a list of :class:`Prompt`. A file or folder that says itself which frames its
             masks are of gives those. Points alone are of object 1.
         video: whose frames they are.
         resize: bring masks of another size to the video's.
@@ -77,15 +77,15 @@ def read_prompts(
     said: list[str] = [] if notes is None else notes
     prompts: Prompts = {}
     origins: dict[tuple[int, int], str] = {}
-    for given in _each(masks):
-        index = video.start if given.frame is None else given.frame
+    for prompt in _each(masks):
+        index = video.start if prompt.frame is None else prompt.frame
         check_index(index, video)
-        others, pointed = without_points(given.source)
+        others, pointed = without_points(prompt.source)
         read: dict[int, dict[int, Any]] = {} if others is None else masks_for(others, index, video, resize, said)
-        for frame, found in [*([(index, dict(pointed))] if pointed else []), *read.items()]:
+        for frame, by_id in [*([(index, dict(pointed))] if pointed else []), *read.items()]:
             check_index(frame, video)
-            origin = given.described(frame)
-            for object_id, mask in _with_id(found, given.object_id, origin).items():
+            origin = prompt.described(frame)
+            for object_id, mask in _with_id(by_id, prompt.object_id, origin).items():
                 if (frame, object_id) in origins:
                     raise InputError(
                         f"object {object_id} has two masks on frame {frame}: {origins[frame, object_id]} and {origin}. "
@@ -98,22 +98,22 @@ def read_prompts(
     return dict(sorted(prompts.items()))
 
 
-def _each(masks: Any) -> list[GivenMask]:
+def _each(masks: Any) -> list[Prompt]:
     """What was given, frame by frame."""
     if isinstance(masks, Mapping):
-        return [GivenMask(source, frame) for frame, source in masks.items()]
-    if isinstance(masks, list) and masks and all(isinstance(given, GivenMask) for given in masks):
+        return [Prompt(source, frame) for frame, source in masks.items()]
+    if isinstance(masks, list) and masks and all(isinstance(prompt, Prompt) for prompt in masks):
         return masks
-    return [GivenMask(masks)]
+    return [Prompt(masks)]
 
 
-def _with_id(found: dict[int, Any], object_id: int | None, origin: str) -> dict[int, Any]:
+def _with_id(by_id: dict[int, Any], object_id: int | None, origin: str) -> dict[int, Any]:
     """Masks of one source under the id that was asked for, if one was."""
     if object_id is None:
-        return found
-    if len(found) != 1:
-        raise InputError(f"{origin}: holds {len(found)} objects; an id can only be given to one.")
-    return {check_object_id(object_id): next(iter(found.values()))}
+        return by_id
+    if len(by_id) != 1:
+        raise InputError(f"{origin}: holds {len(by_id)} objects; an id can only be given to one.")
+    return {check_object_id(object_id): next(iter(by_id.values()))}
 
 
 def unanswered(prompts: Prompts, video: Video, direction: str) -> list[str]:
@@ -139,11 +139,11 @@ def _span(first: int, last: int) -> str:
     return f"frame {first} comes" if first == last else f"frames {first} to {last} come"
 
 
-def hardly_overlapping(given: Mapping[int, MaskLike | Points], shown: NDArray[Any], index: int) -> list[str]:
+def hardly_overlapping(prompts: Mapping[int, MaskLike | Points], shown: NDArray[Any], index: int) -> list[str]:
     """Warn of corrections that may be of another object: they hardly overlap what was shown of theirs.
 
     Args:
-        given: masks ``[H, W]`` in [0, 1] by object id, for frame ``index``.
+        prompts: masks ``[H, W]`` in [0, 1] by object id, for frame ``index``.
         shown: labels ``[H, W]`` of the frame answered before.
         index: of the frame.
 
@@ -151,7 +151,7 @@ def hardly_overlapping(given: Mapping[int, MaskLike | Points], shown: NDArray[An
         the two.
     """
     lines = []
-    for object_id, mask in given.items():
+    for object_id, mask in prompts.items():
         if isinstance(mask, Points):  # what they mean is decided with the mask so far in view
             continue
         now = np.asarray(mask.cpu() if isinstance(mask, torch.Tensor) else mask) > 0.5
@@ -171,10 +171,10 @@ def check_prompts(prompts: Prompts, video: Video) -> None:
     Raises:
         InputError: what is wrong with which.
     """
-    for index, given in prompts.items():
+    for index, by_id in prompts.items():
         check_index(index, video)
-        check_points(index, {i: value for i, value in given.items() if isinstance(value, Points)}, video.size)
-        for object_id, mask in given.items():
+        check_points(index, {i: value for i, value in by_id.items() if isinstance(value, Points)}, video.size)
+        for object_id, mask in by_id.items():
             if isinstance(mask, Points):
                 continue
             height, width = check_mask(mask, check_object_id(object_id)).shape
@@ -183,7 +183,7 @@ def check_prompts(prompts: Prompts, video: Video) -> None:
                     f"mask of object {object_id} is {width}x{height} but frame {index} is "
                     f"{video.size[0]}x{video.size[1]}. Resize the mask."
                 )
-        if video.indexable and given:
+        if video.indexable and by_id:
             _check_readable(index, video)
 
 

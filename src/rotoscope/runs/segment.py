@@ -213,7 +213,7 @@ class _Work:
         steps = iter(self.passes)
         first = list(islice(steps, 1))
         self.folder.begin()
-        known = {i for given in self.job.prompts.values() for i in given}
+        known = {i for masks in self.job.prompts.values() for i in masks}
         places, delivery = self.outputs.places.items(), self.outputs.delivery
         self.writers = [self.folder, *(open_writer(name, place, delivery, known) for name, place in places)]
         if any(name in VIDEOS for name in self.outputs.formats):
@@ -254,8 +254,8 @@ class _Work:
         if not step.hidden:
             sink.put(step.prediction, step.image)
             self.report.measured.frames += 1
-            given = self.job.prompts.get(step.prediction.index, {})
-            self.tally.count(step.prediction, given, step.agreement)
+            prompts = self.job.prompts.get(step.prediction.index, {})
+            self.tally.count(step.prediction, prompts, step.agreement)
         if self.on_frame is not None:
             self.on_frame(step.prediction)
 

@@ -39,10 +39,10 @@ class Tally:
     warnings: list[str] = field(default_factory=list)
 
     def count(
-        self, prediction: Prediction, given: Collection[int] = (), agreement: Mapping[int, float] | None = None
+        self, prediction: Prediction, prompted: Collection[int] = (), agreement: Mapping[int, float] | None = None
     ) -> None:
         """Take one frame into account; see :meth:`~rotoscope.runs.watch.Watch.see`."""
-        self.watch.see(prediction, given, agreement)
+        self.watch.see(prediction, prompted, agreement)
         for object_id, value in zip(prediction.object_ids, prediction.confidence, strict=True):
             total, number = self.confidence.get(object_id, (0.0, 0))
             there = object_id in self.watch.before

@@ -69,11 +69,11 @@ def expected(sequence: VideoSequence, protocol: Protocol, folder: str) -> Iterat
     """
     wanted = set(sequence.submitted or sequence.images)
     order = {frame: index for index, frame in enumerate(sequence.images)}
-    found = frozenset(range(1, protocol.proposals + 1))
+    slots = frozenset(range(1, protocol.proposals + 1))
     first = Truth.first_frames(sequence, protocol) if protocol.task == "semi" else None
     for frame, index in order.items():
         if frame in wanted:
-            ids = found if first is None else frozenset(i for i, begun in first.items() if order.get(begun, 0) <= index)
+            ids = slots if first is None else frozenset(i for i, begun in first.items() if order.get(begun, 0) <= index)
             entry = "/".join([*([folder] if folder else []), sequence.name, f"{frame}.png"])
             yield Expected(entry, frame, sequence.images[frame], ids)
 
@@ -143,19 +143,19 @@ def _faults(mask: Expected, content: bytes) -> list[str]:
             picture.load()
     except (OSError, ValueError, SyntaxError) as error:
         return [f"{mask.entry} cannot be read ({error})"]
-    found = []
+    faults = []
     if picture.format != "PNG" or picture.mode != "P":
         return [f"{mask.entry} is {picture.format} {picture.mode}, not a palette PNG"]
     if picture.getpalette() != davis_palette().ravel().tolist():
-        found.append(f"{mask.entry} has another palette than DAVIS")
+        faults.append(f"{mask.entry} has another palette than DAVIS")
     with open_picture(mask.image) as frame:
         size = frame.size
     if picture.size != size:
-        found.append(f"{mask.entry} is {picture.width}x{picture.height}, not of its frame's size")
+        faults.append(f"{mask.entry} is {picture.width}x{picture.height}, not of its frame's size")
     strange = [int(i) for i in np.unique(np.asarray(picture)) if i and int(i) not in mask.ids]
     if strange:
-        found.append(f"{mask.entry} holds id(s) {', '.join(map(str, strange[:5]))}, which no object has by then")
-    return found
+        faults.append(f"{mask.entry} holds id(s) {', '.join(map(str, strange[:5]))}, which no object has by then")
+    return faults
 
 
 def check_ids(dataset: VideoDataset, protocol: Protocol) -> None:

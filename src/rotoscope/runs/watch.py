@@ -88,13 +88,13 @@ class Watch:
     whole: dict[int, float] = field(default_factory=dict)
 
     def see(
-        self, prediction: Prediction, given: Collection[int] = (), agreement: Mapping[int, float] | None = None
+        self, prediction: Prediction, prompted: Collection[int] = (), agreement: Mapping[int, float] | None = None
     ) -> None:
         """Take the next frame into account.
 
         Args:
             prediction: the answer.
-            given: objects whose masks were given on this frame.
+            prompted: objects whose masks were given on this frame.
             agreement: IoU of the masks of both passes by object, where there are two.
         """
         agreed = agreement or {}
@@ -102,11 +102,11 @@ class Watch:
             shape, before = Shape.of(prediction, object_id), self.before.pop(object_id, None)
             if shape is not None:
                 self.before[object_id] = shape
-                if object_id in given or object_id not in self.whole:
+                if object_id in prompted or object_id not in self.whole:
                     self.whole[object_id] = shape.whole
             else:
                 self.absent.setdefault(object_id, []).append(prediction.index)
-            if object_id in given:
+            if object_id in prompted:
                 continue
             reasons = self._reasons(object_id, shape, before, confidence)
             if agreed.get(object_id, 1.0) < AGREE:
@@ -118,18 +118,18 @@ class Watch:
         """Why an object's mask on one frame is worth a look."""
         if shape is None:
             return ["disappears"] if before is not None else []
-        found = ["unsure"] if confidence < UNSURE else []
+        reasons = ["unsure"] if confidence < UNSURE else []
         if before is not None:
             factor = shape.area / before.area
             if max(factor, 1 / factor) > AREA:
-                found.append("area jumps")
+                reasons.append("area jumps")
             if np.hypot(shape.x - before.x, shape.y - before.y) > MOVE * np.sqrt(before.area):
-                found.append("centre jumps")
+                reasons.append("centre jumps")
         if shape.whole < WHOLE and shape.whole < self.whole[object_id] - LOST:
-            found.append("detached parts")
+            reasons.append("detached parts")
         if shape.margin < MARGIN:
-            found.append("small margin")
-        return found
+            reasons.append("small margin")
+        return reasons
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Watch:

@@ -72,11 +72,11 @@ class Served:
     def _engine(self, graph: Graph) -> Engine:
         threads = getattr(self._own, "threads", torch.get_num_threads())
         with self._lock:
-            found = self._engines.get((graph.name, threads))
-            if found is None:
-                found = open_graph(self._paths[graph.name], threads, bfloat16=self._bfloat16)
-                self._engines[graph.name, threads] = found
-        return found
+            engine = self._engines.get((graph.name, threads))
+            if engine is None:
+                engine = open_graph(self._paths[graph.name], threads, bfloat16=self._bfloat16)
+                self._engines[graph.name, threads] = engine
+        return engine
 
 
 @contextmanager

@@ -78,9 +78,9 @@ def graphs_in(folder: Path, runtime: str, make: Callable[[], Portable]) -> dict[
         WriteError: it cannot be written.
         RotoscopeError: a graph answers otherwise than the network.
     """
-    found = kept_graphs(folder)
-    if found is not None:
-        return found
+    graphs = kept_graphs(folder)
+    if graphs is not None:
+        return graphs
     whole = make()
     make_folder(folder)
     with tempfile.TemporaryDirectory(prefix="rotoscope-") as scratch:

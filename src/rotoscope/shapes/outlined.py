@@ -76,14 +76,14 @@ def outlined(
         InputError: there is no mask at all, or a name is of no object.
     """
     size: tuple[int, int] | None = None
-    found = []
+    outlined_frames = []
     ids: set[int] = set()
     for frame, masks in frames:
         objects = {i: polygons_of(mask, tolerance) for i, mask in sorted(masks.items())}
         for mask in masks.values():
             size = mask.shape[1], mask.shape[0]
-        found.append(OutlinedFrame(frame, {i: parts for i, parts in objects.items() if parts}))
-        ids |= found[-1].objects.keys()
+        outlined_frames.append(OutlinedFrame(frame, {i: parts for i, parts in objects.items() if parts}))
+        ids |= outlined_frames[-1].objects.keys()
     if size is None or not ids:
         raise InputError(f"{name}: no frame shows an object, so there is nothing to draw a line around.")
     unknown = sorted(names.keys() - ids)
@@ -91,7 +91,7 @@ def outlined(
         told = ", ".join(map(str, sorted(ids)))
         raise InputError(f"{name}: there is no object {unknown[0]} to name; there are {told}.")
     called = {i: names.get(i, f"object {i}") for i in sorted(ids)}
-    return OutlinedClip(name, size, tuple(found), called, rate, suffix, tolerance <= 0)
+    return OutlinedClip(name, size, tuple(outlined_frames), called, rate, suffix, tolerance <= 0)
 
 
 @dataclass(eq=False)
@@ -114,7 +114,7 @@ class Part:
 
 def parts(clip: OutlinedClip) -> list[Part]:
     """Each object's parts, followed from frame to frame by how much their boxes overlap."""
-    found: list[Part] = []
+    made: list[Part] = []
     for object_id in clip.names:
         running: list[Part] = []
         for number, frame in enumerate(clip.frames):
@@ -131,8 +131,8 @@ def parts(clip: OutlinedClip) -> list[Part]:
                     part = Part(object_id)
                     running.append(part)
                 part.polygons[number] = polygon
-        found += running
-    return found
+        made += running
+    return made
 
 
 def _overlap(one: Polygon, other: Polygon) -> float:

@@ -89,8 +89,8 @@ def _of_run(folder: Path, record: str) -> tuple[tuple[str, Reader], ...]:
         return tuple((name, _image(inside(here, f"{name}.png"))) for name in names)
     for kind in ("objects", "soft"):
         if kind in formats:
-            found = layout(folder / kind if (folder / kind).is_dir() else folder)
-            return tuple((name, _folders(found, name)) for name in names)
+            held = layout(folder / kind if (folder / kind).is_dir() else folder)
+            return tuple((name, _folders(held, name)) for name in names)
     if "coco" in formats:
         here = folder / "coco" if (folder / "coco").is_dir() else folder
         by_name = dict(_of_coco(here / "annotations.json"))
@@ -106,11 +106,11 @@ def _of_run(folder: Path, record: str) -> tuple[tuple[str, Reader], ...]:
 def _of_folder(folder: Path) -> tuple[tuple[str, Reader], ...]:
     if archives := sorted(folder.glob("*.npz")):
         return tuple((file.stem, _archive(file)) for file in archives)
-    found = layout(folder)
-    if found.kind == "folders":
-        stems = sorted({file.stem for files in found.files.values() for file in files})
-        return tuple((stem, _folders(found, stem)) for stem in stems)
-    return tuple((file.stem, _image(file)) for file in found.files[0])
+    held = layout(folder)
+    if held.kind == "folders":
+        stems = sorted({file.stem for files in held.files.values() for file in files})
+        return tuple((stem, _folders(held, stem)) for stem in stems)
+    return tuple((file.stem, _image(file)) for file in held.files[0])
 
 
 def _of_coco(path: Path) -> tuple[tuple[str, Reader], ...]:
@@ -126,8 +126,8 @@ def _image(file: Path) -> Reader:
     return lambda: masks_of_image(file)[0]
 
 
-def _folders(found: Layout, stem: str) -> Reader:
-    return lambda: masks_of_object_folders(found, stem)
+def _folders(held: Layout, stem: str) -> Reader:
+    return lambda: masks_of_object_folders(held, stem)
 
 
 def _archive(file: Path) -> Reader:

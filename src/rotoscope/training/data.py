@@ -98,7 +98,7 @@ class TrainingData:
     videos: tuple[tuple[float, VideoDataset], ...] = ()
 
     @classmethod
-    def open(cls, given: Sequence[str | Path]) -> TrainingData:
+    def open(cls, specs: Sequence[str | Path]) -> TrainingData:
         """Open what ``--data`` names: folders of photographs, or specs, each ``WEIGHT*SPEC`` or ``SPEC``.
 
         Without any, ``$ROTOSCOPE_DATA``. A set drawn five times as often as its size says is ``5*davis17:PATH``.
@@ -108,7 +108,7 @@ class TrainingData:
         """
         photographs: Photographs | None = None
         stills, videos = [], []
-        for text in [str(entry) for entry in given] or [os.environ.get("ROTOSCOPE_DATA", "")]:
+        for text in [str(entry) for entry in specs] or [os.environ.get("ROTOSCOPE_DATA", "")]:
             match = re.fullmatch(r"(\d+(?:\.\d+)?)\*(.+)", text)
             weight, name = (float(match[1]), match[2]) if match and is_spec(match[2]) else (1.0, text)
             if not is_spec(name):
@@ -116,8 +116,8 @@ class TrainingData:
                     raise InputError(f"{name}: a second folder of photographs; give it as a spec, such as stills:PATH.")
                 photographs = Photographs.open(data_root(name))
             elif parse_spec(name).kind in STILL_SETS:
-                found = open_stills(name)
-                stills.append((weight * len(found), found))
+                dataset = open_stills(name)
+                stills.append((weight * len(dataset), dataset))
             else:
                 opened = open_dataset(name)
                 videos.append((weight * len(opened), opened))
@@ -145,9 +145,9 @@ class TrainingData:
 
     def _check_names(self, recipe: Recipe) -> None:
         """Refuse a recipe that names sets which are not given; all of them are said at once."""
-        given = {found.kind for _, found in self._all()}
+        kinds = {dataset.kind for _, dataset in self._all()}
         asked = dict.fromkeys(name for origin in recipe.origins() for name in origin.sets.all)
-        missing = [name for name in asked if name not in given]
+        missing = [name for name in asked if name not in kinds]
         if missing:
             raise InputError(
                 f"{recipe.name} trains on {', '.join(asked)}; not given: {', '.join(missing)}. Add "
@@ -169,9 +169,9 @@ class TrainingData:
         if kind == "pictures":
             if self.photographs is None:
                 raise InputError("single pictures need a folder of photographs: --data FOLDER; videos may be added.")
-            return PictureClips(self.photographs, [VideoClips(found) for _, found in self.videos])
+            return PictureClips(self.photographs, [VideoClips(dataset) for _, dataset in self.videos])
         if kind in FILMED:
-            opened = [(weight, _filmed(found, how)) for weight, found in chosen(self.videos, sets, sets.names)]
+            opened = [(weight, _filmed(dataset, how)) for weight, dataset in chosen(self.videos, sets, sets.names)]
             if not opened:
                 raise InputError("this stage trains on videos: --data davis17:PATH?split=train, youtubevos:PATH…")
             if kind == "composed":
@@ -179,20 +179,20 @@ class TrainingData:
             return Mixture(opened)
         stills = self._stills(sets, sets.names)
         if kind == "synthvos":
-            behind = [still for _, found in self._stills(sets, sets.behind) for still in found]
-            return Mixture([(weight, SynthVOS(found, behind)) for weight, found in stills])
+            behind = [still for _, dataset in self._stills(sets, sets.behind) for still in dataset]
+            return Mixture([(weight, SynthVOS(dataset, behind)) for weight, dataset in stills])
         if how.stills == "own":
-            return Mixture([(weight, MotionlessClips(found, how)) for weight, found in stills])
-        return Mixture([(weight, StillClips(found)) for weight, found in stills])
+            return Mixture([(weight, MotionlessClips(dataset, how)) for weight, dataset in stills])
+        return Mixture([(weight, StillClips(dataset)) for weight, dataset in stills])
 
     def _stills(self, sets: Sets, names: tuple[str, ...]) -> list[tuple[float, tuple[Still, ...]]]:
         """Photographs with masks by set; without any set, those of the folder."""
-        found = [(weight, opened.stills) for weight, opened in chosen(self.stills, sets, names)]
-        if not found and self.photographs is not None and not self.stills:
-            found = [(1.0, tuple(Still(p.image, p.mask, False) for p in self.photographs.masked))]
-        if not found:
+        weighted = [(weight, opened.stills) for weight, opened in chosen(self.stills, sets, names)]
+        if not weighted and self.photographs is not None and not self.stills:
+            weighted = [(1.0, tuple(Still(p.image, p.mask, False) for p in self.photographs.masked))]
+        if not weighted:
             raise InputError("this stage trains on photographs with masks: --data duts:PATH, --data stills:PATH…")
-        return found
+        return weighted
 
     def describe(self) -> list[str]:
         """Lines that say what was found."""
@@ -200,21 +200,21 @@ class TrainingData:
         if self.photographs is not None:
             masked, textures = len(self.photographs.masked), len(self.photographs.textures)
             lines.append(f"photographs: {masked} with masks, {textures} textures")
-        return lines + [line for _, found in self._all() for line in found.explain()[:1]]
+        return lines + [line for _, dataset in self._all() for line in dataset.explain()[:1]]
 
     def shares(self, recipe: Recipe) -> list[str]:
         """Lines that say how often each source of a recipe draws from each set, where it has several."""
         lines = []
         for origin in recipe.origins():
-            given: Sequence[tuple[float, StillDataset | VideoDataset]] = self.stills
+            sets: Sequence[tuple[float, StillDataset | VideoDataset]] = self.stills
             if origin.source in FILMED:
-                given = self.videos
+                sets = self.videos
             elif origin.source not in ("stills", "synthvos"):
                 continue
-            taken = chosen(given, origin.sets, origin.sets.names)
+            taken = chosen(sets, origin.sets, origin.sets.names)
             total = sum(weight for weight, _ in taken)
             if len(taken) > 1:
-                parts = [f"{100 * weight / total:.0f} % {found.spec}" for weight, found in taken]
+                parts = [f"{100 * weight / total:.0f} % {dataset.spec}" for weight, dataset in taken]
                 lines.append(f"{origin.source}{origin.sets.describe()}: {', '.join(parts)}")
         return lines
 
@@ -223,15 +223,15 @@ class TrainingData:
 
         Where the folders lie does not count, so that a run goes on after they were moved.
         """
-        found = {}
+        codes = {}
         if self.photographs is not None:
             files = [file for photo in self.photographs.masked for file in (photo.image, photo.mask)]
-            found["photographs"] = _code([*files, *self.photographs.textures])
+            codes["photographs"] = _code([*files, *self.photographs.textures])
         if self.stills:
-            found["photographs with masks"] = _code(part for entry in self.stills for part in _parts_of_stills(*entry))
+            codes["photographs with masks"] = _code(part for entry in self.stills for part in _parts_of_stills(*entry))
         if self.videos:
-            found["videos"] = _code(part for entry in self.videos for part in _parts_of_videos(*entry))
-        return found
+            codes["videos"] = _code(part for entry in self.videos for part in _parts_of_videos(*entry))
+        return codes
 
     def split(self) -> tuple[TrainingData, Photographs | None]:
         """The part that is trained on, and photographs kept apart for validation."""
@@ -241,47 +241,47 @@ class TrainingData:
         return TrainingData(training, self.stills, self.videos), validation
 
 
-def chosen(given: Sequence[tuple[float, AnySet]], sets: Sets, names: tuple[str, ...]) -> list[tuple[float, AnySet]]:
+def chosen(opened: Sequence[tuple[float, AnySet]], sets: Sets, names: tuple[str, ...]) -> list[tuple[float, AnySet]]:
     """Those of the sets given that a source takes, and how often it draws from each.
 
     Args:
-        given: sets with their weights, which count their sequences or photographs.
+        opened: sets with their weights, which count their sequences or photographs.
         sets: what the source asks.
         names: sets that are taken; all if empty.
     """
     often = dict(sets.often)
-    taken = [(weight, found) for weight, found in given if not names or found.kind in names]
+    taken = [(weight, dataset) for weight, dataset in opened if not names or dataset.kind in names]
     if sets.even:  # several parts of one set share what that set has
-        size = {found.kind: sum(w for w, other in taken if other.kind == found.kind) for _, found in taken}
-        return [(often.get(found.kind, 1.0) * weight / size[found.kind], found) for weight, found in taken]
-    return [(often.get(found.kind, 1.0) * weight, found) for weight, found in taken]
+        size = {dataset.kind: sum(w for w, other in taken if other.kind == dataset.kind) for _, dataset in taken}
+        return [(often.get(dataset.kind, 1.0) * weight / size[dataset.kind], dataset) for weight, dataset in taken]
+    return [(often.get(dataset.kind, 1.0) * weight, dataset) for weight, dataset in taken]
 
 
-def _filmed(found: VideoDataset, how: Augmentation) -> VideoClips:
+def _filmed(dataset: VideoDataset, how: Augmentation) -> VideoClips:
     """Clips of the videos of a set.
 
     Raises:
         InputError: the recipe needs all frames, and the set has images of annotated ones only.
     """
-    step = SPARSE.get(found.kind, 1)
-    whole = step == 1 or any(len(sequence.images) > len(sequence.annotations) for sequence in found)
+    step = SPARSE.get(dataset.kind, 1)
+    whole = step == 1 or any(len(sequence.images) > len(sequence.annotations) for sequence in dataset)
     if how.every_frame and not whole:
         raise InputError(
-            f"{found.spec}: holds images of annotated frames only, and this recipe trains on all frames. Give those, "
-            f"such as {found.kind}:{found.root}?split=train_all_frames."
+            f"{dataset.spec}: holds images of annotated frames only, and this recipe trains on all frames. Give those, "
+            f"such as {dataset.kind}:{dataset.root}?split=train_all_frames."
         )
-    return VideoClips(found, step > 1 and how.between and whole, how, step)
+    return VideoClips(dataset, step > 1 and how.between and whole, how, step)
 
 
-def _parts_of_stills(weight: float, given: StillDataset) -> Iterator[Part]:
-    yield from (weight, given.kind)
-    for still in given.stills:
+def _parts_of_stills(weight: float, dataset: StillDataset) -> Iterator[Part]:
+    yield from (weight, dataset.kind)
+    for still in dataset.stills:
         yield from (still.image, still.mask)
 
 
-def _parts_of_videos(weight: float, given: VideoDataset) -> Iterator[Part]:
-    yield from (weight, given.kind)
-    for sequence in given:
+def _parts_of_videos(weight: float, dataset: VideoDataset) -> Iterator[Part]:
+    yield from (weight, dataset.kind)
+    for sequence in dataset:
         yield sequence.name
         yield from sequence.images.values()
         for files in sequence.annotations.values():

@@ -224,9 +224,9 @@ class Trainer:
             for number, part in enumerate(parts, 1):
                 share = len(part.frames) / len(batch.frames)
                 with fabric.no_backward_sync(self.loss_module, enabled=number < len(parts)):
-                    found = self._loss(part)
-                    fabric.backward(found["loss"] * share)
-                for name, value in (found | {"loss": found["loss"].item()}).items():
+                    terms = self._loss(part)
+                    fabric.backward(terms["loss"] * share)
+                for name, value in (terms | {"loss": terms["loss"].item()}).items():
                     values[name] = values.get(name, 0.0) + value * share
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
@@ -266,21 +266,21 @@ class Trainer:
     @torch.inference_mode()
     def validate(self) -> dict[str, float]:
         """Scores of the averaged weights: on synthetic clips of photographs kept apart, and the validator's."""
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         if self.validation_part is not None:
             kept = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
             self.network.load_state_dict(self.average)
             self.network.eval()
             if self.measure is not None:
-                found["validation_j"] = self.measure(self.network, self.recipe, self.validation_part, self.device)
+                scores["validation_j"] = self.measure(self.network, self.recipe, self.validation_part, self.device)
             else:
-                found["validation_j"] = synthetic_j(
+                scores["validation_j"] = synthetic_j(
                     self.network, self.clip_loss, self.recipe, self.validation_part, self.device
                 )
             self.network.load_state_dict(kept)
         if self.validator is not None:
-            found["dataset_j"] = self.validator(self.average)
-        return found
+            scores["dataset_j"] = self.validator(self.average)
+        return scores
 
 
 def _mean(fabric: Fabric, value: float) -> float:

@@ -19,10 +19,10 @@ def freeze(network: nn.Module, frozen: tuple[str, ...]) -> None:
         InputError: no parameter's name begins so.
     """
     for beginning in frozen:
-        found = [parameter for name, parameter in network.named_parameters() if name.startswith(beginning)]
-        if not found:
+        chosen = [parameter for name, parameter in network.named_parameters() if name.startswith(beginning)]
+        if not chosen:
             raise InputError(f"frozen {beginning!r}: the network has no such part.")
-        for parameter in found:
+        for parameter in chosen:
             parameter.requires_grad_(False)
 
 

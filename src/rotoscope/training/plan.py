@@ -88,9 +88,9 @@ def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> lis
             begun = time.perf_counter()
             method.network.train()
             hold_norms(method.network, recipe)
-            found = module(vars(batch.on(device, Schedule(recipe).hardest(0))), **{**recipe.loss, **stage.loss})
+            terms = module(vars(batch.on(device, Schedule(recipe).hardest(0))), **{**recipe.loss, **stage.loss})
             optimiser.zero_grad(set_to_none=True)
-            found["loss"].backward()
+            terms["loss"].backward()
             optimiser.step()
             if device.type == "cuda":
                 torch.cuda.synchronize()

@@ -37,8 +37,8 @@ def find_recipe(name: str) -> Recipe:
     Raises:
         InputError: no such recipe.
     """
-    found: Recipe = look_up("recipe", name, recipes())
-    return found
+    recipe: Recipe = look_up("recipe", name, recipes())
+    return recipe
 
 
 def new_method(recipe: Recipe) -> Model:
@@ -124,8 +124,8 @@ def prepare(
     there = inside(folder, CHECKPOINT).exists()
     if there and not resume:
         raise InputError(f"{folder}: holds a training run. Pass --resume to go on, or another --output.")
-    given = [data] if isinstance(data, (str, Path)) else list(data or ())
-    opened = TrainingData.open(given)
+    specs = [data] if isinstance(data, (str, Path)) else list(data or ())
+    opened = TrainingData.open(specs)
     opened.sources(recipe)
     method = new_method(recipe)
     if not there:

@@ -36,9 +36,9 @@ def _stage_as_today(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _defaults(kind: type[Recipe | Stage | AlternateSteps | Augmentation]) -> dict[str, Any]:
-    given = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    defaults = {f.name: f.default for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
     made = {f.name: f.default_factory() for f in dataclasses.fields(kind) if callable(f.default_factory)}
-    return {name: _listed(value) for name, value in (given | made).items()}
+    return {name: _listed(value) for name, value in (defaults | made).items()}
 
 
 def as_saved(recipe: Recipe) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def check_frozen(method: Model, recipe: Recipe, beginning: Beginning) -> None:
     training = training_of(recipe.method)
     encoders = {place: part for part in ENCODERS for place in training.parts.get(part, ())}
     for name, module in method.network.named_modules():  # type: ignore[union-attr]
-        part = next((found for place, found in encoders.items() if f"{name}.".startswith(place)), None)
+        part = next((encoder for place, encoder in encoders.items() if f"{name}.".startswith(place)), None)
         frozen = bool(recipe.frozen) and f"{name}.".startswith(recipe.frozen)
         norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
         if not (frozen or (norm and part is not None and is_held(name, recipe))):

@@ -34,9 +34,9 @@ class Clock:
             time = Fraction(time)
             if self._origin is None:
                 self._origin = time - tick * self._tick
-            given = round((time - self._origin) / self._tick)
-            if self._last < given <= max(self._last, 0) + LEAP / self._tick:
-                tick = given
+            ticks = round((time - self._origin) / self._tick)
+            if self._last < ticks <= max(self._last, 0) + LEAP / self._tick:
+                tick = ticks
             else:
                 self._origin = time - tick * self._tick
         self._last = tick

@@ -131,8 +131,8 @@ def _seconds(container: InputContainer, stream: VideoStream) -> tuple[float | No
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base), False
     tag = next((v for k, v in stream.metadata.items() if k.upper().startswith("DURATION")), "")
-    if found := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", tag.strip("\0 ")):
-        return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]), False
+    if match := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", tag.strip("\0 ")):
+        return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]), False
     return (container.duration / av.time_base, True) if container.duration else (None, False)
 
 

@@ -197,14 +197,14 @@ class Decoding:
         """Frames from the nearest place that leads to number ``wanted`` (or the next there is); else nothing."""
         target = table.numbers[bisect_left(table.numbers, wanted)]
         for place in table.starts_before(bisect_left(table.numbers, wanted)):
-            found = False
+            reached = False
             for number, frame in self._sought(container, stream, table, place):
-                if not found and number > target:
+                if not reached and number > target:
                     break  # the seek landed behind it
-                if found or number == target:
-                    found = True
+                if reached or number == target:
+                    reached = True
                     yield number, frame
-            if found:
+            if reached:
                 return
 
     def _sought(self, container: InputContainer, stream: VideoStream, table: FrameTable, place: int) -> Numbered:

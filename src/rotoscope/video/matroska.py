@@ -154,7 +154,7 @@ def _width(first: int) -> int:
 
 
 def _only(elements: Iterator[Element], name: bytes) -> Element:
-    found = next((element for element in elements if element.name == name), None)
-    if found is None:
+    first = next((element for element in elements if element.name == name), None)
+    if first is None:
         raise ValueError("no Matroska file")
-    return found
+    return first

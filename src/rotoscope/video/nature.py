@@ -127,8 +127,8 @@ def _time_at(video: VideoFile, index: int, rate: Fraction) -> Fraction:
 
 def _timecode(places: tuple[Mapping[str, str], ...]) -> str | None:
     """The first timecode of some metadata; its name is written large in Matroska."""
-    found: Iterator[Any] = (v for data in places for k, v in data.items() if k.lower() == "timecode")
-    return next((text for text in found if re.fullmatch(r"\d\d:\d\d:\d\d[:;.]\d{2,3}", text)), None)
+    texts: Iterator[Any] = (v for data in places for k, v in data.items() if k.lower() == "timecode")
+    return next((text for text in texts if re.fullmatch(r"\d\d:\d\d:\d\d[:;.]\d{2,3}", text)), None)
 
 
 def _moved(timecode: str | None, frames: int, rate: Fraction) -> str | None:

@@ -99,12 +99,12 @@ def is_full(frame: VideoFrame) -> bool:
 def arrays_of(frame: VideoFrame) -> list[NDArray[Any]]:
     """The planes of a planar frame, ``[H, W]`` each, uint8 or uint16."""
     kind = np.dtype(np.uint16 if frame.format.components[0].bits > 8 else np.uint8)
-    found = []
+    arrays = []
     planes: Any = frame.planes
     for plane in planes:
         lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
-        found.append(lines[:, : plane.width * kind.itemsize].copy().view(kind))
-    return found
+        arrays.append(lines[:, : plane.width * kind.itemsize].copy().view(kind))
+    return arrays
 
 
 def frame_of(planes: list[NDArray[Any]], form: str) -> VideoFrame:

@@ -66,10 +66,10 @@ class SourceFiles:
 def stamp_of(path: Path) -> Stamp | None:
     """A file's size and time of change; None if there is none that can be asked."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _contents(path: Path) -> str | None:

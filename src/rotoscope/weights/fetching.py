@@ -148,9 +148,9 @@ def fetch(request: Request) -> Kept:
             raise
         _take_place(ready, home)
         shutil.rmtree(staging)
-    found = kept(request.name, request.cache)
-    assert found is not None
-    return found
+    fetched = kept(request.name, request.cache)
+    assert fetched is not None
+    return fetched
 
 
 @contextmanager
@@ -279,10 +279,10 @@ def check_weights(entry: Entry, path: Path) -> None:
     for other in CATALOGUE.values():
         for name in set(other.config) - set(cls.inference_options) if other.method == entry.method else ():
             expected = entry.config.get(name, getattr(cls.config_class(), name))
-            found = getattr(model.config, name)
-            if found != expected:
+            value = getattr(model.config, name)
+            if value != expected:
                 raise CheckpointError(
-                    f"{entry.name}: the file is not kept: it is of another network, whose {name} is {found}, not "
+                    f"{entry.name}: the file is not kept: it is of another network, whose {name} is {value}, not "
                     f"{expected}."
                 )
 

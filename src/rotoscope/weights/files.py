@@ -236,22 +236,22 @@ def check_fit(model: Model, state: Mapping[str, Tensor], path: Path, unexpected:
     Raises:
         CheckpointError: they are not; names the first entries that do not fit.
     """
-    expected, given = _lasting(model.state_dict()), _lasting(state)
-    faults = [f"{name} is missing" for name in expected if name not in given]
-    foreign = [*(unexpected or []), *(name for name in given if name not in expected)]
+    expected, loaded = _lasting(model.state_dict()), _lasting(state)
+    faults = [f"{name} is missing" for name in expected if name not in loaded]
+    foreign = [*(unexpected or []), *(name for name in loaded if name not in expected)]
     faults += [f"{one_line(name)} is not expected" for name in foreign]
     for name, tensor in expected.items():
-        found = given.get(name)
-        if found is None:
+        tensor_loaded = loaded.get(name)
+        if tensor_loaded is None:
             continue
-        if found.shape != tensor.shape:
-            faults.append(f"{name} is {list(found.shape)}, expected {list(tensor.shape)}")
-        elif found.is_floating_point() != tensor.is_floating_point() or found.is_complex():
-            faults.append(f"{name} is {_kind(found)}, expected {_kind(tensor)}")
+        if tensor_loaded.shape != tensor.shape:
+            faults.append(f"{name} is {list(tensor_loaded.shape)}, expected {list(tensor.shape)}")
+        elif tensor_loaded.is_floating_point() != tensor.is_floating_point() or tensor_loaded.is_complex():
+            faults.append(f"{name} is {_kind(tensor_loaded)}, expected {_kind(tensor)}")
     if faults:
         more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
         raise CheckpointError(f"{path}: does not fit the network: {'; '.join(faults[:3])}{more}.")
-    check_finite(path, given)
+    check_finite(path, loaded)
 
 
 def _kind(tensor: Tensor) -> str:

@@ -80,8 +80,8 @@ def _read_legacy(file: BinaryIO, size: int) -> Any:
     file.seek(0)
     head = io.BytesIO(file.read(MOST_PICKLED))
     for expected in (MAGIC, PROTOCOL):
-        found = Unpickler(head, size).load()
-        if type(found) is not int or found != expected:
+        version = Unpickler(head, size).load()
+        if type(version) is not int or version != expected:
             raise pickle.UnpicklingError("is not of PyTorch")
     system = Unpickler(head, size).load()
     if isinstance(system, Mapping) and system.get("little_endian") is False:

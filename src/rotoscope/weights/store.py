@@ -80,8 +80,8 @@ def cache_folder() -> Path:
     elif sys.platform == "darwin":
         base = home / "Library" / "Caches"
     else:
-        given = Path(os.environ.get("XDG_CACHE_HOME") or "")
-        base = given if given.is_absolute() else home / ".cache"
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or "")
+        base = folder if folder.is_absolute() else home / ".cache"
     return base / "rotoscope"
 
 
@@ -102,14 +102,14 @@ def kept(name: str, cache: Path | None = None) -> Kept | None:
         return None
     try:
         read = json.loads(record.read_text(encoding="utf-8"))
-        found = Kept(folder, read["open"], read["source"], read["sha256"], read["bytes"], dict(read["files"]))
-        plain = [*found.files, *([found.open] if found.open else [])]
-        whole = bool(found.files) and all(PLAIN_NAME.fullmatch(name) for name in plain)
+        weights = Kept(folder, read["open"], read["source"], read["sha256"], read["bytes"], dict(read["files"]))
+        plain = [*weights.files, *([weights.open] if weights.open else [])]
+        whole = bool(weights.files) and all(PLAIN_NAME.fullmatch(name) for name in plain)
     except (ValueError, KeyError, TypeError, RecursionError, OSError):
         whole = False
     if not whole:
         raise CheckpointError(f"{record}: damaged. Get the weights again: rotoscope fetch {name} --again.")
-    return found
+    return weights
 
 
 def verified(entry: Entry) -> Path:

@@ -99,28 +99,28 @@ def ask(order: Order, headers: dict[str, str]) -> Any:
 
 def _within(seconds: float, call: Callable[[], Any]) -> Any:
     """What a call returns, or TimeoutError if it takes longer: a server may answer a letter at a time."""
-    found: list[Any] = []
+    outcome: list[Any] = []
     left = threading.Event()
 
     def work() -> None:
         try:
             answer = call()
         except BaseException as error:  # handed on below
-            found.append(error)
+            outcome.append(error)
             return
-        found.append(answer)
+        outcome.append(answer)
         if left.is_set():
             answer.close()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(seconds)
-    if not found:
+    if not outcome:
         left.set()
         raise TimeoutError
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    return found[0]
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

@@ -79,11 +79,11 @@ class Upsampling(nn.Module):
 
     def of_frame(self, s8: Tensor, s4: Tensor) -> tuple[Tensor, Tensor]:
         """The frame's parts of both blends."""
-        found = []
+        maps = []
         for feature, project, mix in ((s8, self.project8, self.blend8), (s4, self.project4, self.blend4)):
             weight = mix.weight[:, : self.channels]
-            found.append(F.conv2d(F.relu(project(feature)), weight, mix.bias, padding=1))
-        return found[0], found[1]
+            maps.append(F.conv2d(F.relu(project(feature)), weight, mix.bias, padding=1))
+        return maps[0], maps[1]
 
     def forward(self, fused: Tensor, skip8: Tensor, skip4: Tensor) -> Tensor:
         """Features ``[N, D, h, w]`` and the frame's parts to logits ``[N, 2, 16h, 16w]``."""

@@ -45,15 +45,15 @@ class AGAMESession(CanvasSession):
         super().__init__(network, config)
         self._memory: Memory | None = None
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame."""
-        if not self.objects and not given:
+        if not self.objects and not prompts:
             return [Prediction.empty(frame)]
         canvas = self.canvas
         assert canvas is not None
         features = self.encoded(frame)
-        copied = list(given) if not (self.objects and self.config.predict_given) else []
-        pairs = {i: with_background(mask) for i, mask in self._begin(features, given, canvas).items() if i in copied}
+        copied = list(prompts) if not (self.objects and self.config.predict_given) else []
+        pairs = {i: with_background(mask) for i, mask in self._begin(features, prompts, canvas).items() if i in copied}
         with self.timings.part("heads"):
             followed = [object_id for object_id in self.objects.ids if object_id not in copied]
             answer = self._follow(features, followed)
@@ -67,7 +67,9 @@ class AGAMESession(CanvasSession):
             with self.timings.part("update"):
                 self._update(features, followed, answer, probabilities, stacked)
         with self.timings.part("restore"):
-            return [Prediction.from_probabilities(frame, self.objects.ids, canvas.restore(probabilities), bool(given))]
+            return [
+                Prediction.from_probabilities(frame, self.objects.ids, canvas.restore(probabilities), bool(prompts))
+            ]
 
     def encode(self, frame: Frame) -> FrameFeatures:
         """The frame's features."""
@@ -91,21 +93,21 @@ class AGAMESession(CanvasSession):
     def _index(self, rows: Sequence[int]) -> Tensor:
         return torch.tensor(rows, dtype=torch.long, device=self.device)
 
-    def _begin(self, features: FrameFeatures, given: dict[int, Tensor], canvas: Canvas) -> dict[int, Tensor]:
+    def _begin(self, features: FrameFeatures, prompts: dict[int, Tensor], canvas: Canvas) -> dict[int, Tensor]:
         """Remember given objects, new ones behind the known; return their masks at the padded working size."""
-        if not given:
+        if not prompts:
             return {}
         device = features.s16.device
-        masks = canvas.masks(torch.stack(list(given.values())).to(device))
+        masks = canvas.masks(torch.stack(list(prompts.values())).to(device))
         fresh = self.network.begin(features, shrink(with_background(masks)))
         rows = [*range(len(self.objects.ids))]
-        self.objects.enter(given)
+        self.objects.enter(prompts)
         joined = fresh if self._memory is None else Memory(*map(torch.cat, zip(self._memory, fresh, strict=True)))
         rows += [0] * (len(self.objects.ids) - len(rows))
-        for number, slot in enumerate(self.objects.slots(given)):
-            rows[slot] = len(joined.previous) - len(given) + number
+        for number, slot in enumerate(self.objects.slots(prompts)):
+            rows[slot] = len(joined.previous) - len(prompts) + number
         self._memory = joined.select(self._index(rows))
-        return dict(zip(given, masks, strict=True))
+        return dict(zip(prompts, masks, strict=True))
 
     def _follow(self, features: FrameFeatures, object_ids: Sequence[int]) -> Answer | None:
         """Logits of some of the objects; None for none."""

@@ -114,11 +114,11 @@ class FrameBranch(nn.Module):
             features: the features of the frame by the trunk, if there is one, ``[B or 1, …, H / 4, W / 4]``.
         Returns: capsules of ``[1, H / 8, W / 8]``, and the state.
         """
-        found = self.convs(torch.cat([frame, mask], dim=1))
+        seen = self.convs(torch.cat([frame, mask], dim=1))
         if features is not None:
-            found = torch.cat([found, features.expand(len(found), -1, -1, -1)], dim=1)
-        state = self.lstm(found, state)
-        return self.capsules(state.hidden.to(found.dtype)[:, :, None]), state
+            seen = torch.cat([seen, features.expand(len(seen), -1, -1, -1)], dim=1)
+        state = self.lstm(seen, state)
+        return self.capsules(state.hidden.to(seen.dtype)[:, :, None]), state
 
 
 class FineSkip(nn.Module):
@@ -135,20 +135,20 @@ class FineSkip(nn.Module):
         self.late = nn.Parameter(torch.zeros(out))
         self.merge = SameConv2d(out, out, 3)
 
-    def forward(self, features: Tensor, given: Tensor) -> Tensor:
+    def forward(self, features: Tensor, first: Tensor) -> Tensor:
         """A clip.
 
         Args:
             features: the features of its frames, ``[B or 1, T, C, h / 4, w / 4]``.
-            given: what the frame branch keeps of the first frame and its mask, ``[B, C', h / 4, w / 4]``.
+            first: what the frame branch keeps of the first frame and its mask, ``[B, C', h / 4, w / 4]``.
         Returns: ``[B, T, …, h / 4, w / 4]``.
         """
         frames = features.shape[1]
         when = torch.linspace(0, 1, frames, device=features.device, dtype=features.dtype)
         seen = self.frames(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        both = seen + self.given(given)[:, None] + (when[:, None] * self.late.to(when.dtype))[:, :, None, None]
-        found: Tensor = F.relu(self.merge(F.relu(both).flatten(0, 1)))
-        return found.unflatten(0, (len(given), frames))
+        both = seen + self.given(first)[:, None] + (when[:, None] * self.late.to(when.dtype))[:, :, None, None]
+        merged: Tensor = F.relu(self.merge(F.relu(both).flatten(0, 1)))
+        return merged.unflatten(0, (len(first), frames))
 
 
 class Decoder(nn.Module):

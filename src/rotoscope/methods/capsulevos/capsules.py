@@ -126,8 +126,8 @@ class CapsuleLayer(nn.Module):
         with torch.autocast(capsules.pose.device.type, enabled=False):
             small = pooled(capsules)
             pose, activation = by_place(small)
-            found = self.route(votes(_full(self.weight), pose), activation)
-            return in_volume(found.pose, found.activation, small)
+            routed = self.route(votes(_full(self.weight), pose), activation)
+            return in_volume(routed.pose, routed.activation, small)
 
     def route(self, cast: Tensor, activation: Tensor) -> Fitted:
         """EM routing of votes with this layer's costs."""
@@ -156,8 +156,8 @@ class ConditionedLayer(nn.Module):
         """Both ``[T, H, W]``, to ``[T / 2, H / 2, W / 2]``."""
         with torch.autocast(video.pose.device.type, enabled=False):
             small = pooled(video)
-            found = self.route(*by_place(small), *by_place(pooled(frame)))
-            return in_volume(found.pose, found.activation, small)
+            routed = self.route(*by_place(small), *by_place(pooled(frame)))
+            return in_volume(routed.pose, routed.activation, small)
 
     def route(self, pose: Tensor, activation: Tensor, frame_pose: Tensor, frame_activation: Tensor) -> Attended:
         """Attention routing of the clip's ``[P, I, 4, 4]`` and ``[P, I]`` by the frame's, with this layer's costs."""

@@ -84,8 +84,8 @@ class SameConvTranspose3d(nn.ConvTranspose3d):
         A 2-D convolution takes a fraction of the time of a 3-D one with a flat kernel.
         """
         padding = (self.kernel_size[1] // 2 if self.stride[1] == 1 else 0,) * 2
-        found = F.conv_transpose2d(x, self.weight[:, :, 0], stride=self.stride[1:], padding=padding)
-        return found[..., : x.shape[-2] * self.stride[1], : x.shape[-1] * self.stride[2]]
+        grown = F.conv_transpose2d(x, self.weight[:, :, 0], stride=self.stride[1:], padding=padding)
+        return grown[..., : x.shape[-2] * self.stride[1], : x.shape[-1] * self.stride[2]]
 
 
 def begin(weight: Tensor, bias: Tensor | None, fan_in: float, linear: bool) -> None:
@@ -123,7 +123,7 @@ class ConvLSTMCell(nn.Module):
         """
         if state is None:
             state = LSTMState(*(torch.zeros_like(x, dtype=torch.float32) for _ in range(2)))
-        found = self.gates(torch.cat([x, state.hidden.to(x.dtype)], dim=1)).float()
-        enter, new, keep, leave = found.chunk(4, dim=1)
+        gates = self.gates(torch.cat([x, state.hidden.to(x.dtype)], dim=1)).float()
+        enter, new, keep, leave = gates.chunk(4, dim=1)
         cell = torch.sigmoid(keep) * state.cell + torch.sigmoid(enter) * torch.tanh(new)
         return LSTMState(cell, torch.tanh(cell) * torch.sigmoid(leave))

@@ -66,8 +66,8 @@ class LookingCapsuleVOS(CapsuleVOSSession):
             return super()._segment(held, tracks)
         seen: list[tuple[Capsules, Capsules, Capsules]] = []
 
-        def keep(_: nn.Module, given: tuple[Capsules, Capsules], out: Capsules) -> None:
-            seen.append((*given, out))
+        def keep(_: nn.Module, entered: tuple[Capsules, Capsules], out: Capsules) -> None:
+            seen.append((*entered, out))
 
         handle = self.network.second.register_forward_hook(keep)
         try:
@@ -125,8 +125,8 @@ def shares_of(layer: ConditionedLayer, routed: Routed) -> Tensor:
     """
     with torch.inference_mode(), torch.autocast(routed.video.pose.device.type, enabled=False):
         small = pooled(routed.video)
-        found = layer.route(*by_place(small), *by_place(pooled(routed.frame)))
-        assignment = found.assignment.unflatten(0, tuple(small.pose.shape[3:])).cpu()
+        answer = layer.route(*by_place(small), *by_place(pooled(routed.frame)))
+        assignment = answer.assignment.unflatten(0, tuple(small.pose.shape[3:])).cpu()
     return assignment / assignment.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-12)
 
 

@@ -46,10 +46,10 @@ class CapsuleVOSSession(Session):
         self._held: list[Held] = []
         self._tracks: list[Track] = []
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Take a frame; answer a clip if it is full."""
         position = self.position
-        self._tracks += [Track(object_id, position) for object_id in self.objects.enter(given)]
+        self._tracks += [Track(object_id, position) for object_id in self.objects.enter(prompts)]
         waiting = any(not held.answered for held in self._held)
         if not waiting:  # an object that was removed is needed no more
             self._tracks = [track for track in self._tracks if track.until is None]
@@ -59,22 +59,22 @@ class CapsuleVOSSession(Session):
             return [Prediction.empty(frame)]
         with self.timings.part("prepare"):
             image = self._image(frame)
-            held = Held(position, frame.index, frame.name, frame.size, image, tuple(self.objects.ids), given)
+            held = Held(position, frame.index, frame.name, frame.size, image, tuple(self.objects.ids), prompts)
         self._held.append(held)
-        found = []
-        if not waiting and set(given) == set(self.objects.ids):  # nothing to wait for: the answer is what was given
-            found.append(self._answer(held, {}, 0))
+        predictions = []
+        if not waiting and set(prompts) == set(self.objects.ids):  # nothing to wait for: the answer is what was given
+            predictions.append(self._answer(held, {}, 0))
         if len(self._held) == 1:
             self._seed(held, {}, 0)
-        return found + (self._run() if len(self._held) == self.config.clip else [])
+        return predictions + (self._run() if len(self._held) == self.config.clip else [])
 
     def flush(self) -> list[Prediction]:
         """Answer the frames held back, their clips filled with the last frame."""
-        found: list[Prediction] = []
+        predictions: list[Prediction] = []
         while any(not held.answered for held in self._held):
-            found += self._run()
+            predictions += self._run()
         self._held = []
-        return found
+        return predictions
 
     def forget(self, object_id: int) -> None:
         """The object ends before the next frame; frames held back are still answered with it."""
@@ -87,7 +87,7 @@ class CapsuleVOSSession(Session):
         tensors: dict[str, Any] = {}
         for n, held in enumerate(self._held):
             tensors[f"held.{n}.image"] = held.image
-            tensors |= {f"held.{n}.given.{i}": mask for i, mask in held.given.items()}
+            tensors |= {f"held.{n}.given.{i}": mask for i, mask in held.prompts.items()}
         for n, track in enumerate(self._tracks):
             if track.seed is not None:
                 tensors[f"track.{n}.seed"] = track.seed
@@ -98,15 +98,15 @@ class CapsuleVOSSession(Session):
                 if lstm is not None:
                     tensors[f"track.{n}.{part}.cell"], tensors[f"track.{n}.{part}.hidden"] = lstm
         return tensors | {
-            "held": [[h.position, h.index, h.name, list(h.ids), list(h.given), h.answered] for h in self._held],
+            "held": [[h.position, h.index, h.name, list(h.ids), list(h.prompts), h.answered] for h in self._held],
             "tracks": [[t.object_id, t.born, t.until, list(t.centre)] for t in self._tracks],
         }
 
     def restore_memory(self, memory: Mapping[str, Any]) -> None:
         """Continue where :meth:`memory_state` was taken; what is held of frames stays on the CPU."""
         self._held = []
-        for n, (position, index, name, ids, given, answered) in enumerate(memory["held"]):
-            masks = {int(i): memory[f"held.{n}.given.{i}"].cpu() for i in given}
+        for n, (position, index, name, ids, prompted, answered) in enumerate(memory["held"]):
+            masks = {int(i): memory[f"held.{n}.given.{i}"].cpu() for i in prompted}
             image = memory[f"held.{n}.image"].cpu()
             assert self.size is not None
             self._held.append(Held(position, index, name, self.size, image, tuple(ids), masks, answered))
@@ -136,19 +136,19 @@ class CapsuleVOSSession(Session):
     def _run(self) -> list[Prediction]:
         """Segment the clip that the first held frame begins; answer what it answers, and begin the next clip."""
         held = self._held
-        event = next((n for n, frame in enumerate(held) if n and frame.given), None)
+        event = next((n for n, frame in enumerate(held) if n and frame.prompts), None)
         full = len(held) == self.config.clip
         answers = self._segment(held, [track for track in self._tracks if track.there(held[0].position)])
         last = len(held) - 1 if event is None else event
         start = last if event is not None or not full else len(held) - self.config.overlap
         with self.timings.part("restore"):
             waiting = [(place, frame) for place, frame in enumerate(held[: last + 1]) if not frame.answered]
-            found = [self._answer(frame, answers, place) for place, frame in waiting]
+            predictions = [self._answer(frame, answers, place) for place, frame in waiting]
             self._tracks = [t for t in self._tracks if t.until is None or t.until > held[start].position]
             self._held = held[start:] if self._tracks else []
             if self._tracks:
                 self._seed(held[start], answers, start)
-        return found
+        return predictions
 
     def _segment(self, held: list[Held], tracks: list[Track]) -> dict[int, ClipAnswer]:
         """A clip, filled with its last frame, for each track: answers by object, at the size of crops."""
@@ -184,13 +184,13 @@ class CapsuleVOSSession(Session):
         width, height = held.size
         full = torch.zeros(len(held.ids), height, width, device=self.device)
         for slot, object_id in enumerate(held.ids):
-            if object_id not in held.given:
-                found = self._probabilities(answers[object_id], place)[None, None]
-                full[slot] = F.interpolate(found, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
-        if held.given:
-            slots = [held.ids.index(object_id) for object_id in held.given]
-            full = put_in(full, slots, torch.stack(list(held.given.values())).to(self.device))
-        return Prediction.from_probabilities(held, held.ids, self._merged(full), bool(held.given))
+            if object_id not in held.prompts:
+                small = self._probabilities(answers[object_id], place)[None, None]
+                full[slot] = F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)[0, 0]
+        if held.prompts:
+            slots = [held.ids.index(object_id) for object_id in held.prompts]
+            full = put_in(full, slots, torch.stack(list(held.prompts.values())).to(self.device))
+        return Prediction.from_probabilities(held, held.ids, self._merged(full), bool(held.prompts))
 
     def _merged(self, objects: Tensor) -> Tensor:
         """Probabilities of objects ``[N, H, W]`` to those of background and objects."""
@@ -203,14 +203,14 @@ class CapsuleVOSSession(Session):
         tracks = [track for track in self._tracks if track.there(first.position)]
         device = self.device
         masks = [
-            shrunk(first.given[track.object_id].to(device), self.config.size)
-            if track.object_id in first.given
+            shrunk(first.prompts[track.object_id].to(device), self.config.size)
+            if track.object_id in first.prompts
             else self._probabilities(answers[track.object_id], place)
             for track in tracks
         ]
         labels = winners(torch.stack(masks))
         for number, (track, mask) in enumerate(zip(tracks, masks, strict=True), 1):
-            own = track.object_id in first.given
+            own = track.object_id in first.prompts
             track.seed = mask if own else mask.masked_fill((labels != number) & (labels != 0), 0)
             edges, there = bounds(track.seed[None] > 0.5)
             if there:

@@ -22,7 +22,7 @@ class Held:
         index, name, size: the index and the name of the frame, and its width and height in pixels.
         image: the frame at the working size, uint8 ``[3, H, W]``.
         ids: the ids of the objects that are followed on it.
-        given: the masks that were given on it, ``[H, W]`` at the frame's own size, by id.
+        prompts: the masks that were given on it, ``[H, W]`` at the frame's own size, by id.
         answered: whether its answer has been returned; it is kept for the clips to come.
     """
 
@@ -32,7 +32,7 @@ class Held:
     size: tuple[int, int]
     image: Tensor
     ids: tuple[int, ...]
-    given: dict[int, Tensor] = field(default_factory=dict)
+    prompts: dict[int, Tensor] = field(default_factory=dict)
     answered: bool = False
 
 
@@ -68,7 +68,7 @@ def winners(objects: Tensor) -> Tensor:
 
 def shrunk(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """A mask ``[H, W]`` by nearest neighbour; one that would vanish keeps every cell that it touches."""
-    found = F.interpolate(mask[None, None], size=size, mode="nearest")[0, 0]
-    if mask.gt(0.5).any() and not found.gt(0.5).any():
+    small = F.interpolate(mask[None, None], size=size, mode="nearest")[0, 0]
+    if mask.gt(0.5).any() and not small.gt(0.5).any():
         return F.adaptive_max_pool2d(mask[None], size)[0]
-    return found
+    return small

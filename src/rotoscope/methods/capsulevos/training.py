@@ -179,9 +179,9 @@ def run_passes(
         if answer.region is not None:
             apart = (answer.region - region).square().sum(dim=1)
             terms.zoom.append((apart * shown).sum() / shown.sum().clamp(min=1))
-        found = probabilities.detach()
-        seed = masks[:, -1] if true_seeds else found[:, -1]
-        terms.answers += list(found[:, 1 if start else 0 :].unbind(dim=1))
+        predicted = probabilities.detach()
+        seed = masks[:, -1] if true_seeds else predicted[:, -1]
+        terms.answers += list(predicted[:, 1 if start else 0 :].unbind(dim=1))
     return terms
 
 
@@ -219,8 +219,8 @@ def clip_loss(
     if terms.zoom:
         sums["zoom"] = zoom * torch.stack(terms.zoom).sum()
     answers = []
-    for found in terms.answers[1:]:
-        each = found.new_zeros(*there.shape, *config.size).index_put((clip_of, slot_of), found)
+    for answer in terms.answers[1:]:
+        each = answer.new_zeros(*there.shape, *config.size).index_put((clip_of, slot_of), answer)
         each = F.interpolate(each, size=images.shape[-2:], mode="bilinear", align_corners=False)
         answers.append(aggregate(each, dim=1))
     parts = {name: value.item() / len(terms.bce) for name, value in sums.items()}

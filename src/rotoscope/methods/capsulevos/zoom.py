@@ -52,8 +52,8 @@ class ZoomBranch(nn.Module):
         """
         features = F.relu(self.collect(self.convs(torch.cat([frame, mask], dim=1))))
         state = self.lstm(features, state)
-        found = torch.sigmoid(self.region(state.hidden.to(features.dtype)).float())[:, :, 0, 0]
-        return torch.cat([found[:, :2], (1 - LEAST_SIDE) * found[:, 2:] + LEAST_SIDE], dim=1), state
+        box = torch.sigmoid(self.region(state.hidden.to(features.dtype)).float())[:, :, 0, 0]
+        return torch.cat([box[:, :2], (1 - LEAST_SIDE) * box[:, 2:] + LEAST_SIDE], dim=1), state
 
 
 def widened(corner: Tensor, side: Tensor) -> Tensor:
@@ -86,8 +86,8 @@ def bounds(masks: Tensor) -> tuple[Tensor, Tensor]:
         first, last = line.argmax(dim=1), count - 1 - line.flip(1).argmax(dim=1)
         edges.append((first / count, last / count))
     there = masks.flatten(1).any(dim=1)
-    found = torch.stack([edges[0][0], edges[1][0], edges[0][1], edges[1][1]], dim=1)
-    return found * there[:, None], there
+    box = torch.stack([edges[0][0], edges[1][0], edges[0][1], edges[1][1]], dim=1)
+    return box * there[:, None], there
 
 
 def centre_of(edges: Tensor) -> Tensor:

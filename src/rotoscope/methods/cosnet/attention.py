@@ -72,8 +72,8 @@ class CoAttention(nn.Module):
             if not is_traced():  # a trace would keep the number of references; its product takes one frame for all
                 parts = tuple(x.expand(size, -1, -1) for x in parts)
             q, k, v = (x[:, None] for x in parts)  # one head
-            found = F.scaled_dot_product_attention(q, k, v, scale=self.scale)[:, 0]
-            summary = found.transpose(1, 2).unflatten(2, tuple(features.shape[-2:]))
+            attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)[:, 0]
+            summary = attended.transpose(1, 2).unflatten(2, tuple(features.shape[-2:]))
         return summary.to(features.dtype)
 
     def weights(self, features: Tensor, reference: Tensor, cell: int) -> Tensor:

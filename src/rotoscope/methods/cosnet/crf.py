@@ -61,5 +61,5 @@ def refine(
     field.addPairwiseEnergy(near, compat=NEAR_COMPAT, **options)
     alike = helpers.create_pairwise_bilateral(sdims=(position,) * 2, schan=(COLOUR,) * 3, img=image, chdim=2)
     field.addPairwiseEnergy(alike, compat=compat, **options)
-    found = np.asarray(field.inference(ITERATIONS), np.float32).reshape(2, height, width)
-    return found[1]
+    probabilities = np.asarray(field.inference(ITERATIONS), np.float32).reshape(2, height, width)
+    return probabilities[1]

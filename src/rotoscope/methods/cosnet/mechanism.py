@@ -59,10 +59,10 @@ class LookingCOSNet(COSNetSession):
         references = torch.cat(list(self.references_then.values()))
         if self.config.fusion == "group":  # one reference, as wide as all of them
             wide = attention.weights(features, references.permute(1, 2, 0, 3).flatten(2)[None], asking)[0]
-            found = wide.split(shape[1], dim=1)
+            maps = wide.split(shape[1], dim=1)
         else:
-            found = attention.weights(features, references, asking).unbind()
-        for index, own in zip(self.references_then, found, strict=True):
+            maps = attention.weights(features, references, asking).unbind()
+        for index, own in zip(self.references_then, maps, strict=True):
             weights = own.cpu()
             share = float(weights.flatten().sort(descending=True).values[: max(weights.numel() // 20, 1)].sum())
             told = f"frame {index}: {100 * share / float(weights.sum()):.0f} % of its weight on 5 % of its cells"

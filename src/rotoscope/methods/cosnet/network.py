@@ -113,10 +113,10 @@ class COSNetNetwork(nn.Module):
         ``back`` as in :class:`~rotoscope.methods.cosnet.attention.CoAttention`.
         """
         if self.attention.kind == "none":
-            found = features.expand(max(len(features), len(reference)), -1, -1, -1)
+            attended = features.expand(max(len(features), len(reference)), -1, -1, -1)
         else:
-            found = self.attention(features, reference, back)
-        gated: Tensor = found * torch.sigmoid(self.gate(found))
+            attended = self.attention(features, reference, back)
+        gated: Tensor = attended * torch.sigmoid(self.gate(attended))
         return gated
 
     def pair(self, query: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,8 +145,8 @@ class COSNetNetwork(nn.Module):
         summary = self.summary(query, references)
         if fusion == "summary":
             summary = summary.mean(dim=0, keepdim=True)
-        found: Tensor = self.query_head(summary, query)
-        return found
+        logits: Tensor = self.query_head(summary, query)
+        return logits
 
 
 def enlarge(logits: Tensor, size: tuple[int, int]) -> Tensor:

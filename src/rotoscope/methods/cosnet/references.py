@@ -124,7 +124,7 @@ class WholeVideo:
             reach = config.references
             candidates = range(max(index - reach, self.frames.start), min(index + reach + 1, self.frames.stop))
         wanted = draw(candidates, index, config.references, config.sampling, config.seed) if candidates else []
-        return {i: found for i in wanted if (found := self._read(i)) is not None}
+        return {i: features for i in wanted if (features := self._read(i)) is not None}
 
     def state(self) -> dict[str, Any]:
         """Nothing: all of it can be read again."""
@@ -210,8 +210,8 @@ class PastFrames:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state` was taken."""
         prefix = "reference."
-        found = {int(k.removeprefix(prefix)): v for k, v in state.items() if k.startswith(prefix)}
-        self._held = dict(sorted(found.items()))
+        held = {int(k.removeprefix(prefix)): v for k, v in state.items() if k.startswith(prefix)}
+        self._held = dict(sorted(held.items()))
         self._seen = int(state["seen"])
 
 

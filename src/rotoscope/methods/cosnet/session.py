@@ -57,9 +57,9 @@ class COSNetSession(Session):
         """Frames whose features are held."""
         return float(self.references.kept)
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame."""
-        if given:
+        if prompts:
             raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
         self.objects.replace([OBJECT])
         with self.timings.part("encode"):
@@ -69,11 +69,11 @@ class COSNetSession(Session):
         if whole:
             self.references.observe(frame, features)
         with self.timings.part("references"):
-            found = self.references.of(frame.index) if self.config.references else {}
-            if self.config.references and not found:
-                found = {frame.index: features}
+            references = self.references.of(frame.index) if self.config.references else {}
+            if self.config.references and not references:
+                references = {frame.index: features}
         with self.timings.part("attend"):
-            probability = self._attend(frame, features, found)
+            probability = self._attend(frame, features, references)
         if not whole:
             self.references.observe(frame, features)
         with self.timings.part("restore"):

@@ -133,14 +133,14 @@ def clip_loss(
         answers = images.new_zeros(batch, 0, 2, *size)
     else:
         used, weight = (*ENCODER[:2], *HEADS), 1.0
-        losses, found = [], []
+        losses, predicted = [], []
         for t in range(1, frames):
             ahead, back = network.pair(features[:, t], features[:, 0])
             losses.append(_mask_loss(ahead, truth[:, t], bool(balanced)))
             losses.append(_mask_loss(back, truth[:, 0], bool(balanced)))
             object_ = torch.sigmoid(enlarge(ahead.detach(), size))
-            found.append(torch.cat([1 - object_, object_], dim=1))
-        answers = torch.stack(found, dim=1)
+            predicted.append(torch.cat([1 - object_, object_], dim=1))
+        answers = torch.stack(predicted, dim=1)
     entropy = torch.stack([entropy for entropy, _ in losses]).sum() / max(frames - 1, 1)
     distance = torch.stack([distance for _, distance in losses]).sum() / max(frames - 1, 1)
     loss = weight * (entropy + l1 * distance)

@@ -50,9 +50,9 @@ class ServedGIEL(Served):
         if not common or (fine and network.refine is not None) != self.facts["fine"]:
             own: FrameFeatures = network.encode_query(image, common=common, fine=fine)
             return own
-        found = dict(zip(_names(network, self.facts["fine"]), self.ask("encode_query", image), strict=True))
-        nothing = found["key"][:, :0]
-        return FrameFeatures(*(found.get(name, nothing) for name in FrameFeatures._fields))
+        outputs = dict(zip(_names(network, self.facts["fine"]), self.ask("encode_query", image), strict=True))
+        nothing = outputs["key"][:, :0]
+        return FrameFeatures(*(outputs.get(name, nothing) for name in FrameFeatures._fields))
 
     def encode_support(self, image: Tensor, masks: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """See the network's."""
@@ -69,13 +69,13 @@ class ServedGIEL(Served):
 
     def find_fast(self, readout: Tensor, features: FrameFeatures, common: Tensor | None) -> Tensor:
         """See the network's; of one frame."""
-        found = self.ask("find_fast", readout, features.coarse16)[0]
-        return found if common is None else found * common
+        probabilities = self.ask("find_fast", readout, features.coarse16)[0]
+        return probabilities if common is None else probabilities * common
 
     def find_fine(self, readout: Tensor, features: FrameFeatures, common: Tensor | None) -> Tensor:
         """See the network's; of one frame."""
-        found = self.ask("find_fine", readout, *(getattr(features, name) for name in FINE))[0]
-        return found if common is None else found * common
+        probabilities = self.ask("find_fine", readout, *(getattr(features, name) for name in FINE))[0]
+        return probabilities if common is None else probabilities * common
 
 
 class EncodeQuery(nn.Module):
@@ -188,8 +188,8 @@ def _has_fine(network: GIELNetwork, config: GIELConfig) -> bool:
 
 def _names(network: GIELNetwork, fine: bool) -> tuple[str, ...]:
     """Fields of :class:`FrameFeatures` that a network has."""
-    found = ["key", *(GLOBAL if network.decoder is not None else ()), *(FINE if fine else ())]
-    return (*found, *(("coarse16",) if network.coarse is not None else ()))
+    names = ["key", *(GLOBAL if network.decoder is not None else ()), *(FINE if fine else ())]
+    return (*names, *(("coarse16",) if network.coarse is not None else ()))
 
 
 def _features(network: GIELNetwork, config: GIELConfig) -> dict[str, Port]:
@@ -260,17 +260,17 @@ def _heads(network: GIELNetwork, config: GIELConfig) -> tuple[Graph, ...]:
     features = _features(network, config)
     readout = Port("readout", ("N", config.value_dim, "h", "w"), "what was read")
     logits = Port("logits", ("N", 1, "16*h", "16*w"), "of the map of all objects, or of each one's mask")
-    found = Port("found", ("N", 1, "16*h", "16*w"), "probabilities of each instance")
+    answer = Port("found", ("N", 1, "16*h", "16*w"), "probabilities of each instance")
     graphs = []
     if network.decoder is not None:
         parts = (readout, *(features[name] for name in GLOBAL))
         graphs.append(Graph("find_all", Find(network, "find_all"), parts, (logits,), "from values without a code"))
     if network.coarse is not None and not _has_fine(network, config):
         parts = (readout, features["coarse16"])
-        graphs.append(Graph("find_fast", Find(network, "find_fast"), parts, (found,), "multiply by the map of all"))
+        graphs.append(Graph("find_fast", Find(network, "find_fast"), parts, (answer,), "multiply by the map of all"))
     if _has_fine(network, config):
         parts = (readout, *(features[name] for name in FINE))
-        graphs.append(Graph("find_fine", Find(network, "find_fine"), parts, (found,), "the learnt decoder's"))
+        graphs.append(Graph("find_fine", Find(network, "find_fine"), parts, (answer,), "the learnt decoder's"))
     return tuple(graphs)
 
 

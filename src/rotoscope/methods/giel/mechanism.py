@@ -45,10 +45,10 @@ class LookingGIEL(GIELSession):
         """This very session."""
         return self
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame as ever."""
         self._now = frame.index
-        return super().advance(frame, given)
+        return super().advance(frame, prompts)
 
     def _follow(self, features: FrameFeatures, canvas: Canvas) -> tuple[Tensor, Tensor]:
         if self._now == self.wanted:

@@ -86,11 +86,11 @@ class SupportMemory:
     def read(self, key: Tensor) -> dict[int, Tensor]:
         """Read with a query's key ``[1, Ck, h, w]`` for every object that has values: ``{object_id: [Cv, h, w]}``."""
         asked = self.asked(key)
-        found = self.bank.read(
+        readouts = self.bank.read(
             asked.query, self.config.top_k, among=asked.among, gain=asked.gain, bias=asked.bias
         )  # fmt: skip
         size = tuple(key.shape[-2:])
-        return {object_id: readout.unflatten(-1, size) for object_id, readout in found.items()}
+        return {object_id: readout.unflatten(-1, size) for object_id, readout in readouts.items()}
 
     def asked(self, key: Tensor) -> Asked:
         """How a query's key ``[1, Ck, h, w]`` reads."""

@@ -131,15 +131,15 @@ class GIELNetwork(nn.Module):
         logits = F.interpolate(
             self.coarse(readout, features.coarse16).float(), scale_factor=STRIDE, mode="bilinear", align_corners=False
         )
-        found = torch.sigmoid(logits)
-        return found if common is None else found * common
+        probabilities = torch.sigmoid(logits)
+        return probabilities if common is None else probabilities * common
 
     def find_fine(self, readout: Tensor, features: FrameFeatures, common: Tensor | None) -> Tensor:
         """The same by the learnt decoder (equation 12); ``common`` multiplies only if it is given."""
         assert self.refine is not None
         logits = self.refine(readout, features.fine16, features.fine8, features.fine4)
-        found = torch.sigmoid(logits.float())
-        return found if common is None else found * common
+        probabilities = torch.sigmoid(logits.float())
+        return probabilities if common is None else probabilities * common
 
 
 def label_tensors(probabilities: Tensor) -> Tensor:

@@ -54,10 +54,10 @@ def adapt(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     for encoder in ("Encoder_M", "Encoder_Q"):
         for name, expected in (("mean", MEAN), ("std", STD)):
-            given = state.pop(f"{encoder}.{name}", None)
-            if given is not None and not torch.allclose(given.flatten(), torch.tensor(expected), atol=1e-4):
+            stored = state.pop(f"{encoder}.{name}", None)
+            if stored is not None and not torch.allclose(stored.flatten(), torch.tensor(expected), atol=1e-4):
                 raise CheckpointError(
-                    f"{encoder}.{name} is {given.flatten().tolist()}, expected ImageNet's {expected}."
+                    f"{encoder}.{name} is {stored.flatten().tolist()}, expected ImageNet's {expected}."
                 )
     parts = [f"Encoder_M.{name}.weight" for name in ("conv1", "conv1_m", "conv1_o")]
     if all(name in state for name in parts):

@@ -57,30 +57,30 @@ class GIELSession(CanvasSession):
         """Whether each object has keys, and so a memory, of its own (STM)."""
         return not self.config.instance_embedding and self.config.keys == "support"
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame; remember it if it is due or masks were given on it."""
         self._since_write += 1
-        if not self.objects and not given:
+        if not self.objects and not prompts:
             return [Prediction.empty(frame)]
         canvas = self.canvas
         assert canvas is not None
         image, features = self.encoded(frame)
         probabilities, union = self._follow(features, canvas)
-        if given:
-            probabilities = self.with_given(probabilities, given)
+        if prompts:
+            probabilities = self.with_prompts(probabilities, prompts)
             union = 1 - probabilities[0]
         elif self.config.binary_support:
             union = (union > 0.5).float()
-        due = bool(given) or self.policy.enters(self._since_write)
+        due = bool(prompts) or self.policy.enters(self._since_write)
         if due or self.config.include_last:
             with self.timings.part("remember"):
-                pinned = bool(given) and self.config.protect_given
+                pinned = bool(prompts) and self.config.protect_given
                 self._remember(image, features, probabilities, union, pinned=pinned, temporary=not due)
         if due:
             self._since_write = 0
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities)
-            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(given))]
+            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(prompts))]
 
     def encode(self, frame: Frame) -> tuple[Tensor, FrameFeatures]:
         """The frame as the network takes it, and its features."""
@@ -126,8 +126,8 @@ class GIELSession(CanvasSession):
         with self.timings.part("read memory"):
             readouts: dict[int, Tensor] = {}
             for owner, memory in self.memories.items():
-                found = memory.read(features.key)
-                readouts |= found if not self.separate else {owner: found[owner]}
+                read = memory.read(features.key)
+                readouts |= read if not self.separate else {owner: read[owner]}
             readout = torch.stack([readouts[object_id] for object_id in self.objects.ids]).to(features.key.dtype)
         common: Tensor | None = None
         with self.timings.part("decode"):
@@ -174,8 +174,8 @@ class GIELSession(CanvasSession):
         network = self.network
         key, value = network.encode_support(image, union[None, None].to(image.dtype), features.key)
         parts = label_tensors(probabilities.to(image.dtype)).split(self.config.slots)
-        found = torch.cat([value * network.encode_labels(part) for part in parts])
-        values = dict(zip(self.objects.ids, found, strict=True))
+        embedded = torch.cat([value * network.encode_labels(part) for part in parts])
+        values = dict(zip(self.objects.ids, embedded, strict=True))
         return key, ({COMMON: value[0]} if self.config.global_embedding else {}) | values
 
     def _encode_each(

@@ -62,7 +62,7 @@ def objects_of(
         stop_at, ending, mask_at, least: see :class:`~rotoscope.methods.rsis.config.RSISConfig`.
         ignored: pixels of unknown truth, bool ``[H, W]``, which no mask keeps.
     """
-    found = []
+    objects = []
     for step, score in enumerate(stop.tolist()):
         if score < stop_at:
             if ending == "end":
@@ -76,18 +76,18 @@ def objects_of(
         scores = label = None
         if classes is not None:
             scores, label = classes[step, 1:] * score, int(classes[step].argmax())
-        found.append(Found(step, mask, score, scores, label))
-    return found
+        objects.append(Found(step, mask, score, scores, label))
+    return objects
 
 
-def named(found: Sequence[Found], class_at: float) -> list[Found]:
+def named(objects: Sequence[Found], class_at: float) -> list[Found]:
     """Those whose best class is one of the classes and scores enough (RSIS, released display).
 
     Args:
-        found: objects; without classes all of them are returned.
+        objects: objects; without classes all of them are returned.
         class_at: the least score.
     """
-    return [one for one in found if one.label is None or (one.label > 0 and one.score >= class_at)]
+    return [one for one in objects if one.label is None or (one.label > 0 and one.score >= class_at)]
 
 
 class Links:

@@ -91,7 +91,7 @@ class Lesson:
     matched: Tensor
 
 
-def rsis_lesson(found: Steps, truth: Targets) -> Lesson:
+def rsis_lesson(answers: Steps, truth: Targets) -> Lesson:
     """What RSIS learns (released code).
 
     The first steps, as many as there are objects, are matched with the objects that they fit best. With fewer steps
@@ -99,25 +99,25 @@ def rsis_lesson(found: Steps, truth: Targets) -> Lesson:
     objects of the batch together.
 
     Args:
-        found: the steps of the pictures.
+        answers: the steps of the pictures.
         truth: their objects; at least as many positions as steps.
     """
-    steps = found.masks.shape[1]
+    steps = answers.masks.shape[1]
     matched, ends = truth.objects[:, :steps], truth.ends[:, :steps]
     allowed = (truth.objects[:, :, None] > 0) & (matched[:, None] > 0)
-    scores = forbid(soft_iou_costs(found.masks.detach(), truth.masks), allowed)
+    scores = forbid(soft_iou_costs(answers.masks.detach(), truth.masks), allowed)
     truth_of = assign(scores)
-    masks = torch.gather(truth.masks, 1, truth_of[..., None, None].expand_as(found.masks))
-    both = (found.masks * masks).sum(dim=(2, 3))
-    costs = 1 - both / ((found.masks + masks - found.masks * masks).sum(dim=(2, 3)) + 1e-6)
-    pixels = -(masks * _log(found.masks) + (1 - masks) * _log(1 - found.masks)).mean(dim=(2, 3))
-    stops = HALF * F.binary_cross_entropy_with_logits(found.stop, matched, reduction="none")
+    masks = torch.gather(truth.masks, 1, truth_of[..., None, None].expand_as(answers.masks))
+    both = (answers.masks * masks).sum(dim=(2, 3))
+    costs = 1 - both / ((answers.masks + masks - answers.masks * masks).sum(dim=(2, 3)) + 1e-6)
+    pixels = -(masks * _log(answers.masks) + (1 - masks) * _log(1 - answers.masks)).mean(dim=(2, 3))
+    stops = HALF * F.binary_cross_entropy_with_logits(answers.stop, matched, reduction="none")
     classes, boxes = torch.zeros_like(costs), torch.zeros_like(costs)
-    if found.classes is not None:
+    if answers.classes is not None:
         names = torch.gather(truth.classes, 1, truth_of)
-        classes = F.cross_entropy(found.classes.flatten(0, 1), names.flatten(), reduction="none").view_as(costs)
-    if found.boxes is not None:
-        boxes = F.smooth_l1_loss(found.boxes, boxes_of(masks), reduction="none").sum(dim=2)
+        classes = F.cross_entropy(answers.classes.flatten(0, 1), names.flatten(), reduction="none").view_as(costs)
+    if answers.boxes is not None:
+        boxes = F.smooth_l1_loss(answers.boxes, boxes_of(masks), reduction="none").sum(dim=2)
     return Lesson(
         _mean(costs, matched),
         _mean(stops, ends),
@@ -174,15 +174,15 @@ def boxes_of(masks: Tensor) -> Tensor:
     Args:
         masks: 0 or 1, ``[..., H, W]``.
     """
-    found = []
+    sides = []
     for across in (True, False):
         line = masks.amax(dim=-2 if across else -1) > 0.5
         places = torch.arange(line.shape[-1], device=masks.device)
         first = torch.where(line, places, line.shape[-1]).amin(dim=-1)
         last = torch.where(line, places, -1).amax(dim=-1)
         there = line.any(dim=-1)
-        found.append((torch.where(there, first, 0) / line.shape[-1], (last - first + 1) * there / line.shape[-1]))
-    (left, width), (top, height) = found
+        sides.append((torch.where(there, first, 0) / line.shape[-1], (last - first + 1) * there / line.shape[-1]))
+    (left, width), (top, height) = sides
     return torch.stack([left, top, width, height], dim=-1).to(masks.dtype)
 
 

@@ -119,8 +119,8 @@ class RSISNetwork(nn.Module):
         shapes = list(zip(channels[: -layers - 1 : -1], shown, strict=True))
         self.layers = layers
         self.skips = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(found, out, 3, padding=1), nn.BatchNorm2d(out))
-            for found, out in (shapes[:1] if config.skip == "none" else shapes)
+            nn.Sequential(nn.Conv2d(width_in, out, 3, padding=1), nn.BatchNorm2d(out))
+            for width_in, out in (shapes[:1] if config.skip == "none" else shapes)
         )
         factor = 2 if config.skip == "concat" else 1
         entering = [shown[0], *(factor * channels for channels in shown[1:])]
@@ -132,7 +132,7 @@ class RSISNetwork(nn.Module):
         """Scores of three strides that are added up, and ConvLSTMs one behind another; returns their channels."""
         width = config.hidden
         channels = [] if config.trunk is None else self.encoder.channels[:0:-1]  # type: ignore[index]
-        self.skips = nn.ModuleList(nn.Conv2d(int(found), width, 1) for found in channels)
+        self.skips = nn.ModuleList(nn.Conv2d(int(width_in), width, 1) for width_in in channels)
         if config.trunk is not None:
             begin_small(config.trunk, *(weight for name, weight in self.skips.named_parameters() if "weight" in name))
         self.cells = nn.ModuleList(ConvLSTMCell(width, width, config.kernel) for _ in range(config.layers))
@@ -156,14 +156,14 @@ class RSISNetwork(nn.Module):
         Args:
             image: normalised RGB, ``[B, 3, H, W]``; any size.
         """
-        found: list[Tensor] = self.encoder(image)
+        pyramid: list[Tensor] = self.encoder(image)
         if self.pyramid:
-            coarse_first = found[: -self.layers - 1 : -1]
+            coarse_first = pyramid[: -self.layers - 1 : -1]
             shown = [skip(feature) for skip, feature in zip(self.skips, coarse_first, strict=False)]
             return shown + coarse_first[len(shown) :]  # without skips, finer levels lend their size only
         if not self.skips:
-            return found
-        scores = [skip(feature) for skip, feature in zip(self.skips, found[:0:-1], strict=True)]
+            return pyramid
+        scores = [skip(feature) for skip, feature in zip(self.skips, pyramid[:0:-1], strict=True)]
         total = scores[0]
         for finer in scores[1:]:
             total = finer + F.interpolate(total, size=finer.shape[-2:], mode="bilinear", align_corners=False)
@@ -237,11 +237,11 @@ class RSISNetwork(nn.Module):
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.pyramid:
             return torch.sigmoid(resize(logits, size))
-        found = torch.sigmoid(logits)
+        probabilities = torch.sigmoid(logits)
         if self.stride > 1:
-            found = F.interpolate(found, scale_factor=self.stride, mode="bilinear", align_corners=False)
-        top, left = (found.shape[-2] - size[0]) // 2, (found.shape[-1] - size[1]) // 2
-        return found[..., top : top + size[0], left : left + size[1]]
+            probabilities = F.interpolate(probabilities, scale_factor=self.stride, mode="bilinear", align_corners=False)
+        top, left = (probabilities.shape[-2] - size[0]) // 2, (probabilities.shape[-1] - size[1]) // 2
+        return probabilities[..., top : top + size[0], left : left + size[1]]
 
     def run(self, images: Tensor, steps: int) -> Steps:
         """All objects of pictures.
@@ -251,16 +251,16 @@ class RSISNetwork(nn.Module):
             steps: how many are looked for, at least 1.
         """
         features, state = self.encode(images), None
-        found: list[Step] = []
+        done: list[Step] = []
         for _ in range(steps):
-            found.append(self.decode(features, state))
-            state = found[-1].state
+            done.append(self.decode(features, state))
+            state = done[-1].state
         size = (images.shape[-2], images.shape[-1])
-        classes = [step.classes for step in found if step.classes is not None]
-        boxes = [step.box for step in found if step.box is not None]
+        classes = [step.classes for step in done if step.classes is not None]
+        boxes = [step.box for step in done if step.box is not None]
         return Steps(
-            self.masks(torch.cat([step.logits for step in found], dim=1), size),
-            torch.stack([step.stop.float() for step in found], dim=1),
+            self.masks(torch.cat([step.logits for step in done], dim=1), size),
+            torch.stack([step.stop.float() for step in done], dim=1),
             torch.stack(classes, dim=1).float() if classes else None,
             torch.sigmoid(torch.stack(boxes, dim=1).float()) if boxes else None,
         )

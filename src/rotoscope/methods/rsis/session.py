@@ -42,9 +42,9 @@ class RSISSession(Session):
         self.ids: list[int] = []
         self._links = Links(config.slots)
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame."""
-        if given:
+        if prompts:
             raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
         size = self.config.working_size(frame.size)
         weight = self.network.conv_out.weight

@@ -175,50 +175,50 @@ def clip_loss(
     known = None if clip.classes is None else clip.classes.repeat_interleave(clip.labels.shape[1], dim=0)
     truth = Targets.of(labels, known, most, network.beyond)
     steps = min(network.slots, int(limit) or network.slots, truth.most + network.beyond)
-    found = network.run(images, steps)
+    answers = network.run(images, steps)
     if not network.pyramid:
-        return _ris_loss(found, truth, clip, stop, network.beyond)
-    if found.classes is not None and int(truth.classes.max()) >= found.classes.shape[2]:
+        return _ris_loss(answers, truth, clip, stop, network.beyond)
+    if answers.classes is not None and int(truth.classes.max()) >= answers.classes.shape[2]:
         raise InputError(
-            f"objects are of class {int(truth.classes.max())}, and the network tells {found.classes.shape[2]} classes "
-            f"apart, 0 among them. Give more: --set config.classes=…"
+            f"objects are of class {int(truth.classes.max())}, and the network tells {answers.classes.shape[2]} "
+            f"classes apart, 0 among them. Give more: --set config.classes=…"
         )
-    lesson = rsis_lesson(found, truth)
+    lesson = rsis_lesson(answers, truth)
     weights = {"soft_iou": 1.0, "stop": stop, "entropy": entropy}
     terms = {"soft_iou": lesson.mask, "stop": lesson.stop, "entropy": lesson.entropy}
-    if found.classes is not None and known is not None:
+    if answers.classes is not None and known is not None:
         terms["classes"], weights["classes"] = lesson.classes, classes
-    if found.boxes is not None:
+    if answers.boxes is not None:
         terms["box"], weights["box"] = lesson.box, box
     loss = torch.stack([weights[name] * term for name, term in terms.items() if weights[name]]).sum()
     parts = {name: term.item() for name, term in terms.items()}
-    return ClipLoss(loss, parts, _answers(found, truth, lesson.truth_of, lesson.matched, clip))
+    return ClipLoss(loss, parts, _answers(answers, truth, lesson.truth_of, lesson.matched, clip))
 
 
-def _ris_loss(found: Steps, truth: Targets, clip: ClipBatch, stop: float, beyond: int) -> ClipLoss:
+def _ris_loss(answers: Steps, truth: Targets, clip: ClipBatch, stop: float, beyond: int) -> ClipLoss:
     """The loss of RIS: of each picture by itself, over its own number of steps."""
-    losses, matched, truth_of = [], torch.zeros_like(found.stop), torch.zeros_like(found.stop, dtype=torch.long)
+    losses, matched, truth_of = [], torch.zeros_like(answers.stop), torch.zeros_like(answers.stop, dtype=torch.long)
     for number, count in enumerate(truth.objects.sum(dim=1).int().tolist()):
-        steps = min(found.stop.shape[1], count + beyond)
-        scores = torch.sigmoid(found.stop[number, :steps])
-        lesson = ris_lesson(found.masks[number, :steps], scores, truth.masks[number, :count], stop)
+        steps = min(answers.stop.shape[1], count + beyond)
+        scores = torch.sigmoid(answers.stop[number, :steps])
+        lesson = ris_lesson(answers.masks[number, :steps], scores, truth.masks[number, :count], stop)
         losses.append(lesson.loss)
         first = min(count, steps)
         truth_of[number, :first], matched[number, :first] = lesson.truth_of[:first], 1
     loss = torch.stack(losses).mean()
-    return ClipLoss(loss, {"ris": loss.item()}, _answers(found, truth, truth_of, matched, clip))
+    return ClipLoss(loss, {"ris": loss.item()}, _answers(answers, truth, truth_of, matched, clip))
 
 
 @torch.no_grad()
-def _answers(found: Steps, truth: Targets, truth_of: Tensor, matched: Tensor, clip: ClipBatch) -> Tensor:
+def _answers(answers: Steps, truth: Targets, truth_of: Tensor, matched: Tensor, clip: ClipBatch) -> Tensor:
     """The steps as answers about the objects that they were matched with, of the frames after the first."""
     clips, frames = clip.labels.shape[:2]
-    size = found.masks.shape[-2:]
-    own = found.masks.new_zeros(clips * frames, clip.objects, *size)
+    size = answers.masks.shape[-2:]
+    own = answers.masks.new_zeros(clips * frames, clip.objects, *size)
     if frames > 1:
         label_of = torch.gather(truth.order, 1, truth_of)
         for picture, step in (matched > 0).nonzero().tolist():
-            own[picture, label_of[picture, step]] = found.masks[picture, step]
+            own[picture, label_of[picture, step]] = answers.masks[picture, step]
     later = own.unflatten(0, (clips, frames))[:, 1:]
     return aggregate(later.float(), dim=2)
 

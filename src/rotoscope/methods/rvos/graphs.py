@@ -95,9 +95,9 @@ class Decode(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The mask (one-shot), then features, hidden and cell states of the object before, hidden states before."""
-        given = list(tensors)
-        pyramid = mask_pyramid(given.pop(0)) if self.one_shot else None
-        features, hidden, cell, before = (given[at : at + LEVELS] for at in range(0, 4 * LEVELS, LEVELS))
+        inputs = list(tensors)
+        pyramid = mask_pyramid(inputs.pop(0)) if self.one_shot else None
+        features, hidden, cell, before = (inputs[at : at + LEVELS] for at in range(0, 4 * LEVELS, LEVELS))
         logits, state = self.network.decode(features, pyramid, State(hidden, cell), before)
         return (logits, *state.hidden, *state.cell)
 

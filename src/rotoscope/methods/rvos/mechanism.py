@@ -38,10 +38,10 @@ class LookingRVOS(RVOSSession):
         """This very session."""
         return self
 
-    def _answer(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
-        prediction = super()._answer(frame, found, given)
+    def _answer(self, frame: Frame, probabilities: Tensor, prompts: dict[int, Tensor]) -> Prediction:
+        prediction = super()._answer(frame, probabilities, prompts)
         if frame.index == self.wanted:
-            self.found_then, self.objects_then = found.cpu(), prediction.object_ids
+            self.found_then, self.objects_then = probabilities.cpu(), prediction.object_ids
         return prediction
 
     def explain(self, prediction: Prediction, place: Place | None, object_id: int) -> Mechanism:

@@ -44,8 +44,8 @@ class ConvLSTMCell(nn.Module):
         Returns: hidden and cell.
         """
         empty = x.new_zeros(x.shape[0], self.channels, *x.shape[-2:])
-        given = [x, empty if hidden is None else hidden, empty if before is None else before]
-        return lstm_states(self.gates(torch.cat(given, dim=1)), cell)
+        inputs = [x, empty if hidden is None else hidden, empty if before is None else before]
+        return lstm_states(self.gates(torch.cat(inputs, dim=1)), cell)
 
 
 class RVOSNetwork(nn.Module):
@@ -77,8 +77,8 @@ class RVOSNetwork(nn.Module):
             image: normalised RGB, ``[B, 3, H, W]``; any size.
         Returns: ``[B, C, h, w]`` at strides 32, 16, 8 and 4.
         """
-        found = reversed(self.encoder(image))
-        return [skip(feature) for skip, feature in zip(self.skips, found, strict=True)]
+        features = reversed(self.encoder(image))
+        return [skip(feature) for skip, feature in zip(self.skips, features, strict=True)]
 
     def decode(
         self, features: Pyramid, masks: Pyramid | None, other: State | None, before: Pyramid | None
@@ -162,7 +162,7 @@ def run_frame(
         temporal = None if before is None or recurrence == "spatial" else before[slot]
         spatial = None if recurrence == "temporal" and temporal is not None else other
         pyramid = None if masks is None else mask_pyramid(masks[:, slot : slot + 1])
-        found, other = network.decode(features, pyramid, spatial, temporal)
-        logits.append(found)
+        answer, other = network.decode(features, pyramid, spatial, temporal)
+        logits.append(answer)
         states.append(other)
     return torch.cat(logits, dim=1), states

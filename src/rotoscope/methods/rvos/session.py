@@ -51,26 +51,26 @@ class RVOSSession(Session):
         self._found: list[int] = []
         self._painter = FirstFrameAssignment(config.slots)
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame."""
-        if given and not self.config.one_shot:
+        if prompts and not self.config.one_shot:
             raise InputError("masks are given, but this method finds objects by itself. Leave the masks out.")
-        if self.config.one_shot and not self.objects and not given:
+        if self.config.one_shot and not self.objects and not prompts:
             return [Prediction.empty(frame)]
         begun = not self.objects
-        self._take(given, self.config.working_size(frame.size))
+        self._take(prompts, self.config.working_size(frame.size))
         slots = len(self.objects) if self.config.one_shot else self.config.slots
         weight = self.network.conv_out.weight
         features = self.encoded(frame)
         with self.timings.part("decode"):
             masks = None if self._masks is None else self._masks[None].to(weight.dtype)
             logits, states = run_frame(self.network, features, slots, masks, self._hidden, self.config.recurrence)
-            found = torch.sigmoid(resize(logits.float(), torch.Size(self.config.working_size(frame.size))))[0]
+            probabilities = torch.sigmoid(resize(logits.float(), torch.Size(self.config.working_size(frame.size))))[0]
         self._hidden = [state.hidden for state in states]
         if self.config.one_shot:
-            self._remember(found, begun)
+            self._remember(probabilities, begun)
         with self.timings.part("restore"):
-            return [self._answer(frame, found, given)]
+            return [self._answer(frame, probabilities, prompts)]
 
     def encode(self, frame: Frame) -> Pyramid:
         """The frame's features."""
@@ -128,12 +128,12 @@ class RVOSSession(Session):
         resized = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
         return normalise(torch.from_numpy(resized).permute(2, 0, 1)[None])
 
-    def _take(self, given: dict[int, Tensor], size: tuple[int, int]) -> None:
+    def _take(self, prompts: dict[int, Tensor], size: tuple[int, int]) -> None:
         """Put given masks into their objects' slots, new slots behind the known ones."""
-        if not given:
+        if not prompts:
             return
         device = self.device
-        for object_id, mask in given.items():
+        for object_id, mask in prompts.items():
             # cells read the pixel at their centre, as Pillow's nearest neighbour, which the released code uses, does
             small = F.interpolate(mask[None, None].to(device), size=size, mode="nearest-exact")[0]
             if object_id in self.objects:
@@ -146,29 +146,29 @@ class RVOSSession(Session):
             if self._hidden is not None:
                 self._hidden.append(None)
 
-    def _remember(self, found: Tensor, begun: bool) -> None:
+    def _remember(self, probabilities: Tensor, begun: bool) -> None:
         """The masks for the next frame: what was predicted, but once more those of the first frame."""
         self._repeat = begun and self.config.first_mask_again
         if not self._repeat:
-            self._masks = carried(found, self.config.carry)
+            self._masks = carried(probabilities, self.config.carry)
 
-    def _answer(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
+    def _answer(self, frame: Frame, probabilities: Tensor, prompts: dict[int, Tensor]) -> Prediction:
         if not self.config.one_shot:
-            self._discover(found)
+            self._discover(probabilities)
             self.objects.replace(self._found)
-            found = found[[i - 1 for i in self._found]] if self._found else found[:0]
+            probabilities = probabilities[[i - 1 for i in self._found]] if self._found else probabilities[:0]
         if not self.objects:
             return Prediction.empty(frame)
         if self.config.merging == "published" and self.config.one_shot:
-            return self._painted(frame, found, given)
-        full = F.interpolate(found[None], size=frame.size[::-1], mode="bilinear", align_corners=False)[0]
-        if given:
-            full = put_in(full, self.objects.slots(given), torch.stack(list(given.values())).to(full.device))
-        return Prediction.from_probabilities(frame, self.objects.ids, aggregate(full), bool(given))
+            return self._painted(frame, probabilities, prompts)
+        full = F.interpolate(probabilities[None], size=frame.size[::-1], mode="bilinear", align_corners=False)[0]
+        if prompts:
+            full = put_in(full, self.objects.slots(prompts), torch.stack(list(prompts.values())).to(full.device))
+        return Prediction.from_probabilities(frame, self.objects.ids, aggregate(full), bool(prompts))
 
-    def _discover(self, found: Tensor) -> None:
+    def _discover(self, masks: Tensor) -> None:
         """Slots that are objects from now on."""
-        for slot, probabilities in enumerate(found):
+        for slot, probabilities in enumerate(masks):
             object_id = slot + 1
             inside = probabilities > 0.5
             share = inside.float().mean().item()
@@ -177,17 +177,17 @@ class RVOSSession(Session):
             if probabilities[inside].mean().item() >= self.config.objectness:
                 self._found = sorted([*self._found, object_id])
 
-    def _painted(self, frame: Frame, found: Tensor, given: dict[int, Tensor]) -> Prediction:
+    def _painted(self, frame: Frame, masks_found: Tensor, prompts: dict[int, Tensor]) -> Prediction:
         """The published merging: cut at 0.5, resized by nearest neighbour, the best first match on top."""
         shape = (frame.size[1], frame.size[0])
-        proposals = {slot + 1: _nearest(mask.cpu().numpy() > 0.5, shape) for slot, mask in enumerate(found)}
-        masks = {object_id: mask.numpy() > 0.5 for object_id, mask in given.items()}
+        proposals = {slot + 1: _nearest(mask.cpu().numpy() > 0.5, shape) for slot, mask in enumerate(masks_found)}
+        masks = {object_id: mask.numpy() > 0.5 for object_id, mask in prompts.items()}
         if masks:
-            self._painter.slots = len(found)
+            self._painter.slots = len(masks_found)
             self._painter.appear(masks, proposals)
         labels = self._painter.paint(proposals, masks, shape, numbers={i: n for n, i in enumerate(self.objects.ids, 1)})
         hard = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(self.objects) + 1).permute(2, 0, 1).float()
-        return Prediction.from_probabilities(frame, self.objects.ids, hard, bool(given))
+        return Prediction.from_probabilities(frame, self.objects.ids, hard, bool(prompts))
 
 
 def _nearest(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

@@ -98,12 +98,12 @@ class LightDecoder(nn.Module):
         self.up4 = nn.Conv2d(d8, d4, 1)
         self.block4 = ResBlock(d4, d4)
         self.pred = nn.Conv2d(d4, config.subpixel**2, 3, 1, 1)
-        given = PLACES[config.previous]
+        channels_before = PLACES[config.previous]
         self.places = nn.ModuleList()
-        if given:
-            self.places.append(CellConv2d(given, d16, STRIDE // FINE))
-            self.places.append(CellConv2d(given, d8, 2))
-            self.places.append(nn.Conv2d(given, d4, 3, 1, 1))
+        if channels_before:
+            self.places.append(CellConv2d(channels_before, d16, STRIDE // FINE))
+            self.places.append(CellConv2d(channels_before, d8, 2))
+            self.places.append(nn.Conv2d(channels_before, d4, 3, 1, 1))
         self.score: nn.Sequential | None = None
         if config.scores:
             self.score = nn.Sequential(nn.Linear(3 * d16, 64), nn.ReLU(inplace=True), nn.Linear(64, SCORES))

@@ -82,21 +82,21 @@ class STCNSession(CanvasSession):
         self._crossings = Crossings() if config.crossings else None
         self._per_frame = 0
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer the frame; remember it if it is due or masks were given on it."""
         self._since_write += 1
-        if not self.objects and not given:
+        if not self.objects and not prompts:
             return [Prediction.empty(frame)]
         canvas = self.canvas
         assert canvas is not None
         image, features = self.encoded(frame)
         answer = self._told_apart(self._follow(features))
-        probabilities = self.with_given(answer.probabilities, given) if given else answer.probabilities
-        if given and self._crossings is not None:
-            self._crossings.look(frame.image, given)
+        probabilities = self.with_prompts(answer.probabilities, prompts) if prompts else answer.probabilities
+        if prompts and self._crossings is not None:
+            self._crossings.look(frame.image, prompts)
         unclear = self._crossings is not None and self._crossings.merged
-        if given or (self.policy.enters(self._since_write) and self._is_sure(answer) and not unclear):
-            pinned = self._pins(probabilities, given) if given else None
+        if prompts or (self.policy.enters(self._since_write) and self._is_sure(answer) and not unclear):
+            pinned = self._pins(probabilities, prompts) if prompts else None
             self._remember(image, features, probabilities, pinned=pinned)
             self._since_write = 0
         elif self.config.include_last:
@@ -108,8 +108,8 @@ class STCNSession(CanvasSession):
             self._before = Before(features.key[0].flatten(1), probabilities[1:])
         with self.timings.part("restore"):
             restored = canvas.restore(probabilities.float())
-            quality = self._confidence(answer, given)
-            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(given), quality)]
+            quality = self._confidence(answer, prompts)
+            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(prompts), quality)]
 
     def encode(self, frame: Frame) -> tuple[Tensor, FrameFeatures]:
         """The frame as the network takes it, and its key and features."""
@@ -198,20 +198,20 @@ class STCNSession(CanvasSession):
         there = answer.scores[:, 0] >= PRESENT
         return bool(there.any() and answer.scores[there, 1].mean() >= self.config.least_quality)
 
-    def _confidence(self, answer: Answer, given: dict[int, Tensor]) -> list[float] | None:
+    def _confidence(self, answer: Answer, prompts: dict[int, Tensor]) -> list[float] | None:
         """Of each object the IoU that its mask is predicted to have; 1 for those given now; None without scores."""
         if answer.scores is None and self.config.scores:
             return [1.0] * len(self.objects.ids)
         if answer.scores is None:
             return None
         predicted = answer.scores[:, 1].tolist() + [1.0] * (len(self.objects.ids) - len(answer.scores))
-        return [1.0 if object_id in given else q for object_id, q in zip(self.objects.ids, predicted, strict=True)]
+        return [1.0 if object_id in prompts else q for object_id, q in zip(self.objects.ids, predicted, strict=True)]
 
-    def _pins(self, probabilities: Tensor, given: dict[int, Tensor]) -> Tensor | None:
+    def _pins(self, probabilities: Tensor, prompts: dict[int, Tensor]) -> Tensor | None:
         """Features of this frame that show a given object, if they are to be protected."""
         if not self.config.protect_first:
             return None
-        channels = [1 + slot for slot in self.objects.slots(given)]
+        channels = [1 + slot for slot in self.objects.slots(prompts)]
         shown = probabilities[channels].amax(dim=0) > 0.5
         return F.max_pool2d(shown[None].float(), 16)[0].flatten() > 0
 
