@@ -107,11 +107,11 @@ def test_a_plan_that_lacks_a_kind_of_data_names_it(
     assert "--data davis17:PATH" in capsys.readouterr().err
 
 
-def test_bench_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_speed_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     model = tiny("stcn")
     monkeypatch.setattr(speed, "method_to_time", lambda name, weights, precision: model)
     monkeypatch.setattr(speed, "SIZE", (64, 48))
-    assert main(["bench", "speed", "stcn-small", "--frames", "1"]) == 0
+    assert main(["speed", "stcn-small", "--frames", "1"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert sum("exact, 2 object(s)" in line for line in lines) == 1
     assert sum("frames/s" in line for line in lines) == 6

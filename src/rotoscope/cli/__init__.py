@@ -14,7 +14,6 @@ import typer
 from rotoscope.cli import (
     ablate,
     batch,
-    bench,
     benchmark,
     check,
     convert,
@@ -29,6 +28,7 @@ from rotoscope.cli import (
     report,
     segment,
     shapes,
+    speed,
     train,
 )
 from rotoscope.cli import app as page
@@ -80,7 +80,7 @@ app.command("train", short_help="Train a method, and save its weights.")(train.c
 app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
 app.command("report", short_help="One page of runs: plots, frames, published figures.")(report.command)
 app.command("explain", short_help="Draw what a method's mechanism did on a frame.")(explain.command)
-app.command("bench", short_help="Measure seconds per frame, on this machine.")(bench.command)
+app.command("speed", short_help="Measure seconds per frame, on this machine.")(speed.command)
 app.command("app", short_help="A page to point, paint, correct and watch.")(page.command)
 INTERRUPTED = 130
 _USAGE: type[Exception] = typer.BadParameter.__mro__[2]

@@ -26,7 +26,7 @@ class Entry:
         parameters: the number of parameters of the network, in millions.
         summary: one line for ``rotoscope methods``.
         limits: one line on where it fails.
-        speed: frames per second at 854x480 with one object, measured by ``rotoscope bench speed`` on two cores; None if
+        speed: frames per second at 854x480 with one object, measured by ``rotoscope speed`` on two cores; None if
             it was not.
         config: fields of the method's config: all that matter for an entry without a file; of one with a file,
             those that concern inference go before what the file says.

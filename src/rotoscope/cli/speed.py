@@ -1,4 +1,4 @@
-"""``rotoscope bench``."""
+"""``rotoscope speed``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rotoscope.errors import InputError
 
 
 def command(
-    what: Annotated[str, typer.Argument(help="speed")],
     method: Annotated[str, typer.Argument(help="Name from 'rotoscope methods'.")] = "stcn-small",
     weights: Annotated[str | None, typer.Option(help="Weights file; without one, random weights are timed.")] = None,
     frames: Annotated[int, typer.Option(help="Frames that are timed.")] = 20,
@@ -28,13 +27,11 @@ def command(
         ),
     ] = False,
 ) -> int:
-    """Measure seconds per frame by part, on this machine."""
+    """Measure seconds per frame by part, of the network alone, on this machine. For a data set use benchmark."""
     import torch
 
     from rotoscope.experiments.speed import time_method
 
-    if what != "speed":
-        raise InputError(f"bench {what!r} is not known; use speed (the other benchmarks are scripts in benchmarks/).")
     if frames < 1:
         raise InputError(f"{frames} frames cannot be timed; give at least 1.")
     if compare and weights is not None:
