@@ -29,7 +29,7 @@ ARGUMENTS = [
 ]
 SCREENS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[1] / "out" / "screens"))
 """Where pictures of the main states are kept, to be looked at."""
-PATIENCE = 60_000
+PATIENCE = 180_000
 """Milliseconds to wait for what has to come; how long it takes says how busy the machine is."""
 
 

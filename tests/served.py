@@ -43,7 +43,7 @@ class Served:
         ready = threading.Event()
         self.thread = threading.Thread(target=self.launch.serve, args=(ready.set,), daemon=True)
         self.thread.start()
-        assert ready.wait(60)
+        assert ready.wait(300)
         self.client = httpx.Client(base_url=self.launch.address, timeout=60)
         given_entry = self.launch.service.library.given
         assert given_entry is not None
@@ -58,7 +58,7 @@ class Served:
     def end(self) -> None:
         self.client.close()
         self.launch.end()
-        self.thread.join(30)
+        self.thread.join(300)
         assert not self.thread.is_alive()
 
 

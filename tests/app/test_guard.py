@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 
 import httpx
 import pytest
@@ -14,7 +13,7 @@ from rotoscope.app.guard import SMALL_BODY
 from served import Served
 
 
-def raw(served: Served, text: str, wait: float = 10) -> str:
+def raw(served: Served, text: str, wait: float = 120) -> str:
     """What the service says to bytes sent as they are."""
     host, port = served.launch.host.split(":")
     with socket.create_connection((host, int(port)), timeout=wait) as connection:
@@ -98,7 +97,7 @@ def test_a_websocket_of_the_page_hears_what_happens(served: Served) -> None:
     address = served.launch.address.replace("http:", "ws:") + "events"
     with connect(address, origin=f"http://{served.launch.host}") as heard:  # type: ignore[arg-type]
         served.client.post(f"{served.api}/objects", json={})
-        assert '"type":"changed"' in str(heard.recv(timeout=10)).replace(" ", "")
+        assert '"type":"changed"' in str(heard.recv(timeout=120)).replace(" ", "")
 
 
 GAMES = [
@@ -160,12 +159,12 @@ def test_huge_bodies_in_pieces_are_refused(served: Served) -> None:
 
 def test_slow_bodies_are_given_up(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(served.launch.app, "seconds", 0.3)
-    begun = time.monotonic()
     head = (
         f"POST /{served.launch.token}/api/open HTTP/1.1\r\nHost: {served.launch.host}\r\nContent-Length: 10\r\n\r\n{{"
     )
-    assert status(raw(served, head)) == 408
-    assert time.monotonic() - begun < 8
+    answer = raw(served, head)
+    assert status(answer) == 408
+    assert "more than 0.3 seconds" in answer
 
 
 BODIES = [

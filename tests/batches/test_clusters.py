@@ -66,4 +66,4 @@ def test_no_cluster_at_an_address_is_a_line(clips: Path, tiny_weights: Path, tmp
     begun = time.monotonic()
     with pytest.raises(InputError, match="no Ray cluster"):
         rotoscope.batch(jobs, tmp_path / "out", runner="ray", ray_address="127.0.0.1:1")
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 240

@@ -51,7 +51,7 @@ def results(root: Path) -> dict[str, dict[str, bytes]]:
 
 def test_two_batches_at_once_do_each_video_once(root: Path, tiny_weights: Path) -> None:
     both = [begin(root, tiny_weights), begin(root, tiny_weights)]
-    ended = [process.communicate(timeout=300) for process in both]
+    ended = [process.communicate(timeout=900) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     rows = rows_of(root / "out")
     assert {row.state for row in rows} == {"done"}
@@ -68,10 +68,10 @@ def test_a_batch_with_other_options_takes_over_whole_or_not_at_all(root: Path, t
     assert first.stdout is not None
     first.stdout.readline()  # a video is done, others are not
     refused = begin(root, tiny_weights, "--option", "top_k=3")
-    assert "other inputs" in refused.communicate(timeout=300)[1]
+    assert "other inputs" in refused.communicate(timeout=900)[1]
     assert refused.returncode == 2
     second = begin(root, tiny_weights, "--option", "top_k=3", "--overwrite")
-    said = [process.communicate(timeout=300) for process in (first, second)]
+    said = [process.communicate(timeout=900) for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0], said
     assert {row.state for row in rows_of(root / "out")} == {"done"}
     assert results(root) == expected(root, tiny_weights, top_k=3)

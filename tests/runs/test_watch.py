@@ -85,9 +85,9 @@ def test_an_object_of_two_parts_is_no_object_that_fell_apart() -> None:
 
 def test_what_is_given_is_not_listed() -> None:
     watch = Watch()
-    watch.see(answer(0, START), given=(1,))
-    watch.see(answer(1, boxes((10, 30, 30, 30)), confidence=[0.1]), given=(1,))
-    watch.see(answer(2, boxes()), given=(1,))
+    watch.see(answer(0, START), prompted=(1,))
+    watch.see(answer(1, boxes((10, 30, 30, 30)), confidence=[0.1]), prompted=(1,))
+    watch.see(answer(2, boxes()), prompted=(1,))
     assert watch.listed == {}
     assert watch.absent == {1: [2]}
 
@@ -95,7 +95,7 @@ def test_what_is_given_is_not_listed() -> None:
 def test_absent_is_not_unsure() -> None:
     watch = Watch()
     for index, mask in enumerate((START, boxes(), boxes(), START)):
-        watch.see(answer(index, mask, confidence=[0.9 if mask.any() else 0.0]), given=(1,) if index == 0 else ())
+        watch.see(answer(index, mask, confidence=[0.9 if mask.any() else 0.0]), prompted=(1,) if index == 0 else ())
     assert watch.absent == {1: [1, 2]}
     assert watch.listed == {1: {"disappears": [1]}}
 
@@ -103,14 +103,14 @@ def test_absent_is_not_unsure() -> None:
 def test_each_object_has_a_list_of_its_own() -> None:
     other = boxes((30, 40, 10, 10))
     watch = Watch()
-    watch.see(answer(0, START, other), given=(1, 2))
+    watch.see(answer(0, START, other), prompted=(1, 2))
     watch.see(answer(1, START, boxes((30, 10, 10, 10))))
     assert watch.listed == {2: {"centre jumps": [1]}}
 
 
 def test_passes_that_disagree_are_listed() -> None:
     watch = Watch()
-    watch.see(answer(0, START), given=(1,))
+    watch.see(answer(0, START), prompted=(1,))
     watch.see(answer(1, START), agreement={1: 0.4})
     watch.see(answer(2, START), agreement={1: 0.6})
     assert watch.listed == {1: {"passes disagree": [1]}}
