@@ -255,8 +255,8 @@ class Job:
                 raise InputError(f"{self.video.name}: cannot be read backwards. Save it as a file first.")
         if not self.prompts and self.model.task == "semi":
             raise InputError(
-                "no mask is given, and this method needs the masks of at least one frame. Give one, point at the object "
-                "with --point X,Y, or take a method that finds objects by itself: --method cosnet-small."
+                "no mask is given, and this method needs the masks of at least one frame. Give one, point at the "
+                "object with --point X,Y, or take a method that finds objects by itself: --method cosnet-small."
             )
 
 
