@@ -237,7 +237,7 @@ def test_answers_are_painted_in_the_order_they_were_found() -> None:
     found = session.push(frame)[0]
     assert set(found.probabilities.unique().tolist()) <= {0.0, 1.0}
     covered = np.zeros((40, 56), bool)
-    for one, object_id in zip(session.found, session.ids, strict=True):
+    for one, object_id in zip(session.instances, session.ids, strict=True):
         assert np.array_equal(found.labels == object_id, one.mask.numpy() & ~covered)
         covered |= one.mask.numpy()
 
@@ -252,7 +252,7 @@ def test_stopping_ends_or_skips() -> None:
     for ending in ("skip", "end"):
         session = model.session(ending=ending)
         session.push(frame)
-        steps[ending] = [one.step for one in session.found]
+        steps[ending] = [one.step for one in session.instances]
     assert steps == {"skip": [0, 2], "end": [0]}
 
 

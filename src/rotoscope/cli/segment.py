@@ -42,7 +42,7 @@ from rotoscope.errors import InputError
 if TYPE_CHECKING:
     from rotoscope.methods.base import Method
     from rotoscope.methods.clicking import Clicked
-    from rotoscope.runs.find import Found
+    from rotoscope.runs.find import StartingFrame
     from rotoscope.runs.job import Outputs
     from rotoscope.runs.prompts import Prompt
     from rotoscope.runs.report import Report
@@ -173,7 +173,7 @@ def check_follower(name: str, model: Method, video: Video, options: dict[str, An
     model.session(video, **options)
 
 
-def find_first(video: Video, finder: Method, name: str, options: dict[str, Any]) -> Found:
+def find_first(video: Video, finder: Method, name: str, options: dict[str, Any]) -> StartingFrame:
     """Let a method find objects, and show how far it has come."""
     from rotoscope.runs.find import find_objects
 

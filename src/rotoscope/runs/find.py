@@ -22,8 +22,8 @@ LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where to start.
+class StartingFrame:
+    """A frame whose masks another method starts from.
 
     Attributes:
         index: the index of the frame to start from.
@@ -52,7 +52,7 @@ def find_objects(
     *,
     on_frame: Callable[[Prediction], None] | None = None,
     **options: Any,
-) -> Found:
+) -> StartingFrame:
     """Run a method that needs no masks over a video and choose the frame to start another from.
 
     Chosen is the frame with the highest confidence among those whose masks fill at least a hundredth of the picture;
@@ -73,7 +73,7 @@ def find_objects(
         )
     if not video.indexable:
         raise InputError(f"{video.name}: is read twice to find objects and follow them. Save it as a file first.")
-    best: tuple[tuple[bool, float], Found] | None = None
+    best: tuple[tuple[bool, float], StartingFrame] | None = None
     for step in Passes(Job(video, {}, model, options=options)):
         prediction = step.prediction
         if on_frame is not None:
@@ -85,7 +85,7 @@ def find_objects(
         rank = (float((prediction.labels > 0).mean()) >= LEAST_SHARE, confidence)
         if best is None or rank > best[0]:
             masks = {i: np.asarray(prediction.labels == i) for i in seen}
-            best = rank, Found(prediction.index, confidence, masks)
+            best = rank, StartingFrame(prediction.index, confidence, masks)
     if best is None:
         raise InputError(f"{video.name}: nothing is found in it. Give a mask of one frame to the method that follows.")
     return best[1]

@@ -260,7 +260,7 @@ def _heads(network: GIELNetwork, config: GIELConfig) -> tuple[Graph, ...]:
     features = _features(network, config)
     readout = Port("readout", ("N", config.value_dim, "h", "w"), "what was read")
     logits = Port("logits", ("N", 1, "16*h", "16*w"), "of the map of all objects, or of each one's mask")
-    answer = Port("found", ("N", 1, "16*h", "16*w"), "probabilities of each instance")
+    answer = Port("probabilities", ("N", 1, "16*h", "16*w"), "probabilities of each instance")
     graphs = []
     if network.decoder is not None:
         parts = (readout, *(features[name] for name in GLOBAL))

@@ -16,7 +16,7 @@ LEAST_OVERLAP = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Instance:
     """An object found on a picture.
 
     Attributes:
@@ -52,7 +52,7 @@ def objects_of(
     mask_at: float = 0.5,
     least: float = 1e-3,
     ignored: Tensor | None = None,
-) -> list[Found]:
+) -> list[Instance]:
     """The steps that are objects (RSIS, released evaluation on Pascal VOC; RIS with ``ending="end"``).
 
     Args:
@@ -76,11 +76,11 @@ def objects_of(
         scores = label = None
         if classes is not None:
             scores, label = classes[step, 1:] * score, int(classes[step].argmax())
-        objects.append(Found(step, mask, score, scores, label))
+        objects.append(Instance(step, mask, score, scores, label))
     return objects
 
 
-def named(objects: Sequence[Found], class_at: float) -> list[Found]:
+def named(objects: Sequence[Instance], class_at: float) -> list[Instance]:
     """Those whose best class is one of the classes and scores enough (RSIS, released display).
 
     Args:

@@ -16,7 +16,7 @@ from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.base import Session
 from rotoscope.methods.prediction import Prediction
-from rotoscope.methods.rsis.answers import Found, Links, named, objects_of
+from rotoscope.methods.rsis.answers import Instance, Links, named, objects_of
 from rotoscope.methods.rsis.config import RSISConfig
 from rotoscope.methods.rsis.network import RSISNetwork, Step, resize
 from rotoscope.video.frame import Frame
@@ -29,7 +29,7 @@ class RSISSession(Session):
     working size, so that an object keeps its id; nothing grows with the video.
 
     Attributes:
-        found: the objects of the last frame pushed, in the order they were found, with their classes and scores.
+        instances: the objects of the last frame pushed, in the order they were found, with their classes and scores.
         ids: their ids.
     """
 
@@ -38,7 +38,7 @@ class RSISSession(Session):
 
     def __init__(self, network: RSISNetwork, config: RSISConfig) -> None:
         super().__init__(network, config)
-        self.found: list[Found] = []
+        self.instances: list[Instance] = []
         self.ids: list[int] = []
         self._links = Links(config.slots)
 
@@ -114,8 +114,8 @@ class RSISSession(Session):
             least=config.least,
         )
         kept = named(kept, config.class_at)
-        self.found = [dataclasses.replace(one, step=sure[one.step]) for one in kept]
-        chosen = [one.step for one in self.found]
+        self.instances = [dataclasses.replace(one, step=sure[one.step]) for one in kept]
+        chosen = [one.step for one in self.instances]
         if config.linking == "overlap":
             self.ids = self._links.link((small[0, chosen] > config.mask_at).float())
         else:
