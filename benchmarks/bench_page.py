@@ -1,19 +1,25 @@
-"""How smooth the page is in a real browser: painting, and a frame on the screen after a jump.
+"""How smooth the page is in a real browser: painting, a frame on the screen after a jump, and what memory it takes.
 
-    PYTHONPATH=src:benchmarks:tests python benchmarks/bench_page.py
+    PYTHONPATH=src:benchmarks:tests python benchmarks/bench_page.py [--only speed|memory] [--many 10000]
 
-Chromium draws without a graphics card here, so that a machine that has one is quicker. Painted is
-with a steady hand for four seconds; a jump ends when the browser has drawn the frame.
+Chromium draws without a graphics card here, so that a machine that has one is quicker. Painted is with a steady hand
+for four seconds; a jump ends when the browser has drawn the frame.
+
+For memory, every fourth frame of a long clip is shown, one after another. Told is what JavaScript holds after its
+rubbish was collected, and what the browser's processes hold for the page (proportional set sizes of renderer and
+drawing process), when the page's caches are full and at the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from bench_app import SIZES, drawn
 from served import Process, chromium
@@ -71,10 +77,7 @@ JUMP = """async (places) => {
 def measure(browser: Browser, folder: Path, size: tuple[int, int]) -> dict[str, float]:
     clip = drawn(folder / f"{size[1]}.mp4", size, 120)
     service = Process(folder, str(clip))
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
-    page.set_default_timeout(120_000)
-    page.goto(service.address)
-    page.locator("body[data-frame]").wait_for()
+    page = opened(browser, service.address)
     page.wait_for_timeout(6000)
     found: dict[str, Any] = page.evaluate(JUMP, [80, 20, 110, 50, 5, 95, 35, 65, 15])
     page.keyboard.press("b")
@@ -84,13 +87,81 @@ def measure(browser: Browser, folder: Path, size: tuple[int, int]) -> dict[str, 
     return found
 
 
+SHOW = """async (places) => {
+  const counter = document.querySelector(".counter");
+  const canvas = document.querySelector("canvas.frame");
+  const drawn = CanvasRenderingContext2D.prototype.drawImage;
+  let told = () => undefined;
+  CanvasRenderingContext2D.prototype.drawImage = function (...given) {
+    drawn.apply(this, given);
+    if (this.canvas === canvas) told();
+  };
+  for (const place of places) {
+    await new Promise((done) => {
+      told = () => requestAnimationFrame(() => done());
+      counter.value = String(place);
+      counter.dispatchEvent(new Event("change"));
+    });
+    if (place % 40 === 0) await new Promise((done) => setTimeout(done, 60)); // long enough to be looked at
+  }
+  CanvasRenderingContext2D.prototype.drawImage = drawn;
+}"""
+SMALL = (320, 180)
+FULL = 5000
+"""Frames after which the page's caches are full: of the size above, they hold some 1,200 of every fourth."""
+
+
+def held(browser_cdp: CDPSession, page_cdp: CDPSession) -> dict[str, float]:
+    """MiB that the page takes now."""
+    page_cdp.send("HeapProfiler.collectGarbage")
+    metrics = {one["name"]: one["value"] for one in page_cdp.send("Performance.getMetrics")["metrics"]}
+    found = {"JavaScript": metrics["JSHeapUsedSize"] / 2**20}
+    for process in browser_cdp.send("SystemInfo.getProcessInfo")["processInfo"]:
+        if process["type"] in ("renderer", "GPU"):
+            text = Path(f"/proc/{process['id']}/smaps_rollup").read_text(encoding="ascii")
+            size = sum(int(kib) for kib in re.findall(r"^Pss:\s+(\d+) kB", text, re.MULTILINE))
+            found[process["type"]] = found.get(process["type"], 0) + size / 2**10
+    return found
+
+
+def opened(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    page.locator("body[data-frame]").wait_for()
+    return page
+
+
+def growth(browser: Browser, folder: Path, frames: int) -> dict[str, float]:
+    """MiB by part, with full caches and at the end."""
+    service = Process(folder, str(drawn(folder / "long.mp4", SMALL, frames)))
+    page = opened(browser, service.address)
+    page_cdp, browser_cdp = page.context.new_cdp_session(page), browser.new_browser_cdp_session()
+    page_cdp.send("Performance.enable")
+    page.locator("#new-object").click()
+    found: dict[str, float] = {}
+    full = min(FULL, frames // 2)
+    for name, part in (("full", range(4, full, 4)), ("end", range(full, frames, 4))):
+        page.evaluate(SHOW, list(part))
+        found |= {f"{kind} {name}": size for kind, size in held(browser_cdp, page_cdp).items()}
+    page.close()
+    service.end()
+    return found
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["speed", "memory"], help="One part.")
+    parser.add_argument("--many", type=int, default=10_000, help="Frames of the clip that memory is measured on.")
+    chosen = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
-        for size in SIZES:
+        for size in SIZES if chosen.only != "memory" else ():
             results[f"{size[0]}x{size[1]}"] = measure(browser, Path(name), size)
+        if chosen.only != "speed":
+            results[f"MiB, {chosen.many} frames"] = growth(browser, Path(name), chosen.many)
         browser.close()
     for what, values in results.items():
         print(what, ", ".join(f"{name} {value:.0f}" for name, value in values.items()))
