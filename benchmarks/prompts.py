@@ -3,7 +3,7 @@
 The clicks are made up from the truth: the first in the middle of the object, each next one in the middle of the largest
 error that the click network left. All other ways get the same clicks, or, with ``--own-clicks``, those that their own
 errors ask for. Measured on photographs that were kept apart from training (each twentieth) and on the first frames of
-a data set's clips.
+a data set's clips; ``--only photographs`` or ``--only frames`` measures on one of them.
 """
 
 from __future__ import annotations
@@ -172,6 +172,7 @@ def main() -> None:
         dataset="davis16:../shared/data/davis-dev?split=val",
         ways="grabcut,flood,edges",
         every=1,
+        only="",
         own_clicks=False,
         follow=0,
         only_time=False,
@@ -184,7 +185,10 @@ def main() -> None:
     report("prompts_time", f"time at {width}x{height}", [{"way": chosen.weights, **clock}], chosen)
     if chosen.only_time:
         return
-    for name, targets in (("photographs", list(photographs(chosen.data))[:: chosen.every]), ("first frames", frames)):
+    stills = list(photographs(chosen.data))[:: chosen.every] if chosen.only != "frames" else []
+    for name, targets in (("photographs", stills), ("first frames", frames if chosen.only != "photographs" else [])):
+        if not targets:
+            continue
         torch.manual_seed(0)
         own = [curve(prompter, target, MOST) for target in targets]
         rows = [row(Path(chosen.weights).stem, own)]

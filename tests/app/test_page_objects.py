@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from browsed import FRAMES, SCREENS, drag, go_to, idle, kept, labels, masks, opened, paint, place, ran, until
 from rotoscope.app.library import DEMO, PROJECTS
@@ -157,6 +157,31 @@ def test_the_next_unsure_frame_is_one_that_is_worth_a_look_and_says_why(page: Pa
     assert any(reason in said for reason in ("unsure", "disappears", "area jumps", "centre jumps", "parts", "margin"))
     page.keyboard.press("Shift+G")
     page.locator("body[data-frame='0']").wait_for()
+
+
+def test_where_no_frame_is_unsure_the_weakest_is_shown(page: Page, root: Path) -> None:
+    page.keyboard.press("n")
+    expect(page.locator(".toasts")).to_contain_text("Nothing has been found yet")
+    go_to(page, 0)
+    paint(page, (100, 200), (200, 200))
+    ran(page, lambda: page.locator("#run").click())
+    key = page.locator("body").get_attribute("data-open")
+    found = page.evaluate("(key) => fetch(`api/projects/${key}/weakest`).then((r) => r.json())", key)
+    assert found["frame"] > 0
+
+    def all_sure(route: Route) -> None:
+        answer = route.fetch()
+        facts = answer.json()
+        facts["timeline"] = {i: codes.replace("u", "s") for i, codes in facts["timeline"].items()}
+        route.fulfill(response=answer, json=facts | {"look": {}})
+
+    page.route(f"**/api/projects/{key}", all_sure)
+    page.reload()
+    page.locator("body[data-frame]").wait_for()
+    page.keyboard.press("n")
+    expect(page.locator(".toasts")).to_contain_text(f"frame {found['frame']} is the weakest")
+    page.locator(f"body[data-frame='{found['frame']}']").wait_for()
+    page.unroute_all()
 
 
 def test_the_picture_is_zoomed_moved_compared_and_played(page: Page, root: Path) -> None:

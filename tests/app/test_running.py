@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from drawn import contents
+from rotoscope.app.answers import Seen
 from rotoscope.app.exporting import Export
 from rotoscope.app.project import Project, open_project
 from rotoscope.app.running import Run, Stretch
@@ -18,7 +19,7 @@ from rotoscope.app.states import States
 from rotoscope.errors import InputError
 from rotoscope.methods.base import Method
 from rotoscope.runs.segment import segment_to_folder
-from rotoscope.runs.watch import REASONS
+from rotoscope.runs.watch import REASONS, Shape
 from rotoscope.video import open_video
 from served import MASK, new_project
 
@@ -232,3 +233,15 @@ def test_frames_to_look_at_are_those_that_the_command_line_lists(
     codes = again.answers.codes(1, [0, 15], None)
     assert {i for i, code in enumerate(codes) if code == "u"} == set(listed) - set(report.absent.get(1, []))
     again.close()
+
+
+def test_the_weakest_frame_is_the_one_whose_mask_is_nearest_to_being_worth_a_look(project: Project) -> None:
+    one = project.add_object().id
+    assert project.answers.weakest(one, ()) is None
+    for index, (confidence, whole, margin) in enumerate([(1, 1, 1), (0.95, 0.98, 0.9), (0.9, 1, 0.95), (0.95, 0.8, 1)]):
+        seen = Seen({one: confidence}, {one: Shape(100, 5.0, 5.0, whole, margin)})
+        project.answers.add(index, seen, (0, index), project.history.tick)
+    project.answers.add(4, Seen({one: 0.0}), (0, 4), project.history.tick)
+    found = [project.answers.weakest(one, given) or (0.0, -1) for given in ((), (3,), (3, 1))]
+    assert [frame for _, frame in found] == [3, 1, 2]
+    np.testing.assert_allclose([rest for rest, _ in found], [0.1 / 0.3, 0.15 / 0.25, 0.2 / 0.3], rtol=1e-5)

@@ -80,6 +80,11 @@ export class ProjectApi {
     return (await (await ask(this.root)).json()) as Facts;
   }
 
+  /** Where to look if no frame is unsure; nulls where nothing was found yet. */
+  async weakest(): Promise<{ frame: number | null; object: number | null }> {
+    return (await (await ask(`${this.root}/weakest`)).json()) as { frame: number | null; object: number | null };
+  }
+
   async frame(index: number, side: number | null, soon: boolean): Promise<ImageBitmap> {
     const response = await ask(`${this.root}/frames/${index}${side ? `?side=${side}` : ""}`, { priority: soon ? "high" : "low" });
     return createImageBitmap(await response.blob());

@@ -71,7 +71,7 @@ export function importDialog(editor: Editor): Promise<void> {
   };
   return choose(
     "Import masks",
-    "A mask of the frame that is shown; a folder of masks named after frames, or with a folder for each object; a data set laid out as YouTube-VOS is; a finished run of rotoscope segment. All that rotoscope check takes for masks.",
+    "A mask of the frame that is shown; a folder of masks named after frames, or with a folder for each object; a data set laid out as YouTube-VOS is; or a finished run of rotoscope segment. Every form of mask that rotoscope check knows will do.",
     ["run", "set", "masks"],
     (entry) => void editor.change(() => take(entry)),
     h("label", { class: "row" }, resize, "bring masks of another size to the clip’s"),

@@ -111,12 +111,22 @@ function go(index: number): void {
 
 function jump(code: "u" | "g", step: 1 | -1): void {
   const found = editor.next(code, step);
-  if (found === null) toast(code === "u" ? "No more unsure frames that way." : "No more given frames that way.");
+  if (found === null && code === "u" && !editor.isAt(editor.index, "u") && editor.next("u", step === 1 ? -1 : 1) === null) void editor.attempt(weakest);
+  else if (found === null) toast(code === "u" ? "No more unsure frames that way." : "No more given frames that way.");
   else {
     go(found);
     const those = editor.thoseAt(found, code); // the column at the right says why
     if (those[0] && !those.some((one) => one.id === editor.selected)) editor.select(those[0].id);
   }
+}
+
+/** Where no frame is unsure, the one that is nearest to it is the one to look at. */
+async function weakest(): Promise<void> {
+  const { frame, object } = await editor.api.weakest();
+  if (frame === null || object === null) return toast("Nothing has been found yet. Run first.");
+  editor.select(object);
+  go(frame);
+  toast(`No frame is unsure. Of those found, frame ${frame} is the weakest.`);
 }
 
 function run(how: "end" | "from" | "here" | "back" | "both"): void {

@@ -9,11 +9,12 @@ export class Panel {
   readonly element: HTMLElement;
   private readonly list = h("ul", { class: "objects", "aria-label": "objects" });
   private readonly engines = h("select", { id: "engine", title: "What makes a mask of clicks: the click network, or GrabCut without one" });
+  private readonly ways: HTMLElement;
   private readonly about = h("p", { class: "quiet about", role: "status" });
 
   constructor(private readonly editor: Editor) {
     const add = button("+ New", "New object (A)", () => void editor.addObject(), { id: "new-object" });
-    const ways = h(
+    this.ways = h(
       "div",
       { class: "row wrap" },
       button("Grow", "Grow the mask by a pixel (+)", () => this.grow(1)),
@@ -28,7 +29,7 @@ export class Panel {
       this.engines.blur();
     });
     const answered = h("label", { class: "row quiet" }, "Clicks by", this.engines);
-    this.element = h("aside", { class: "panel" }, h("header", {}, h("h2", {}, "Objects"), add), this.list, ways, this.about, h("span", { class: "gap" }), answered);
+    this.element = h("aside", { class: "panel" }, h("header", {}, h("h2", {}, "Objects"), add), this.list, this.ways, this.about, h("span", { class: "gap" }), answered);
     editor.on("facts", () => this.draw());
     for (const signal of ["frame", "points", "task"] as const) editor.on(signal, () => this.tellAbout());
   }
@@ -78,6 +79,7 @@ export class Panel {
       this.tellAbout();
       return; // somebody is writing a name
     }
+    for (const way of this.ways.querySelectorAll("button")) way.disabled = !editor.object;
     this.list.replaceChildren(...editor.project.objects.map((one, n) => this.row(one, n)));
     this.tellAbout();
   }

@@ -41,7 +41,8 @@ export class Player {
   private step(now: number): void {
     if (!this.playing) return;
     const { editor } = this;
-    const wanted = Math.min(this.from + Math.floor(((now - this.clock) / 1000) * editor.project.fps), editor.project.frames - 1);
+    const passed = Math.max(0, now - this.clock); // a frame of the screen may have begun before the clock did
+    const wanted = Math.min(this.from + Math.floor((passed / 1000) * editor.project.fps), editor.project.frames - 1);
     for (let n = 1; n <= AHEAD; n++) wanted + n < editor.project.frames && editor.pictures.ahead(wanted + n);
     if (wanted !== editor.index) {
       if (editor.pictures.has(wanted)) void editor.show(wanted, true);

@@ -40,7 +40,7 @@ export const SHEET: [string, [string, string][]][] = [
       ["Shift B", "run backward from the frame shown"],
       ["D", "run both ways over the whole clip"],
       ["S, Esc", "stop"],
-      ["N, G", "next unsure, next given frame (Shift: previous)"],
+      ["N, G", "next unsure, next given frame (Shift: previous); N: the weakest where none is unsure"],
       ["Ctrl O, I, E", "open, import, export"],
     ],
   ],

@@ -82,7 +82,13 @@ export class Timeline {
       context.fillRect(x(this.editor.progress.at), RULER - 3, Math.max(2, room / frames), 3);
     }
     context.fillStyle = colour("playhead");
-    context.fillRect(x(this.editor.index) + room / frames / 2 - 1, 2, 2, height - 2);
+    const at = x(this.editor.index) + room / frames / 2;
+    context.fillRect(at - 1, RULER - 3, 2, height - RULER + 3); // its head stands below the numbers
+    context.beginPath();
+    context.moveTo(at - 5, RULER - 6);
+    context.lineTo(at + 5, RULER - 6);
+    context.lineTo(at, RULER + 2);
+    context.fill();
     this.canvas.setAttribute("aria-valuemax", String(frames - 1));
     this.canvas.setAttribute("aria-valuenow", String(this.editor.index));
   }

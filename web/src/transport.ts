@@ -74,7 +74,7 @@ export class Transport {
       button(icon("last"), "Last frame (End)", () => go(editor.project.frames - 1)),
       this.counter,
       this.total,
-      button("Next unsure", "Next unsure frame (N)", () => jump("u", 1), { id: "next-unsure" }),
+      button("Next unsure", "Next unsure frame; the weakest where none is unsure (N)", () => jump("u", 1), { id: "next-unsure" }),
       h("span", { class: "gap" }),
       this.running,
       this.runs,
@@ -100,7 +100,7 @@ export class Transport {
     const left = now.rate > 0 ? (now.of - now.done) / now.rate : 0;
     const time = left > 90 ? `${Math.round(left / 60)} min left` : left > 0 ? `${Math.ceil(left)} s left` : "";
     const at = now.kind === "run" ? `frame ${now.at}` : now.kind === "export" ? "writing" : "taking in";
-    const waits = now.kind === "run" && now.at > now.start - 1 ? "getting ready" : at;
+    const waits = now.kind !== "run" ? at : now.at === now.start ? "getting ready" : `reading frame ${now.at} again`;
     this.speed.textContent = now.done ? `${at} · ${now.done}/${now.of}${now.rate ? ` · ${now.rate.toFixed(1)}/s` : ""} ${time}` : waits;
   }
 }

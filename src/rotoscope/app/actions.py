@@ -69,6 +69,19 @@ def facts(service: Service, call: Call) -> Any:
         }
 
 
+def weakest(service: Service, call: Call) -> Any:
+    """The frame and object to look at where nothing is unsure; null where nothing was found yet."""
+    project = service.project(call.project)
+    with project.lock:
+        found = []
+        for one in project.history.objects:
+            given = {f for f, masks in project.history.given.items() if one.id in masks}
+            least = None if one.hidden else project.answers.weakest(one.id, given)
+            found += [(*least, one.id)] if least is not None else []
+    _, index, object_id = min(found, default=(0.0, None, None))
+    return {"frame": index, "object": object_id}
+
+
 def frame(service: Service, call: Call) -> Response:
     """A frame as a picture."""
     kind = call.query.get("kind", "jpeg")

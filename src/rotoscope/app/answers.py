@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.app.journal import Journal
-from rotoscope.runs.watch import REASONS, UNSURE, Shape, Watch
+from rotoscope.runs.watch import MARGIN, REASONS, UNSURE, WHOLE, Shape, Watch
 
 TIMES_TOO_LONG = 4
 """Lines per frame from which the file is written anew when it is opened."""
@@ -119,6 +119,28 @@ class Answers:
         if ends is not None:
             letters[ends:] = ord("a")
         return letters.tobytes().decode()
+
+    def weakest(self, object_id: int, given: Collection[int]) -> tuple[float, int] | None:
+        """The frame whose mask of an object is nearest to being worth a look, behind how far it is from that.
+
+        How sure it is, how much the object is more probable than the next best, and the share of the largest part are
+        measured from the limits of :class:`~rotoscope.runs.watch.Watch` (0) to perfect (1); the least of them counts.
+
+        Args:
+            object_id: which.
+            given: frames on which its mask was given; they do not count.
+
+        Returns: distance and index; None where no mask was found.
+        """
+        rest: list[tuple[float, int]] = []
+        for index, shapes in self.shapes.items():
+            shape = shapes.get(object_id)
+            if shape is not None and index not in given:
+                values = (float(self.confidence[object_id][index]), shape.margin, shape.whole)
+                limits = (UNSURE, MARGIN, WHOLE)
+                distances = ((v - limit) / (1 - limit) for v, limit in zip(values, limits, strict=True))
+                rest.append((min(distances), index))
+        return min(rest, default=None)
 
     def watch(self, first: int, step: int, given: Mapping[int, Collection[int]]) -> Watch:
         """What a watch knows that has seen all answers before frame ``first`` of a pass that goes by ``step``.

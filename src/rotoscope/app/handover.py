@@ -65,10 +65,10 @@ def hand_over(project: Project, model: Method, state: RunState) -> None:
             with OutputFolder.claim(job, overwrite=True) as folder:
                 folder.begin()
                 for index in range(state.position):
-                    name = project.video.name_of(index)
                     if not project.mask_file(index).exists():  # before the first that is given
                         write_labels(project.mask_file(index), np.zeros(project.size[::-1], np.uint8))
-                    append_line(inside(masks, WORK, "written.txt"), json.dumps(name))
+                names = (json.dumps(project.video.name_of(index)) for index in range(state.position))
+                append_line(inside(masks, WORK, "written.txt"), "\n".join(names))
                 folder.save(state)
         finally:
             project.masks_guard.acquire()

@@ -253,7 +253,8 @@ class _Writer:
                 before = project.labels(index)
                 labels[np.isin(labels, locked)] = 0
                 labels = np.where(np.isin(before, locked), before, labels).astype(np.uint8)
-            labels[np.isin(labels, gone)] = 0
+            if gone:
+                labels[np.isin(labels, gone)] = 0
             for channel, object_id in enumerate(item.object_ids, 1):
                 if object_id in known:
                     path = project.soft_file(index, object_id)

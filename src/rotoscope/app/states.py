@@ -42,7 +42,7 @@ class States:
         """
         facts, tensors = self._files(state.position)
         facts.unlink(missing_ok=True)  # from here to the end of this call there is no such state
-        state.write(tensors)
+        state.write(tensors, durable=False)  # waiting for the disk takes longer than a frame; what is cut is not read
         led = {str(f): {str(i): n for i, n in one.items()} for f, one in given.items() if first <= f < state.position}
         with atomic_write(facts, durable=False) as path:
             path.write_text(json.dumps({"method": method, "first": first, "given": led}), encoding="utf-8")

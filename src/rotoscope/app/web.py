@@ -31,6 +31,7 @@ ADDRESSES: tuple[tuple[str, str, Action], ...] = (
     ("GET", "/api/state", actions.state),
     ("POST", "/api/open", actions.open_entry),
     ("GET", PROJECT, actions.facts),
+    ("GET", PROJECT + "/weakest", actions.weakest),
     ("GET", PROJECT + "/frames/{frame:int}", actions.frame),
     ("GET", PROJECT + "/labels/{frame:int}", actions.labels),
     ("GET", PROJECT + f"/mask/{PLACE}", actions.mask),

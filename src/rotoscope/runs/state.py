@@ -81,8 +81,12 @@ class RunState:
     session: Mapping[str, Any]
     tally: Tally = field(default_factory=Tally)
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, *, durable: bool = True) -> None:
         """Write the state to a file, whole or not at all.
+
+        Args:
+            path: of the file.
+            durable: also wait until it is on the disk; without that, a power cut may leave a file that cannot be read.
 
         Raises:
             WriteError: it cannot be written.
@@ -96,7 +100,7 @@ class RunState:
             "session": {k: v for k, v in self.session.items() if not isinstance(v, torch.Tensor)},
         }
         try:
-            with atomic_write(path) as temporary:
+            with atomic_write(path, durable=durable) as temporary:
                 save_file(tensors, temporary, {"plain": json.dumps(plain)})
         except SafetensorError as error:  # what it makes of a full disk
             raise WriteError(
