@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
 
-.PHONY: setup demo test lint page check-page docs bench clean
+.PHONY: setup demo test lint page check-page docs bench wheel-test clean
 
 setup: $(READY)
 
@@ -51,6 +51,10 @@ docs: $(READY)
 
 bench: $(READY)
 	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+# Wheel and source archive of the commit that is checked out, and the wheel in an empty environment.
+wheel-test: $(READY)
+	$(BIN)/python benchmarks/wheel_test.py
 
 clean:
 	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis

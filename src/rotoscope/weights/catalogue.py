@@ -48,6 +48,11 @@ class Entry:
         """Where the file is."""
         return FOLDER / self.file if self.file else None
 
+    @property
+    def finds(self) -> bool:
+        """Whether it finds objects by itself, and takes no masks."""
+        return self.task.startswith("no mask")
+
 
 CATALOGUE: dict[str, Entry] = {
     entry.name: entry

@@ -1,0 +1,60 @@
+"""The plugin in napari, in a process of its own.
+
+napari's fixtures import Qt and napari wherever pytest loads them, which takes seconds in each process, and what fails
+in Qt may take its process along. So pyproject.toml keeps them out, and they are loaded here only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+CHECKS = Path(__file__).with_name("napari_checks.py")
+
+
+@contextmanager
+def display() -> Iterator[dict[str, str]]:
+    """The environment of a display: the one that is there, else a virtual one while this lasts, else none."""
+    if "DISPLAY" in os.environ or shutil.which("Xvfb") is None:
+        yield {}
+        return
+    reads, writes = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writes), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=(writes,), stderr=subprocess.DEVNULL) as server:
+        os.close(writes)
+        try:
+            with os.fdopen(reads) as told:
+                yield {"DISPLAY": f":{told.readline().strip()}"}
+        finally:
+            server.terminate()
+
+
+def checked(tmp_path: Path, which: str, shown: dict[str, str]) -> None:
+    """Run some of the checks, and fail with what pytest said if one of them does not pass."""
+    pytest.importorskip("napari", reason='napari is not here: pip install -e ".[napari]"')
+    pytest.importorskip("pytestqt", reason="pytest-qt is not here: pip install pytest-qt")
+    plugins = [part for name in ("npe2", "napari", "pytest-qt", "no:cacheprovider", "no:xdist") for part in ("-p", name)]
+    homes = {name: str(tmp_path) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
+    about = os.environ | shown | homes | {"QT_QPA_PLATFORM": "offscreen"}
+    about.pop("PYTEST_ADDOPTS", None)
+    command = [sys.executable, "-m", "pytest", *plugins, "-W", "ignore", "-k", which, str(CHECKS)]
+    run = subprocess.run(command, env=about, capture_output=True, text=True, check=False, timeout=600)
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-3000:]
+
+
+def test_the_plugin_in_napari_without_a_window(tmp_path: Path) -> None:
+    checked(tmp_path, "not window", {})
+
+
+def test_the_plugin_in_a_window_of_napari(tmp_path: Path) -> None:
+    with display() as shown:
+        if not shown and "DISPLAY" not in os.environ:
+            pytest.skip("no display with OpenGL, which napari's window draws with: apt-get install xvfb")
+        checked(tmp_path, "window", shown)
