@@ -4,11 +4,11 @@
     python benchmarks/wheel_test.py --keep build/wheel-test
 
 Builds both from the commit's files alone (``git archive``), the wheel from the source archive as installers do; checks
-them with twine; makes an empty virtual environment, installs PyTorch and the wheel with the extras ``app`` and ``train``,
-at the pinned versions; and runs there, outside of the repository: ``check``, ``segment``, ``evaluate``, ``train`` (three
-steps), ``segment`` with the weights that were trained, and ``app``, which is asked for its page with its token, without
-one, and ended as by Ctrl-C. Prints a line for each; ends with 1 at the first that is not as it should be. Takes some
-minutes, most of them for installing PyTorch.
+them with twine; makes an empty virtual environment, installs PyTorch and the wheel with the extras ``app`` and
+``train``, at the pinned versions; and runs there, outside of the repository: ``check``, ``segment``, ``evaluate``,
+``train`` (three steps), ``segment`` with the weights that were trained, and ``app``, which is asked for its page with
+its token and without one, and ended as by Ctrl-C. Prints a line for each; ends with 1 at the first that is not as it
+should be. Takes some minutes, most of them for installing PyTorch.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ with VideoWriter("clip.mp4", 25, (160, 96)) as writer:
 """Makes, with the installed package, a clip, its truth as a data set, and photographs to train on."""
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """Something was not as it should be."""
 
 
@@ -73,7 +73,7 @@ def run(what: str, *command: str | Path, cwd: Path, contains: str = "") -> str:
     )
     said = done.stdout.strip()
     if done.returncode or contains not in said:
-        raise Failed(f"{what}: exit code {done.returncode}\n{said[-4000:]}")
+        raise FailedError(f"{what}: exit code {done.returncode}\n{said[-4000:]}")
     print(f"{what}: {time.perf_counter() - begun:.1f} s", flush=True)
     return said
 
@@ -107,15 +107,15 @@ def check_files(wheel: Path, archived: Path) -> None:
         p for p in package if str(p.relative_to(ROOT)) in tracked and str(p.relative_to(ROOT / "src")) not in inside
     ]
     if missing:
-        raise Failed(f"not in the wheel: {', '.join(map(str, missing[:5]))}")
+        raise FailedError(f"not in the wheel: {', '.join(map(str, missing[:5]))}")
     other = {name.split("/")[0] for name in inside} - {"rotoscope"}
     if not all(name.endswith(".dist-info") for name in other):
-        raise Failed(f"in the wheel beside the package: {sorted(other)}")
+        raise FailedError(f"in the wheel beside the package: {sorted(other)}")
     with tarfile.open(archived) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     wanted = ("tests/conftest.py", "docs/guide.md", "LICENSE", "Makefile", "src/rotoscope/py.typed")
     if lost := [name for name in wanted if name not in names]:
-        raise Failed(f"not in the source archive: {lost}")
+        raise FailedError(f"not in the source archive: {lost}")
     print(f"   {len(inside)} files in the wheel, {len(names)} in the source archive")
 
 
@@ -140,7 +140,7 @@ def use(programs: Path, wheel: Path, place: Path) -> None:
     rotoscope, python = programs / "rotoscope", programs / "python"
     home = run("imported from", python, "-c", "import rotoscope; print(rotoscope.__file__)", cwd=here)
     if str(ROOT) in home:
-        raise Failed(f"the package comes from the repository, not from the wheel: {home}")
+        raise FailedError(f"the package comes from the repository, not from the wheel: {home}")
     run("clip made", python, "-c", MAKE, cwd=here)
     first = "DAVIS/Annotations/480p/disc/00000.png"
     run("check", rotoscope, "check", first, cwd=here)
@@ -157,7 +157,7 @@ def use(programs: Path, wheel: Path, place: Path) -> None:
     run("segment with these", rotoscope, "segment", "clip.mp4", "--mask", first, "-o", "own", *weights, cwd=here)
     for folder in ("results/disc", "own"):
         if len(list((here / folder).glob("0*.png"))) != 8:
-            raise Failed(f"{folder} does not hold eight masks")
+            raise FailedError(f"{folder} does not hold eight masks")
     app(rotoscope, here)
 
 
@@ -171,20 +171,20 @@ def app(rotoscope: Path, here: Path) -> None:
             line = service.stdout.readline()
             address = re.search(r"http://\S+", line)
             if address is None:
-                raise Failed(f"app: no address in {line!r}\n{service.stdout.read()[-3000:]}")
+                raise FailedError(f"app: no address in {line!r}\n{service.stdout.read()[-3000:]}")
             page = ask(address[0])
             if page[0] != 200 or b"<html" not in page[1]:
-                raise Failed(f"app: its page was answered with {page[0]}")
+                raise FailedError(f"app: its page was answered with {page[0]}")
             status, _ = ask("/".join([*address[0].split("/")[:3], ""]))
             if status < 400:
-                raise Failed(f"app: without its token it answered with {status}")
+                raise FailedError(f"app: without its token it answered with {status}")
             print(
                 f"app: page answered after {time.perf_counter() - begun:.1f} s, {status} without the token", flush=True
             )
         finally:
             service.send_signal(signal.SIGINT)
     if service.returncode:
-        raise Failed(f"app: exit code {service.returncode} after Ctrl-C")
+        raise FailedError(f"app: exit code {service.returncode} after Ctrl-C")
     print("app: ended by Ctrl-C, exit code 0")
 
 
@@ -199,7 +199,7 @@ def ask(address: str) -> tuple[int, bytes]:
             return error.code, b""
         except OSError:
             if time.monotonic() > until:
-                raise Failed(f"app: nothing answers at {address}") from None
+                raise FailedError(f"app: nothing answers at {address}") from None
             time.sleep(0.5)
 
 
@@ -216,7 +216,7 @@ def main() -> int:
             wheel, archived = build(place)
             check_files(wheel, archived)
             use(install(place, wheel), wheel, place)
-        except Failed as failed:
+        except FailedError as failed:
             print(f"FAILED {failed}")
             return 1
     print("all as it should be")

@@ -40,7 +40,8 @@ def checked(tmp_path: Path, which: str, shown: dict[str, str]) -> None:
     """Run some of the checks, and fail with what pytest said if one of them does not pass."""
     pytest.importorskip("napari", reason='napari is not here: pip install -e ".[napari]"')
     pytest.importorskip("pytestqt", reason="pytest-qt is not here: pip install pytest-qt")
-    plugins = [part for name in ("npe2", "napari", "pytest-qt", "no:cacheprovider", "no:xdist") for part in ("-p", name)]
+    names = ("npe2", "napari", "pytest-qt", "no:cacheprovider", "no:xdist")
+    plugins = [part for name in names for part in ("-p", name)]
     homes = {name: str(tmp_path) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")}
     about = os.environ | shown | homes | {"QT_QPA_PLATFORM": "offscreen"}
     about.pop("PYTEST_ADDOPTS", None)

@@ -32,6 +32,7 @@ from rotoscope.cli import (
     train,
 )
 from rotoscope.cli import app as page
+from rotoscope.cli.groups import SEGMENT, TRAIN, grouped
 from rotoscope.cli.output import err, error_line, out
 from rotoscope.errors import RotoscopeError, shown
 
@@ -63,7 +64,9 @@ def _general(
     """Cut objects out of video: masks of one frame in, masks of every frame out."""
 
 
-app.command("segment", short_help="Masks of one frame in, masks of every frame out.")(segment.command)
+app.command("segment", cls=grouped(SEGMENT), short_help="Masks of one frame in, masks of every frame out.")(
+    segment.command
+)
 app.command("prompt", short_help="Make a mask of one picture from clicks and boxes.")(prompt.command)
 app.command("batch", short_help="Segment many videos, each once.")(batch.command)
 app.command("demo", short_help="Segment the built-in clip, and measure it.")(demo.command)
@@ -76,7 +79,7 @@ app.command("fetch", short_help="Get the weights that a method's authors release
 app.command("evaluate", short_help="Score masks, whatever made them.")(evaluate.command)
 app.command("benchmark", short_help="Segment a data set, score it, measure speed.")(benchmark.command)
 app.command("predict", short_help="Segment a set that a server scores, and pack it.")(predict.command)
-app.command("train", short_help="Train a method, and save its weights.")(train.command)
+app.command("train", cls=grouped(TRAIN), short_help="Train a method, and save its weights.")(train.command)
 app.command("ablate", short_help="Run a table of the papers, beside the published one.")(ablate.command)
 app.command("report", short_help="One page of runs: plots, frames, published figures.")(report.command)
 app.command("explain", short_help="Draw what a method's mechanism did on a frame.")(explain.command)
