@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rotoscope.masks.points import Points
     from rotoscope.methods.base import Method, Session
     from rotoscope.methods.prediction import Prediction
+    from rotoscope.reports.player import Player
     from rotoscope.runs.segment import segment
     from rotoscope.video import Frame, open_video
     from rotoscope.weights import load, load_prompter
@@ -26,6 +27,7 @@ __all__ = [
     "Frame",
     "InputError",
     "Method",
+    "Player",
     "Points",
     "Prediction",
     "RotoscopeError",
@@ -47,6 +49,7 @@ _HOMES = {
     "evaluate": "rotoscope.evaluation",
     "Frame": "rotoscope.video",
     "Method": "rotoscope.methods.base",
+    "Player": "rotoscope.reports.player",
     "Points": "rotoscope.masks.points",
     "Prediction": "rotoscope.methods.base",
     "Session": "rotoscope.methods.base",

@@ -26,4 +26,4 @@ def test_help_shows_the_headings_in_order(command: str, groups: Groups, capsys: 
     shown = capsys.readouterr().out
     places = [shown.index(f"\n{title}:\n") for title in ("Arguments", *groups, "Options")]
     assert places == sorted(places)
-    assert shown[places[-1] :].split() == "Options: --help Show this message and exit.".split()
+    assert shown[places[-1] :].split() == ["Options:", "--help", "Show", "this", "message", "and", "exit."]

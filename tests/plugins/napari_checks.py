@@ -85,7 +85,7 @@ def test_napari_opens_a_video_with_our_reader(clip: Path, npe2pm: Any, manifest:
 
 def test_the_sample_is_a_clip_with_the_masks_of_its_first_frame(npe2pm: Any, manifest: npe2.PluginManifest) -> None:
     with npe2pm.tmp_plugin(manifest=manifest):
-        sample = npe2pm.commands.execute("rotoscope.sample")
+        sample = npe2pm.commands.execute("rotoscope.sample", (3,))
     (frames, _, _), (labels, _, kind) = sample
     assert kind == "labels"
     assert labels.shape == frames.shape[:3]

@@ -31,15 +31,18 @@ def read(path: str | Sequence[str]) -> list[LayerData]:
     return [(frames, about, "image")]
 
 
-def sample() -> list[LayerData]:
-    """The built-in clip, and the masks of its first frame in a Labels layer that the rest of the frames wait in.
+def sample(frames: int = 60) -> list[LayerData]:
+    """The built-in clip, and a Labels layer with the masks of its first frame and nothing on the others.
+
+    Args:
+        frames: length of the clip; napari asks for the whole.
 
     Raises:
         InputError: scikit-image is not installed.
     """
     from rotoscope.datasets.demo import demo_clip
 
-    clip = demo_clip()
+    clip = demo_clip(frames)
     labels = clip.labels.copy()
     labels[1:] = 0
     return [(clip.frames, {"name": "sample", "rgb": True}, "image"), (labels, {"name": "sample masks"}, "labels")]
