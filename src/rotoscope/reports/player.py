@@ -76,8 +76,8 @@ class Player:
                     raise InputError(f"{opened.name}: has no frame {shown(name, 60)}, which there are masks of.")
                 wanted[number] = name
             for frame in opened.frames(start=min(wanted), stop=max(wanted) + 1):
-                name = wanted.pop(frame.index, None)
-                if name is not None:
+                if frame.index in wanted:
+                    name = wanted.pop(frame.index)
                     yield name, small(frame.image, _sized(labels[name], frame.size), width)
         if wanted:
             raise InputError(f"{opened.name}: has no frame {min(wanted)}, which there are masks of.")
