@@ -7,7 +7,7 @@ for four seconds; a jump ends when the browser has drawn the frame.
 
 For memory, every fourth frame of a long clip is shown, one after another. Told is what JavaScript holds after its
 rubbish was collected, and what the browser's processes hold for the page (proportional set sizes of renderer and
-drawing process), when the page's caches are full and at the end.
+drawing process), on the way and at the end.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ SHOW = """async (places) => {
   CanvasRenderingContext2D.prototype.drawImage = drawn;
 }"""
 SMALL = (320, 180)
-FULL = 5000
-"""Frames after which the page's caches are full: of the size above, they hold some 1,200 of every fourth."""
+PARTS = 5
+"""Times that memory is told of on the way."""
 
 
 def held(browser_cdp: CDPSession, page_cdp: CDPSession) -> dict[str, float]:
@@ -133,16 +133,17 @@ def opened(browser: Browser, address: str) -> Page:
 
 
 def growth(browser: Browser, folder: Path, frames: int) -> dict[str, float]:
-    """MiB by part, with full caches and at the end."""
+    """MiB by what holds it, after each part of the clip and after the first part was shown again."""
     service = Process(folder, str(drawn(folder / "long.mp4", SMALL, frames)))
     page = opened(browser, service.address)
     page_cdp, browser_cdp = page.context.new_cdp_session(page), browser.new_browser_cdp_session()
     page_cdp.send("Performance.enable")
     page.locator("#new-object").click()
     found: dict[str, float] = {}
-    full = min(FULL, frames // 2)
-    for name, part in (("full", range(4, full, 4)), ("end", range(full, frames, 4))):
-        page.evaluate(SHOW, list(part))
+    for n in (*range(PARTS), 0):
+        first, last = n * frames // PARTS, (n + 1) * frames // PARTS
+        page.evaluate(SHOW, list(range(first + 4, last, 4)))
+        name = f"at {last}" if f"JavaScript at {last}" not in found else "at the beginning again"
         found |= {f"{kind} {name}": size for kind, size in held(browser_cdp, page_cdp).items()}
     page.close()
     service.end()

@@ -59,6 +59,8 @@ class Clicks:
         picture = self.prepare(frame, image, engine)
         with self._lock:
             answer = picture.answer(placed, None if before is None else before.astype(np.float32) / 255)
+        if answer.confidence is None:  # nothing was estimated: what was not clicked on stays as it was, to the last bit
+            return np.round(answer.mask * 255).astype(np.uint8), None
         return firm(answer.mask), answer.confidence
 
 
