@@ -131,7 +131,7 @@ def test_references_change_the_answer(clip: np.ndarray) -> None:
     with torch.inference_mode():
         session = model.session(references=0)
         frame = Frame(0, clip[0])
-        logits = model.network.single(session._encode(frame))
+        logits = model.network.single(session.encode(frame))
     alone = torch.nn.functional.interpolate(logits, size=(48, 64), mode="bilinear")
     torch.testing.assert_close(found[0][0], torch.sigmoid(alone)[0, 0])
 
@@ -188,7 +188,7 @@ def test_a_stream_looks_at_past_frames_and_says_so(clip: np.ndarray, tmp_path: P
     assert isinstance(session.references, PastFrames)
     first = session.push(clip[0])[0]
     with torch.inference_mode():
-        own = session._encode(Frame(0, clip[0]))
+        own = session.encode(Frame(0, clip[0]))
         alone = model.network.segment(own, own, (48, 64), "prediction")
     assert torch.equal(first.probabilities[1], alone)  # nothing has gone by: the frame looks at itself
     for frame in clip[1:]:

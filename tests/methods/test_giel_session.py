@@ -12,7 +12,7 @@ from drawn import clip_of, run, stripes
 from rotoscope.errors import InputError
 from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.giel import GIEL, GIELConfig, GIELSession
-from rotoscope.methods.giel.training import SMALL
+from rotoscope.methods.giel.recipes import SMALL
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment, segment_to_folder
 from rotoscope.video import open_video

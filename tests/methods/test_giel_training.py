@@ -20,7 +20,7 @@ from rotoscope.methods.giel.ablations import ABLATIONS
 from rotoscope.methods.giel.training import RECIPES, clip_loss
 from rotoscope.runs.segment import segment
 from rotoscope.training.run import new_method
-from rotoscope.training.trunk import begin_trunk, transferred
+from rotoscope.training.trunk import begin, begin_trunk, transferred
 
 TINY = {
     "trunk": "resnet18",
@@ -181,10 +181,10 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     torch.manual_seed(0)
     recipe = RECIPES["giel-small"]
     model = new_method(recipe)
-    begin_trunk(model, "giel", recipe.trunk)
+    begin(model, recipe)
     images, labels = scene(3)
-    optimiser = torch.optim.AdamW(model.network.parameters(), lr=6e-4)  # type: ignore[union-attr,arg-type]
-    for _ in range(20):
+    optimiser = torch.optim.AdamW(model.network.parameters(), lr=1e-3)  # type: ignore[union-attr,arg-type]
+    for _ in range(30):
         lesson = clip_loss(model.network, ClipBatch(images, labels, 2), dice=1.0)  # type: ignore[arg-type]
         optimiser.zero_grad()
         lesson.loss.backward()
@@ -211,7 +211,7 @@ def test_the_small_network_begins_as_the_first_stcn_small_where_they_are_alike()
     import rotoscope
 
     stcn = rotoscope.load("stcn-small-resnet18", device="cpu", precision="exact")
-    model = new_method(RECIPES["giel-small"]).eval()
+    model = new_method(RECIPES["giel-small"].changed(["config.trunk=resnet18"])).eval()
     begin_trunk(model, "giel", "stcn-small-resnet18")
     theirs, ours = stcn.network, model.network
     image, mask = torch.randn(1, 3, 64, 64), torch.rand(1, 1, 64, 64)

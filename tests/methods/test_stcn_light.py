@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from rotoscope.errors import InputError
+from rotoscope.layers.spoiling import KINDS, _spoilt, spoil
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.stcn import STCN, STCNConfig
-from rotoscope.methods.stcn.corruption import KINDS, _spoilt, spoil
 from rotoscope.methods.stcn.light import nearby_affinity, previous_places
 from rotoscope.methods.stcn.training import clip_loss, score_loss
 

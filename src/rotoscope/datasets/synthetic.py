@@ -34,6 +34,7 @@ class SyntheticConfig:
         shapes: share of pasted objects that are random outlines filled with texture rather than real cut-outs.
         extra: chance of each of two pasted objects that are not labelled: passers-by and occluders.
         copies: chance that a pasted object that is labelled looks like the one pasted before it.
+        gathered: chance that all that is pasted and labelled begins about one place, so that it touches.
         twin: chance that such an extra looks like one of the labelled objects.
         smallest, largest: square root of a pasted object's area, as a share of ``size``.
         complete: label everything: all objects of a background photograph, and one to three that are pasted on it, as
@@ -53,6 +54,7 @@ class SyntheticConfig:
     shapes: float = 0.3
     extra: float = 0.35
     copies: float = 0.0
+    gathered: float = 0.0
     twin: float = 0.3
     smallest: float = 0.08
     largest: float = 0.6
@@ -122,6 +124,8 @@ class SyntheticClips:
                 layers.append(self._moving(rng, layers[-1].rgba, calm, target))
             else:
                 layers.append(self.pasted(rng, calm, target))
+        if config.gathered and rng.random() < config.gathered:
+            layers = self._gathered(rng, layers)
         for _ in range(2):
             if rng.random() < config.extra:
                 layers.append(self._passer_by(rng, calm, layers))
@@ -176,6 +180,16 @@ class SyntheticClips:
         """A cut-out or a textured outline on its way, at about ``calm`` pixels per frame, labelled ``target``."""
         rgba = self._shape(rng) if rng.random() < self.config.shapes else self._cut_out(rng)
         return self._moving(rng, rgba, calm, target)
+
+    def _gathered(self, rng: np.random.Generator, layers: list[Layer]) -> list[Layer]:
+        """Layers that begin about one place, and move on from there as they would have."""
+        middle, size = rng.uniform(0.3, 0.7, 2) * self.config.size, self.config.size
+        moved = []
+        for layer in layers:
+            place = np.clip(middle + rng.normal(0, 0.16 * size, 2), 0.1 * size, 0.9 * size)
+            path = replace(layer.path, centre=layer.path.centre + (place - layer.path.centre[0]))
+            moved.append(replace(layer, path=path))
+        return moved
 
     def covering(self, rng: np.random.Generator, hidden: Layer, period: int) -> Layer:
         """Something larger than an object that glides onto it, lies there, and glides off on the other side.

@@ -6,14 +6,27 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 Source = Literal[
-    "synthetic", "salient", "primary", "hiding", "stills", "videos", "composed", "synthvos", "pictures", "layered"
+    "synthetic",
+    "salient",
+    "primary",
+    "hiding",
+    "alike",
+    "stills",
+    "videos",
+    "composed",
+    "synthvos",
+    "pictures",
+    "recurring",
+    "layered",
 ]
 SOURCES: tuple[Source, ...] = get_args(Source)
 """What clips are made of: our synthetic clips, the same with nothing that moves left unlabelled (for methods that find
 objects by themselves), the same with all that is labelled as one object, the same with objects that are covered whole
-for a while, changed photographs, annotated videos, annotated videos with further objects put into them, A-GAME's
-synthetic clips, single pictures (photographs, frames of videos, either with an object pasted in), and clips that are
-laid together on the training device out of photographs and videos."""
+for a while, the same with objects that look alike and touch, changed photographs, annotated videos, annotated videos
+with further objects put into them, A-GAME's synthetic clips, single pictures (photographs, frames of videos, either
+with an object pasted in), clips in which one object recurs while whatever else stands out differs from frame to frame
+(made of photographs, and of videos), and clips that are laid together on the training device out of photographs and
+videos."""
 
 FILMED: tuple[Source, ...] = ("videos", "composed")
 """Sources whose frames come from videos, so that gaps lie between them."""
@@ -29,6 +42,7 @@ RECTANGULAR: tuple[Source, ...] = (
     "salient",
     "primary",
     "hiding",
+    "alike",
     "layered",
 )
 """Sources whose clips may be wider than high."""

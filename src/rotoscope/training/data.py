@@ -17,6 +17,7 @@ from rotoscope.datasets.clip_sources import ClipShape, ClipSource, Mixture, Stil
 from rotoscope.datasets.composed import ComposedClips
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.pictures import PictureClips
+from rotoscope.datasets.recurring import PARTLY_LABELLED, RecurringClips
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import STILL_SETS, is_spec, open_dataset, open_stills, parse_spec
 from rotoscope.datasets.stills import Still, StillDataset
@@ -29,9 +30,6 @@ from rotoscope.methods.recipe import Recipe
 from rotoscope.methods.sources import ANY_SET, FILMED, ON_DEVICE, Origin, Sets, Source
 from rotoscope.training.layered.source import LayeredClips
 from rotoscope.video.source import stamp_of
-
-PARTLY_LABELLED = "cocop"
-"""Kind of photographs in which further objects are not labelled."""
 
 AnySet = TypeVar("AnySet", bound=StillDataset | VideoDataset)
 
@@ -53,10 +51,17 @@ PRIMARY: dict[str, Any] = {
     "largest": 0.8,
 }
 HIDING: dict[str, Any] = {"cover": 1.0, "scene": 0.2, "smallest": 0.12, "largest": 0.35}
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"salient": COMPLETE, "primary": PRIMARY, "hiding": HIDING}
+ALIKE: dict[str, Any] = {"copies": 0.6, "gathered": 0.8, "scene": 0.2, "shapes": 0.1, "smallest": 0.12, "largest": 0.4}
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "salient": COMPLETE,
+    "primary": PRIMARY,
+    "hiding": HIDING,
+    "alike": ALIKE,
+}
 """How kinds of synthetic clips differ: see :class:`SyntheticConfig`. For methods that find objects everything is
 labelled; the primary object is the one that is pasted, or all that a photograph shows of objects, with or without one
-pasted on it. In clips of hiding objects what is pasted is covered whole for a while."""
+pasted on it. In clips of hiding objects what is pasted is covered whole for a while; in those of objects that are alike
+most of what is pasted looks like what was pasted before it, and begins beside it."""
 
 
 class SyntheticSource:
@@ -170,6 +175,12 @@ class TrainingData:
             if self.photographs is None:
                 raise InputError("single pictures need a folder of photographs: --data FOLDER; videos may be added.")
             return PictureClips(self.photographs, [VideoClips(dataset) for _, dataset in self.videos])
+        if kind == "recurring":
+            if self.photographs is None:
+                raise InputError(
+                    "clips of what recurs need a folder of photographs: --data FOLDER; videos may be added."
+                )
+            return RecurringClips(self.photographs, [VideoClips(dataset) for _, dataset in self.videos])
         if kind in FILMED:
             opened = [(weight, _filmed(dataset, how)) for weight, dataset in chosen(self.videos, sets, sets.names)]
             if not opened:

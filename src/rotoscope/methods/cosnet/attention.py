@@ -27,7 +27,8 @@ class CoAttention(nn.Module):
     def __init__(self, config: COSNetConfig) -> None:
         super().__init__()
         self.kind = config.attention
-        self.scale = config.dim**-0.5 if config.scaled else 1.0
+        self.sharpness = config.sharpness
+        self.scale = config.sharpness or (config.dim**-0.5 if config.scaled else 1.0)
         if self.kind == "vanilla":
             self.similarity = nn.Linear(config.dim, config.dim, bias=False)
         elif self.kind == "symmetric":
@@ -43,17 +44,25 @@ class CoAttention(nn.Module):
         """Features ``[B, C, h, w]`` of frames that attend, to ``[B, h * w, C]``, float32."""
         x = cells(features)
         if self.kind == "vanilla":
-            return _linear(self.similarity, x)
-        if self.kind == "symmetric":
-            return _linear(self.project, x) * self.diagonal.float()
-        return self._weighted(x)
+            x = _linear(self.similarity, x)
+        elif self.kind == "symmetric":
+            x = _linear(self.project, x) * self.diagonal.float()
+        else:
+            x = self._weighted(x)
+        return self._compared(x)
 
     def keys(self, features: Tensor) -> Tensor:
         """Features ``[B, C, h, w]`` of frames that are attended to, to ``[B, h * w, C]``, float32."""
         x = cells(features)
         if self.kind == "symmetric":
-            return _linear(self.project, x)
-        return x if self.kind == "vanilla" else self._weighted(x)
+            x = _linear(self.project, x)
+        elif self.kind != "vanilla":
+            x = self._weighted(x)
+        return self._compared(x)
+
+    def _compared(self, x: Tensor) -> Tensor:
+        """Of length 1 where cells are compared by their cosine."""
+        return F.normalize(x, dim=-1) if self.sharpness else x
 
     def forward(self, features: Tensor, reference: Tensor, back: bool = False) -> Tensor:
         """What each cell of one frame finds in another.
@@ -88,6 +97,21 @@ class CoAttention(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             scores = self.scale * self.keys(reference) @ self.queries(features)[0, cell]
             return torch.softmax(scores, dim=1).unflatten(1, tuple(reference.shape[-2:]))
+
+    def shares(self, features: Tensor, reference: Tensor, part: Tensor, back: bool = False) -> Tensor:
+        """How much of its weight each cell of a frame gives to a part of another.
+
+        Unlike :meth:`forward` it holds all similarities.
+
+        Args:
+            features, reference, back: as of :meth:`forward`, of batch B both.
+            part: which cells of the reference belong to it, or to what share, in [0, 1], ``[B, h' * w']``.
+        Returns: ``[B, h * w]`` in [0, 1].
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            asks, answers = (self.keys, self.queries) if back else (self.queries, self.keys)
+            scores = self.scale * asks(features) @ answers(reference).transpose(1, 2)
+            return (torch.softmax(scores, dim=2) @ part.float()[..., None])[..., 0]
 
     def irregularity(self) -> Tensor:
         """How far the projection of ``symmetric`` is from orthogonal: the mean of ``|P P^T - I|``; 0 for the others."""

@@ -33,6 +33,8 @@ class COSNetConfig(MethodConfig):
             ``channel``: a diagonal matrix, the product of both frames' channel weights; ``none``: a frame attends to
             nothing and its own features stand for the summary, so that the network keeps its size.
         scaled: similarities are divided by the root of ``dim``; not in the released code, whose softmax begins hard.
+        sharpness: not in the paper. Other than 0: cells are compared by their cosine, times this; it takes the place of
+            ``scaled``. The softmax is then sharp from the first step on, however large features are.
         fusion: how several references are joined. ``prediction``: the masks that each gives are averaged (released);
             ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
             the cells of all references at once (the authors' later version).
@@ -61,6 +63,7 @@ class COSNetConfig(MethodConfig):
     dim: Count = 256
     attention: Attention = "vanilla"
     scaled: bool = False
+    sharpness: Annotated[float, Range(0)] = 0.0
     fusion: Fusion = "prediction"
     references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"

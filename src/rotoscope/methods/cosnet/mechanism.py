@@ -39,10 +39,11 @@ class LookingCOSNet(COSNetSession):
         """This very session."""
         return self
 
-    def _attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
+    def attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
+        """Answer a frame, and keep what was looked at if it is the one wanted."""
         if frame.index == self.wanted:
             self.features_then, self.references_then = features, dict(references)
-        return super()._attend(frame, features, references)
+        return super().attend(frame, features, references)
 
     def explain(self, prediction: Prediction, place: Place | None, object_id: int) -> Mechanism:
         """See :class:`~rotoscope.methods.mechanism.Looking`."""

@@ -45,7 +45,7 @@ class COSNetSession(Session):
         if video is None or not getattr(video, "indexable", True):
             self.references = PastFrames(config)
         else:
-            self.references = WholeVideo(video, self._encode, config)
+            self.references = WholeVideo(video, self.encode, config)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class COSNetSession(Session):
         self.objects.replace([OBJECT])
         with self.timings.part("encode"):
             known = self.references.recall(frame)
-            features = self._encode(frame) if known is None else known
+            features = self.encode(frame) if known is None else known
         whole = isinstance(self.references, WholeVideo)
         if whole:
             self.references.observe(frame, features)
@@ -73,7 +73,7 @@ class COSNetSession(Session):
             if self.config.references and not references:
                 references = {frame.index: features}
         with self.timings.part("attend"):
-            probability = self._attend(frame, features, references)
+            probability = self.attend(frame, features, references)
         if not whole:
             self.references.observe(frame, features)
         with self.timings.part("restore"):
@@ -89,7 +89,7 @@ class COSNetSession(Session):
                 full = torch.from_numpy(refined)[None, None].to(full.device)
         return [Prediction.from_probabilities(frame, (OBJECT,), torch.cat([1 - full[0], full[0]]))]
 
-    def _attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
+    def attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
         """The probability of the primary object at the working size, ``[H', W']``."""
         others = torch.cat(list(references.values())) if references else features[:0]
         return self.network.segment(features, others, self.config.working_size(frame.size), self.config.fusion)
@@ -112,7 +112,7 @@ class COSNetSession(Session):
         resized = cv2.resize(as_bytes(frame.image), (width, height), interpolation=cv2.INTER_LINEAR)
         return np.asarray(resized, np.uint8)
 
-    def _encode(self, frame: Frame) -> Tensor:
+    def encode(self, frame: Frame) -> Tensor:
         """A frame's features, ``[1, C, h, w]``; one at a time, so that they do not depend on what else is computed."""
         weight = self.network.saliency.weight
         image = torch.from_numpy(self._picture(frame)).to(weight.device).permute(2, 0, 1)[None]

@@ -18,17 +18,18 @@ from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.methods.sources import Sets
 
 SMALL = {
-    "trunk": "resnet18",
-    "stages": 3,
+    "trunk": "efficientnet-lite0",
+    "stages": 4,
     "caffe": False,
     "aspp_dim": 128,
     "dilations": (3, 6, 9),
     "dim": 128,
-    "scaled": True,
+    "attention": "symmetric",
+    "sharpness": 20.0,
     "size": (224, 400),
 }
-"""Sizes of ``cosnet-small``: a ResNet-18 up to its third stage, all of which ``stcn-small-resnet18`` has learnt,
-dilated to stride 8; half the channels and, for a smaller picture, half the ranges."""
+"""Sizes of ``cosnet-small``: a whole EfficientNet-Lite0 that has learnt ImageNet, dilated to stride 8; half the
+channels and, for a smaller picture, half the ranges; the paper's best attention, sharpened."""
 
 ENCODER, HEADS = ("trunk.", "aspp.", "saliency."), ("attention.", "gate.", "query_head.", "reference_head.")
 """What a saliency step trains, and what only pairs train."""
@@ -63,15 +64,15 @@ RECIPES: dict[str, Recipe] = {
         method="cosnet",
         config=SMALL,
         stages=tuple(
-            Stage(steps, size, 2, batch, "primary", alternate=AlternateSteps("primary", rates=_rates(1.0, 0.0)))
-            for steps, size, batch in ((1500, 160, 8), (1500, 224, 4))
+            Stage(steps, size, 3, 16, "recurring", alternate=AlternateSteps("primary", rates=_rates(1.0, 0.0)))
+            for steps, size in ((2000, 192), (1500, 256))
         ),
         inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
-        trunk="rvos-small-zeroshot",
+        trunk="imagenet",
         trunk_rate=0.3,
         objects=(1.0,),
         learning_rate=1e-3,
-        loss={"balanced": 1.0, "saliency": 1.0},
+        loss={"balanced": 1.0, "saliency": 1.0, "attention": 0.5},
     ),
     "cosnet": Recipe(
         name="cosnet",
@@ -104,6 +105,7 @@ def clip_loss(
     l1: float = 0.8,
     saliency: float = 0.1,
     orthogonal: float = 0.01,
+    attention: float = 0.0,
 ) -> ClipLoss:
     """The loss of a saliency step (clips of one frame) or of a step of pairs (two or more).
 
@@ -119,6 +121,7 @@ def clip_loss(
         l1: weight of the mean absolute difference.
         saliency: weight of a saliency step.
         orthogonal: weight of what keeps the projection of symmetric attention orthogonal; not known from the paper.
+        attention: weight of :func:`attention_loss` in steps of pairs; not in the paper.
     Returns: the loss; ``probabilities`` are those of background and object on later frames, ``[B, T - 1, 2, H, W]``.
     """
     images, labels = clip.images, clip.labels
@@ -126,6 +129,8 @@ def clip_loss(
     size = (images.shape[-2], images.shape[-1])
     truth = (labels > 0).to(torch.float32)
     features = network.encode(as_input(denormalise(images.flatten(0, 1)), network.caffe)).unflatten(0, (batch, frames))
+    guided = bool(attention) and network.attention.kind != "none"
+    looks = [truth.new_zeros(())] if frames == 1 else []
     if frames == 1:
         used: tuple[str, ...] = ENCODER
         weight = saliency
@@ -135,6 +140,8 @@ def clip_loss(
         used, weight = (*ENCODER[:2], *HEADS), 1.0
         losses, predicted = [], []
         for t in range(1, frames):
+            if guided:
+                looks.append(attention_loss(network, features[:, t], features[:, 0], truth[:, t], truth[:, 0]))
             ahead, back = network.pair(features[:, t], features[:, 0])
             losses.append(_mask_loss(ahead, truth[:, t], bool(balanced)))
             losses.append(_mask_loss(back, truth[:, 0], bool(balanced)))
@@ -144,10 +151,47 @@ def clip_loss(
     entropy = torch.stack([entropy for entropy, _ in losses]).sum() / max(frames - 1, 1)
     distance = torch.stack([distance for _, distance in losses]).sum() / max(frames - 1, 1)
     loss = weight * (entropy + l1 * distance)
+    parts = {"entropy": entropy.item(), "distance": distance.item()}
+    if guided:
+        looked = torch.stack(looks).mean()
+        loss = loss + attention * looked
+        parts["attention"] = looked.item()
     if frames > 1 and network.attention.kind == "symmetric":
         loss = loss + orthogonal * network.attention.irregularity()
-    parts = {"entropy": entropy.item(), "distance": distance.item()}
     return ClipLoss(loss + 0.0 * _unused(network, used), parts, answers)
+
+
+def attention_loss(
+    network: COSNetNetwork, query: Tensor, reference: Tensor, truth: Tensor, reference_truth: Tensor
+) -> Tensor:
+    """How far cells are from looking at the object where they show it, and past it where they do not.
+
+    Args:
+        network: whose attention is asked.
+        query, reference: features ``[B, C, h, w]`` of the two frames of a pair.
+        truth, reference_truth: masks of the object, 0 or 1, ``[B, H, W]``.
+    Returns: the binary cross-entropy of the share of its weight that each cell gives to the object in the other frame,
+        both ways. Cells that show the object and those that do not count alike; those on its edge count by what they
+        show.
+    """
+    here, there = _by_cell(truth, query), _by_cell(reference_truth, reference)
+    attention = network.attention
+    ways = (
+        (here, attention.shares(query, reference, there)),
+        (there, attention.shares(reference, query, here, back=True)),
+    )
+    found = []
+    for own, share in ways:
+        share = share.clamp(1e-6, 1 - 1e-6)
+        inside = -(own * share.log()).sum() / own.sum().clamp(min=1)
+        outside = -((1 - own) * (1 - share).log()).sum() / (1 - own).sum().clamp(min=1)
+        found.append(0.5 * (inside + outside))
+    return torch.stack(found).mean()
+
+
+def _by_cell(mask: Tensor, features: Tensor) -> Tensor:
+    """What share of each cell a mask ``[B, H, W]`` covers, ``[B, h * w]``."""
+    return F.interpolate(mask[:, None], size=features.shape[-2:], mode="area").flatten(1)
 
 
 def _mask_loss(logits: Tensor, truth: Tensor, balanced: bool) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ ABLATIONS: dict[str, Ablation] = {
                 Row("GIEL", published=("Full model (5 support images)",)),
                 Row(
                     "without instance embedding",
-                    settings=("config.instance_embedding=false",),
+                    settings=("config.instance_embedding=false", "config.judged=keys"),
                     published=("w/o instance embedding",),
                 ),
                 Row(

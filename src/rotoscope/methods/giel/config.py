@@ -13,6 +13,7 @@ from rotoscope.methods.checks import Count, MethodConfig, WorkingSide
 
 Attention = Literal["weights", "similarity", "none"]
 Output = Literal["full", "fast"]
+Judged = Literal["keys", "values"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class GIELConfig(MethodConfig):
             through support encoder, memory and decoder on its own, as in STM.
         temporal_attention: weights of support frames: multiplied into the affinity's exponentials (``weights``), or
             into the similarity (``similarity``, products only); or none.
+        judged: what of a support frame the temporal attention sees: its key (paper), or its plain value. A key that the
+            frame had as a query knows nothing of its masks, so that nothing in it tells right ones from wrong ones.
         refine: the learnt decoder of instances (equation 12); without it only the fast output is there.
         slots: the number of instances that go through the network in one pass; more go in several passes.
         output: ``full``: the learnt decoder's masks; ``fast``: the product of upsampled coarse maps and the global map.
@@ -80,6 +83,7 @@ class GIELConfig(MethodConfig):
     global_embedding: bool = True
     instance_embedding: bool = True
     temporal_attention: Attention = "weights"
+    judged: Judged = "keys"
     refine: bool = True
     slots: Count = 6
     output: Output = "full"
@@ -112,6 +116,8 @@ class GIELConfig(MethodConfig):
             raise InputError(f"support_width {self.support_width}: encoders of two widths cannot be shared=true.")
         if self.temporal_attention == "similarity" and self.similarity != "dot":
             raise InputError("temporal_attention=similarity multiplies products; use similarity=dot, or weights.")
+        if self.judged == "values" and not self.instance_embedding:
+            raise InputError("judged=values: without instance_embedding there is no value of a whole frame; use keys.")
         if self.instance_embedding and not self.refine and self.output == "full":
             raise InputError("output=full is the learnt decoder's; a network with refine=false has output=fast only.")
         if not self.instance_embedding and (self.output == "fast" or not self.global_embedding):

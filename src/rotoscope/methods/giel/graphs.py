@@ -144,9 +144,9 @@ class Describe(nn.Module):
         super().__init__()
         self.attention = attention
 
-    def forward(self, key: Tensor) -> tuple[Tensor, Tensor]:
-        """A key as the first frame's and as a frame's own, ``[1, Ck]`` each."""
-        return self.attention.support(key)
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """A key, or value, as the first frame's and as a frame's own, ``[1, Ck]`` each."""
+        return self.attention.support(seen)
 
 
 class Attend(nn.Module):
@@ -248,7 +248,10 @@ def _memory(network: GIELNetwork, config: GIELConfig) -> tuple[Graph, ...]:
         first = Port("first", (1, dim), "what is kept of the first frame")
         own, all_own = Port("own", (1, dim), "what is kept of this frame"), Port("own", (1, "T", dim), "of each frame")
         weights = Port("weights", (1, "T"), "how much each support frame counts; their mean is 1")
-        graphs.append(Graph("describe", Describe(network.temporal), (key,), (first, own), "of a support frame's key"))
+        value = Port("value", (1, config.value_dim, "h", "w"), "the support frame's value")
+        seen = value if config.judged == "values" else key
+        told = f"of a support frame's {seen.name}"
+        graphs.append(Graph("describe", Describe(network.temporal), (seen,), (first, own), told))
         graphs.append(Graph("attend", Attend(network.temporal), (first, all_own, key), (weights,), "before a read"))
         inputs.append(Port("weights", ("M",), "those of the places' frames, above 0", lowest=0.1, highest=2.0))
     readout = Port("readout", ("N", config.value_dim, "h", "w"), "what was read, for each set of values")

@@ -56,7 +56,15 @@ class SupportMemory:
         self._first: Tensor | None = None
         self._own: dict[int, Tensor] = {}
 
-    def store(self, key: Tensor, values: Mapping[int, Tensor], *, pinned: bool, temporary: bool) -> None:
+    def store(
+        self,
+        key: Tensor,
+        values: Mapping[int, Tensor],
+        *,
+        pinned: bool,
+        temporary: bool,
+        seen: Tensor | None = None,
+    ) -> None:
         """Store a frame.
 
         Args:
@@ -65,6 +73,7 @@ class SupportMemory:
             pinned: masks were given on it. The first frame of a support set stays without; of a set, a few frames are
                 never pinned, so that there is room for new ones.
             temporary: hold it only until the next one.
+            seen: what the temporal attention sees of it, if not its key.
         """
         flat = key[0].flatten(1).float()
         count = self.per_frame = flat.shape[1]
@@ -76,7 +85,7 @@ class SupportMemory:
         self.bank.store(flat, flat_values, pinned=pins, temporary=temporary)
         if self.attention is None:
             return
-        first, own = self.attention.support(key)
+        first, own = self.attention.support(key if seen is None else seen)
         if self._first is None:
             self._first = first
         numbers = self._numbers()

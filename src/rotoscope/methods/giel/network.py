@@ -47,9 +47,9 @@ class GIELNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.query_encoder = build_trunk(config.trunk, stages=3)
-        seen = 4 + config.others  # RGB, the mask, the other objects' masks
+        channels = 4 + config.others  # RGB, the mask, the other objects' masks
         depth = 18 if is_lite(config.trunk) else int(config.trunk.removeprefix("resnet"))
-        self.support_encoder = ResNet(depth, stages=3, channels_in=seen, width=config.support_width)  # type: ignore[arg-type]
+        self.support_encoder = ResNet(depth, stages=3, channels_in=channels, width=config.support_width)  # type: ignore[arg-type]
         c4, c8, c16 = self.query_encoder.channels
         m16 = self.support_encoder.channels[-1]
         side = config.kernel
@@ -59,7 +59,8 @@ class GIELNetwork(nn.Module):
         self.support_key = nn.Conv2d(m16, config.key_dim, side, 1, side // 2) if own_key else None
         self.support_value = None if config.shared else nn.Conv2d(m16, config.value_dim, side, 1, side // 2)
         attention = config.temporal_attention != "none"
-        self.temporal = TemporalAttention(config.key_dim) if attention else None
+        seen = config.value_dim if config.judged == "values" else None
+        self.temporal = TemporalAttention(config.key_dim, seen) if attention else None
         instances = config.instance_embedding
         self.labels = LabelEncoder(config) if instances else None
         self.coarse = CoarseHead(config) if instances else None

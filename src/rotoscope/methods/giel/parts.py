@@ -98,20 +98,28 @@ class TemporalAttention(nn.Module):
 
     Each of the three goes through a convolution of its own and is averaged over the frame, so it is computed once and
     remembered; what is left for each support frame are three linear layers on three vectors.
+
+    Args:
+        channels: of keys, and of these layers.
+        seen: channels of what is seen of support frames, if not their keys.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, seen: int | None = None) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 1)
-        self.own = nn.Conv2d(channels, channels, 1)
+        self.first = nn.Conv2d(seen or channels, channels, 1)
+        self.own = nn.Conv2d(seen or channels, channels, 1)
         self.query = nn.Conv2d(channels, channels, 1)
         self.layer1 = nn.Linear(3 * channels, channels)
         self.layer2 = nn.Linear(channels, channels)
         self.layer3 = nn.Linear(channels, 1)
 
-    def support(self, key: Tensor) -> tuple[Tensor, Tensor]:
-        """A support frame's key ``[B, Ck, h, w]`` as the first frame's and as its own, ``[B, Ck]`` each."""
-        return _pooled(self.first, key), _pooled(self.own, key)
+    def support(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """What is kept of a support frame as the first one, and as itself, ``[B, Ck]`` each.
+
+        Args:
+            seen: its key ``[B, Ck, h, w]``, or its plain value ``[B, Cv, h, w]``, as the config's ``judged`` says.
+        """
+        return _pooled(self.first, seen), _pooled(self.own, seen)
 
     def forward(self, first: Tensor, own: Tensor, key: Tensor, count: int | None = None) -> Tensor:
         """Weights of support frames, their mean 1 (so that equal ones change nothing).

@@ -157,26 +157,28 @@ class GIELSession(CanvasSession):
         temporary: bool,
     ) -> None:
         """Store the frame with the masks that were given or found on it."""
+        seen: Tensor | None = None
         if self.config.instance_embedding:
-            key, values = self._embed(image, features, probabilities, union)
+            key, value, values = self._embed(image, features, probabilities, union)
+            seen = value if self.config.judged == "values" else None
         else:
             key, values = self._encode_each(image, features, probabilities)
         owners = self.objects.ids if self.separate else [COMMON]
         for row, owner in enumerate(owners):
             memory = self.memories.setdefault(owner, self._new_memory())
             own = {owner: values[owner]} if self.separate else values
-            memory.store(key[row : row + 1], own, pinned=pinned, temporary=temporary)
+            memory.store(key[row : row + 1], own, pinned=pinned, temporary=temporary, seen=seen)
 
     def _embed(
         self, image: Tensor, features: FrameFeatures, probabilities: Tensor, union: Tensor
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """One support encoding for all objects; values differ by label codes."""
+    ) -> tuple[Tensor, Tensor, dict[int, Tensor]]:
+        """One support encoding for all objects: key, plain value, and values that differ by label codes."""
         network = self.network
         key, value = network.encode_support(image, union[None, None].to(image.dtype), features.key)
         parts = label_tensors(probabilities.to(image.dtype)).split(self.config.slots)
         embedded = torch.cat([value * network.encode_labels(part) for part in parts])
         values = dict(zip(self.objects.ids, embedded, strict=True))
-        return key, ({COMMON: value[0]} if self.config.global_embedding else {}) | values
+        return key, value, ({COMMON: value[0]} if self.config.global_embedding else {}) | values
 
     def _encode_each(
         self, image: Tensor, features: FrameFeatures, probabilities: Tensor

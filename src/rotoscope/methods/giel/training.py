@@ -1,9 +1,8 @@
-"""Losses of one training clip of GIEL, and its recipes (Ge et al., CVPR 2021)."""
+"""Losses of one training clip of GIEL (Ge et al., CVPR 2021)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,72 +11,14 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
-from rotoscope.methods.augmentation import PLAIN, Geometry
+from rotoscope.layers.spoiling import spoil
 from rotoscope.methods.bundles import Part, Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, affinity_logits, label_tensors, weigh
-from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.methods.sources import Sets
+from rotoscope.methods.giel.recipes import RECIPES
 
-SMALL = {
-    "trunk": "resnet18",
-    "support_width": 32,
-    "key_dim": 64,
-    "value_dim": 128,
-    "kernel": 3,
-    "shared": False,
-    "keys": "query",
-    "similarity": "l2",
-    "decoder_dims": (128, 64, 32),
-    "skip_blocks": False,
-    "label_dim": 32,
-    "coarse_dim": 64,
-}
-"""Sizes of ``giel-small``: keys, query values and upsampling in the form of ``stcn-small-resnet18``, whose weights it
-begins with, so that the affinity works from the first step; a support encoder of half the width."""
-
-VIDEOS = ("youtubevos", "davis17")
-STEPS, TURN, ZOOM = 100_000, 15, (0.75, 1.5)
-"""Our choices, as the paper gives no figures: optimiser steps; degrees of the rotation, and factors of the scaling, of
-its "random rotation and scaling". Also ours: how many objects a step has, that clips have the gaps of STCN's first
-curriculum, and that each set is drawn by its number of videos."""
-
-RECIPES: dict[str, Recipe] = {
-    "giel-small": Recipe(
-        name="giel-small",
-        method="giel",
-        config=SMALL,
-        stages=(Stage(700, 160, 4, 4), Stage(450, 192, 4, 4)),
-        trunk="stcn-small-resnet18",
-        trunk_rate=0.3,
-        objects=(0.35, 0.4, 0.25),
-        learning_rate=6e-4,
-        warm_up=100,
-        loss={"dice": 1.0, "correspondence": 0.3},
-        inference={"max_short_side": 320, "resizing": "area", "top_k": 20},
-    ),
-    "giel": Recipe(
-        name="giel",
-        method="giel",
-        config={},
-        stages=(Stage(STEPS, 384, 4, 16, "videos", (0.25, 0.35, 0.25, 0.1, 0.03, 0.02), width=736, sets=Sets(VIDEOS)),),
-        trunk="maskrcnn-resnet50",
-        augmentation=replace(PLAIN, crop="window", clip=Geometry(degrees=TURN, scale=ZOOM)),
-        optimiser="adam",
-        learning_rate=1e-5,
-        poly=1.0,
-        weight_decay=0.0,
-        clip_norm=0.0,
-        average=0.0,
-        bootstrap=(1.0, 1.0),
-        validate_every=5000,
-    ),
-}
-"""Recipes by name. Both train the full and the fast output at once, so one file of weights serves both
-(``output="fast"``). ``giel`` is the published one: crops of 736x384, batches of all its GPUs
-together; for what the paper leaves open see :data:`STEPS`. Its ResNet-50 has learnt Mask R-CNN; the
-paper does not say whose, so it is torchvision's here. ``--set trunk=stm`` begins with STM and fills whatever fits.
-``giel-small`` begins with ``stcn-small-resnet18``."""
+TRUST = 0.25
+"""How much of the quality of masks makes one support frame count e times another."""
 
 
 class Support(NamedTuple):
@@ -109,11 +50,13 @@ class FrameOutput(NamedTuple):
         masks: probabilities of each object by name of the output, ``[B, N, H, W]``; the last is what is carried on.
         common: logits of the global map, ``[B, 1, H, W]``; None without.
         scores: affinity before temporal attention and softmax, ``[G, M, Q]``.
+        weights: how much each support frame counts, ``[G, T]``; None without temporal attention.
     """
 
     masks: dict[str, Tensor]
     common: Tensor | None
     scores: Tensor
+    weights: Tensor | None
 
 
 def clip_loss(
@@ -124,6 +67,8 @@ def clip_loss(
     dice: float = 0.0,
     fast: float = 1.0,
     union: float = 1.0,
+    corruption: float = 0.0,
+    worth: float = 0.0,
 ) -> ClipLoss:
     """Follow the objects of the first frame through clips; what is predicted of a frame supports the next, undetached.
 
@@ -135,6 +80,9 @@ def clip_loss(
         dice: weight of a dice loss on the output that is carried on; not in the paper.
         fast: weight of the cross-entropy of the fast output, where it is trained beside the full one.
         union: weight of the binary cross-entropy of the global map.
+        corruption: chance that a support frame after the first enters with masks that are spoilt (see
+            :func:`~rotoscope.layers.spoiling.spoil`), so that support frames are of unequal worth; not in the paper.
+        worth: weight of :func:`worth_loss` on the temporal attention; not in the paper.
     Returns: the sum over all frames but the first.
     """
     images, truth = clip.images, ClipTruth.of(clip)
@@ -148,8 +96,12 @@ def clip_loss(
     support: Support | None = None
     first: Tensor | None = None
     losses: dict[str, list[Tensor]] = {}
-    answers = []
+    answers, worths = [], []
     for t in range(1, frames):
+        if corruption and t > 1:
+            probabilities, together = _spoilt(probabilities, together, corruption)
+        if worth:
+            worths.append(_quality(probabilities[:, 1:].detach(), truth, t - 1))
         fresh, as_first = _memorise(network, images[:, t - 1], of_frame[t - 1], probabilities, together)
         support = fresh if support is None else support.and_then(fresh)
         first = as_first if first is None else first
@@ -158,11 +110,13 @@ def clip_loss(
         together = _all_objects(network, output, probabilities)
         if shown is not None:
             terms["correspondence"] = correspondence_loss(output.scores, shown[:, :t].flatten(1, 2), shown[:, t])
+        if worth and output.weights is not None and not _separate(network):
+            terms["worth"] = worth_loss(output.weights, torch.stack(worths, dim=1))
         for name, term in terms.items():
             losses.setdefault(name, []).append(term)
         answers.append(probabilities.detach())
     totals = {name: torch.stack(values).sum() for name, values in losses.items()}
-    shares = {"fast": fast, "dice": dice, "global": union, "correspondence": correspondence}
+    shares = {"fast": fast, "dice": dice, "global": union, "correspondence": correspondence, "worth": worth}
     if "full" not in totals:
         shares["fast"] = 1.0
     loss = torch.stack([shares.get(name, 1.0) * total for name, total in totals.items()]).sum()
@@ -185,6 +139,39 @@ def _terms(output: FrameOutput, truth: ClipTruth, t: int, hardest: float) -> tup
         everything = target.sum(dim=1, keepdim=True)
         terms["global"] = F.binary_cross_entropy_with_logits(output.common.float(), everything)
     return probabilities, terms
+
+
+def worth_loss(weights: Tensor, quality: Tensor) -> Tensor:
+    """How far the temporal attention is from trusting support frames by how right their masks are.
+
+    Args:
+        weights: of support frames, their mean 1, ``[B, T]``.
+        quality: mean soft IoU of the masks that each has in memory with the true ones, in [0, 1], ``[B, T]``.
+    Returns: the cross-entropy against a softmax of the quality over :data:`TRUST`, less its least value: 0 where they
+        agree, and for a single frame.
+    """
+    target = torch.softmax(quality.float() / TRUST, dim=1)
+    share = (weights.float() / weights.shape[1]).clamp(min=1e-6)
+    return (target * (target.clamp(min=1e-6).log() - share.log())).sum(dim=1).mean()
+
+
+def _quality(masks: Tensor, truth: ClipTruth, t: int) -> Tensor:
+    """Mean soft IoU of masks ``[B, N, H, W]`` with the true ones of a frame over the clip's objects, ``[B]``."""
+    target = truth.targets[:, t]
+    both = (masks * target).sum(dim=(2, 3))
+    either = (masks + target - masks * target).sum(dim=(2, 3))
+    each = torch.where(either > 1, both / either.clamp(min=1), 1.0) * truth.valid
+    return each.sum(dim=1) / truth.valid.sum(dim=1).clamp(min=1)
+
+
+def _spoilt(probabilities: Tensor, together: Tensor, chance: float) -> tuple[Tensor, Tensor]:
+    """Masks ``[B, 1 + N, H, W]`` of some clips spoilt, and for these the union ``[B, 1, H, W]`` by them."""
+    masks = probabilities[:, 1:]
+    spoilt = spoil(masks, chance)
+    masks = spoilt / spoilt.sum(dim=1, keepdim=True).clamp(min=1)  # two objects may have grown into each other
+    changed = (spoilt != probabilities[:, 1:]).flatten(1).any(dim=1)[:, None, None, None]
+    union = masks.sum(dim=1, keepdim=True)
+    return torch.cat([1 - union, masks], dim=1), torch.where(changed, union, together)
 
 
 def _all_objects(network: GIELNetwork, output: FrameOutput, probabilities: Tensor) -> Tensor:
@@ -258,7 +245,8 @@ def _memorise(
         else:
             key, values = features.key, values.unflatten(0, (batch, objects))
     empty = key[:, :0, 0, 0]
-    first, own = (empty, empty) if network.temporal is None else network.temporal.support(key)
+    seen = value if config.judged == "values" else key
+    first, own = (empty, empty) if network.temporal is None else network.temporal.support(seen)
     return Support(key.flatten(2), values.flatten(3), own[:, None]), first
 
 
@@ -269,7 +257,7 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
     each = torch.arange(batch, device=query.key.device).repeat_interleave(objects)
     key = query.key[each] if _separate(network) else query.key
     scores = affinity_logits(config, support.key, key.flatten(2))
-    weighed = scores
+    weighed, weights = scores, None
     if network.temporal is not None:
         weights = network.temporal(first, support.own, key)
         weighed = weigh(config, scores, weights.repeat_interleave(key[0, 0].numel(), dim=1))
@@ -282,7 +270,7 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
 
     if not config.instance_embedding:
         masks = torch.sigmoid(network.find_all(readout.flatten(0, 1), expanded).float())
-        return FrameOutput({"full": by_clip(masks)}, None, scores)
+        return FrameOutput({"full": by_clip(masks)}, None, scores, weights)
     common = total = None
     if config.global_embedding:
         common = network.find_all(readout[:, 0], query)
@@ -292,7 +280,7 @@ def _follow(network: GIELNetwork, support: Support, first: Tensor, query: FrameF
     outputs = {"fast": by_clip(network.find_fast(instances, expanded, total))}
     if network.refine is not None:
         outputs["full"] = by_clip(network.find_fine(instances, expanded, total if config.product else None))
-    return FrameOutput(outputs, common, scores)
+    return FrameOutput(outputs, common, scores, weights)
 
 
 PARTS: dict[Part, tuple[str, ...]] = {

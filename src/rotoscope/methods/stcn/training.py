@@ -10,12 +10,12 @@ from torch import Tensor
 
 from rotoscope.layers.aggregation import aggregate_logits
 from rotoscope.layers.losses import bootstrapped_cross_entropy, correspondence_loss, dice_loss
+from rotoscope.layers.spoiling import spoil
 from rotoscope.methods.augmentation import Augmentation
 from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss, ClipTruth, known_places
 from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.methods.sources import Sets
-from rotoscope.methods.stcn.corruption import spoil
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
 
@@ -146,7 +146,7 @@ def clip_loss(
         reallocation: other than 0 turns on support-feature reallocation (thesis, chapter 4).
         scores: weight of the loss on presence and predicted IoU, where the network has such scores.
         corruption: chance that a clip's previous masks are spoilt on a frame before the decoder is told of them (see
-            :func:`~rotoscope.methods.stcn.corruption.spoil`), where it is told at all.
+            :func:`~rotoscope.layers.spoiling.spoil`), where it is told at all.
         interval: memory takes the first frame and every K-th, K drawn for each call from 1 to this. With 1 (released)
             the frame before is always in memory, and what else the decoder is told of it goes unused.
     """
