@@ -3,7 +3,8 @@
 The clicks are made up from the truth: the first in the middle of the object, each next one in the middle of the largest
 error that the click network left. All other ways get the same clicks, or, with ``--own-clicks``, those that their own
 errors ask for. Measured on photographs that were kept apart from training (each twentieth) and on the first frames of
-a data set's clips; ``--only photographs`` or ``--only frames`` measures on one of them.
+a data set's clips; ``--only photographs`` or ``--only frames`` measures on one of them, ``--only none`` on none.
+``--correct 3`` measures clicks on masks that another network found.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from rotoscope.datasets.spec import open_dataset
 from rotoscope.evaluation import region_similarity
 from rotoscope.masks.points import Placed, Points, Prompter
 from rotoscope.methods.base import Method
+from rotoscope.prompts import parts
 from rotoscope.prompts.clicks import Click, box_of, next_click
 from rotoscope.runs.segment import segment
 from rotoscope.weights import load, load_prompter
@@ -144,6 +147,42 @@ def first_mask(prompter: Prompter, target: Target, points: Points) -> Mask:
     return prompter.open(target.image).answer(points.placed((width, height))).chosen
 
 
+def corrected(model: Method, prompter: Prompter, dataset: VideoDataset, count: int, every: int) -> list[dict[str, Any]]:
+    """Mean IoU of masks that a method found, after so many clicks on each: by the click network alone, and with parts.
+
+    A method follows the true first mask. Every so many frames, simulated clicks correct what it found there: as it is
+    done, where a click on a detached part takes that part away, and with the click network for all clicks.
+    """
+    scores: dict[str, list[list[float]]] = {"with parts": [], "network alone": []}
+    for sequence, target in zip(dataset, first_frames(dataset), strict=True):
+        names = list(sequence.frames)[: 4 * every + 1]
+        frames = np.stack([read_rgb(sequence.images[name]) for name in names])
+        for prediction in segment(frames, {0: {1: target.truth}}, model):
+            if prediction.index and prediction.index % every == 0:
+                truth = np.asarray(sequence.labels(names[prediction.index]) > 0)
+                found = prediction.to_numpy()[1]
+                for way, share in (("with parts", parts.LARGEST), ("network alone", 0.0)):
+                    with patch.object(parts, "LARGEST", share):
+                        scores[way].append(clicked(prompter, Target(frames[prediction.index], truth), found, count))
+    return [
+        {"way": way, "masks": len(found)} | {f"IoU@{n}": v for n, v in enumerate(np.mean(found, axis=0).tolist())}
+        for way, found in scores.items()
+    ]
+
+
+def clicked(prompter: Prompter, target: Target, found: NDArray[np.float32], count: int) -> list[float]:
+    """IoU of a mask as it was found, and after each of some clicks that correct it."""
+    picture, answer, clicks = prompter.open(target.image), found > 0.5, list[Click]()
+    scores = [region_similarity(answer, target.truth)]
+    for _ in range(count):
+        following = next_click(answer, target.truth)
+        if following is not None:
+            clicks.append(following)
+            answer = picture.answer(placed_of(clicks), found).chosen
+        scores.append(region_similarity(answer, target.truth))
+    return scores
+
+
 def times(prompter: Prompter, target: Target, clicks: int = 10) -> dict[str, Any]:
     """Milliseconds that a picture takes once, and each click; medians of five rounds."""
     opening, clicking = [], []
@@ -175,6 +214,7 @@ def main() -> None:
         only="",
         own_clicks=False,
         follow=0,
+        correct=0,
         only_time=False,
     )
     prompter = load_prompter(chosen.weights, "cpu")
@@ -185,8 +225,11 @@ def main() -> None:
     report("prompts_time", f"time at {width}x{height}", [{"way": chosen.weights, **clock}], chosen)
     if chosen.only_time:
         return
-    stills = list(photographs(chosen.data))[:: chosen.every] if chosen.only != "frames" else []
-    for name, targets in (("photographs", stills), ("first frames", frames if chosen.only != "photographs" else [])):
+    if chosen.correct:
+        rows = corrected(load("stcn-small", device="cpu"), prompter, dataset, chosen.correct, 10)
+        report("prompts_corrected", "masks that stcn-small found, after clicks on them", rows, chosen)
+    stills = list(photographs(chosen.data))[:: chosen.every] if chosen.only in ("", "photographs") else []
+    for name, targets in (("photographs", stills), ("first frames", frames if chosen.only in ("", "frames") else [])):
         if not targets:
             continue
         torch.manual_seed(0)
