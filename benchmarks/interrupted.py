@@ -53,13 +53,13 @@ class RecurrentSession(Session):
         self.hidden = torch.zeros(0)
         self.waiting: list[Prediction] = []
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         """Answer a frame."""
         height, width = frame.image.shape[:2]
-        new = self.objects.enter(given)
+        new = self.objects.enter(prompts)
         blank = torch.zeros(len(new), height, width)
         self.hidden = torch.cat([self.hidden, blank]) if self.hidden.ndim == 3 else blank
-        for object_id, mask in given.items():
+        for object_id, mask in prompts.items():
             self.hidden[self.objects.slot(object_id)] = 4 * mask - 2
         if self.objects:
             image = torch.from_numpy(frame.image).permute(2, 0, 1).float().expand(len(self.objects), -1, -1, -1) / 255
@@ -67,7 +67,7 @@ class RecurrentSession(Session):
             self.hidden = 0.9 * self.hidden + 0.3 * seen
         soft = self.hidden.sigmoid() if self.objects else torch.zeros(0, height, width)
         whole = torch.cat([(1 - soft).prod(dim=0, keepdim=True), soft])
-        prediction = Prediction.from_probabilities(frame, self.object_ids, whole / whole.sum(0), bool(given))
+        prediction = Prediction.from_probabilities(frame, self.object_ids, whole / whole.sum(0), bool(prompts))
         self.waiting.append(prediction)
         return [self.waiting.pop(0)] if len(self.waiting) > self.latency else []
 
@@ -90,10 +90,10 @@ class RecurrentSession(Session):
     def restore_memory(self, memory: Mapping[str, Any]) -> None:
         """The same back."""
         self.hidden = memory["hidden"]
-        for index, name, ids, given in memory["about"]:
+        for index, name, ids, prompted in memory["about"]:
             frame = Frame(index, np.zeros((SIZE[1], SIZE[0], 3), np.uint8), name=name)
             probabilities = memory[f"held.{index}"]
-            self.waiting.append(Prediction.from_probabilities(frame, tuple(ids), probabilities, given))
+            self.waiting.append(Prediction.from_probabilities(frame, tuple(ids), probabilities, prompted))
 
 
 class Recurrent(Method):

@@ -72,7 +72,7 @@ class Scripted(COSNetSession):
 
     script: tuple[tuple[int, float], ...] = ()
 
-    def advance(self, frame: Frame, given: dict[int, torch.Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, torch.Tensor]) -> list[Prediction]:
         side, sure = self.script[frame.index]
         probability = torch.zeros(frame.size[1], frame.size[0])
         probability[:side, :side] = sure

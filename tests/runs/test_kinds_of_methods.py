@@ -34,17 +34,19 @@ class ClipSession(Session):
         self.held: list[tuple[Frame, bool]] = []
         self.mask: Tensor | None = None
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
-        if given:
-            self.objects.replace(list(given)[:1])
-            self.mask = next(iter(given.values()))
-        self.held.append((frame, bool(given)))
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
+        if prompts:
+            self.objects.replace(list(prompts)[:1])
+            self.mask = next(iter(prompts.values()))
+        self.held.append((frame, bool(prompts)))
         return self.flush() if len(self.held) == 3 else []
 
     def flush(self) -> list[Prediction]:
         assert self.mask is not None
         probabilities = torch.stack([1 - self.mask, self.mask])
-        found = [Prediction.from_probabilities(f, self.objects.ids, probabilities, given) for f, given in self.held]
+        found = [
+            Prediction.from_probabilities(f, self.objects.ids, probabilities, prompted) for f, prompted in self.held
+        ]
         self.held = []
         return found
 
@@ -54,11 +56,16 @@ class ClipSession(Session):
     def memory_state(self) -> dict[str, Any]:
         assert self.mask is not None
         images = {f"held.{frame.index}": torch.from_numpy(frame.image) for frame, _ in self.held}
-        return images | {"mask": self.mask, "held": [[frame.index, frame.name, given] for frame, given in self.held]}
+        return images | {
+            "mask": self.mask,
+            "held": [[frame.index, frame.name, prompted] for frame, prompted in self.held],
+        }
 
     def restore_memory(self, memory: Mapping[str, Any]) -> None:
         self.mask = memory["mask"]
-        self.held = [(Frame(i, memory[f"held.{i}"].numpy(), name=name), given) for i, name, given in memory["held"]]
+        self.held = [
+            (Frame(i, memory[f"held.{i}"].numpy(), name=name), prompted) for i, name, prompted in memory["held"]
+        ]
 
 
 class BrightSession(Session):
@@ -71,7 +78,7 @@ class BrightSession(Session):
         self.mean = float(np.mean([video[i].image.mean() for i in range(len(video))]))
         self.objects.replace([1])
 
-    def advance(self, frame: Frame, given: dict[int, Tensor]) -> list[Prediction]:
+    def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
         bright = torch.from_numpy(frame.image.mean(axis=2) > self.mean).float()
         return [Prediction.from_probabilities(frame, (1,), torch.stack([1 - bright, bright]))]
 
