@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,8 @@ import pytest
 from numpy.typing import NDArray
 
 import rotoscope
+from rotoscope.cli import main
+from rotoscope.datasets import demo
 from rotoscope.masks.saving import save_labels
 from rotoscope.video.writer import VideoWriter
 
@@ -18,8 +22,13 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     str(page.relative_to(ROOT))
     for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
-    if "```python" in page.read_text(encoding="utf-8")
+    if "```python" in page.read_text(encoding="utf-8") and page.parent.name != "tutorials"
 )
+TUTORIALS = sorted(page.stem for page in (ROOT / "docs/tutorials").glob("*.md"))
+SMALLER = {"00030": "00005", "@30": "@5", "30:": "5:", "300x160x4x4": "2x48x3x1", "--plan": "--plan --device cpu"}
+"""What is changed in the tutorials' examples: frames that the clip of the tests lacks, and a long training."""
+ELSEWHERE = ("pip install", "cd demo", "rotoscope demo --clip-only -o demo")
+"""Commands that are not run here; the clip that they make is a smaller one."""
 CLIPS = {"README.md": (121, (64, 48)), "docs/methods/prompts.md": (58, (512, 416))}
 """Frames and size of the clip that a page's examples need; eight small ones unless listed."""
 
@@ -83,3 +92,57 @@ def test_rows_of_an_evaluation_are_its_scores(tmp_path: Path) -> None:
     (row,) = scores.rows()
     assert row["sequence"] == "ball"
     assert row["J mean"] == scores.overall()["J mean"] == 1
+
+
+def small_demo() -> demo.DemoClip:
+    """What stands for the built-in clip: eight frames of two objects."""
+    labels = np.stack([drawn(t, (96, 64)) for t in range(8)])
+    noise = np.random.default_rng(1).integers(0, 90, (8, 64, 96, 3), dtype=np.uint8)
+    colours = np.array([(0, 0, 0), (250, 180, 30), (20, 90, 240)], np.uint8)
+    return demo.DemoClip(np.where(labels[..., None] > 0, colours[labels], noise), labels)
+
+
+def blocks_of(page: str) -> Iterator[tuple[str, str]]:
+    """Kind and text of each example of a tutorial, made smaller."""
+    for kind, text in re.findall(r"```(\w+)\n(.*?)```", page, re.S):
+        for long, short in SMALLER.items():
+            text = text.replace(long, short)
+        yield kind, text
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commands too, as the command line gets them; each must end with 0."""
+    demo.write_clip(small_demo(), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    ran = 0
+    for kind, text in blocks_of((ROOT / f"docs/tutorials/{name}.md").read_text(encoding="utf-8")):
+        if kind == "python":
+            exec(compile(text, f"{name}, example", "exec"), names)
+            continue
+        assert kind == "bash"
+        for line in text.splitlines():
+            if not line.startswith(ELSEWHERE):
+                command = shlex.split(line, comments=True)
+                assert command[0] == "rotoscope", line
+                assert main(command[1:]) == 0, line
+                ran += 1
+    assert ran
+
+
+def test_the_files_of_the_built_in_clip_are_the_clip_and_its_truth(tmp_path: Path) -> None:
+    clip = demo.demo_clip(2)
+    demo.write_clip(clip, tmp_path)
+    with rotoscope.open_video(tmp_path / "clip.mp4") as video:
+        images = [frame.image.astype(int) for frame in video]
+    assert len(images) == 2
+    assert max(float(np.abs(image - frame).mean()) for image, frame in zip(images, clip.frames, strict=True)) < 12
+    assert set(rotoscope.read_masks(tmp_path / "first.png").masks) == {1, 2}
+    np.testing.assert_array_equal(rotoscope.read_masks(tmp_path / "2.png").masks[1], clip.labels[0] == 2)
+    scores = rotoscope.evaluate(
+        tmp_path / "data/Annotations/480p", f"davis17:{tmp_path / 'data'}?split=val", frames="all"
+    )
+    assert scores.overall()["J mean"] == 1
+    with pytest.raises(rotoscope.InputError, match="is there already"):
+        demo.write_clip(clip, tmp_path)

@@ -15,12 +15,20 @@ def command(
         "demo-out"
     ),
     method: Annotated[str, typer.Option(help="Name from 'rotoscope methods'.")] = "stcn-small",
+    clip_only: Annotated[
+        bool, typer.Option("--clip-only", help="Only write the clip, its first masks and its truth, to try things on.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --clip-only: replace what is there.")] = False,
 ) -> int:
     """Segment the built-in clip, and measure the masks against its exact ones."""
-    from rotoscope.datasets.demo import FRAMES
+    from rotoscope.datasets.demo import FRAMES, demo_clip, write_clip
     from rotoscope.experiments.demo import OBJECTS, run_demo
     from rotoscope.weights import load
 
+    if clip_only:
+        write_clip(demo_clip(), output, overwrite)
+        out.print(f"{output}: clip.mp4, first.png, and data (davis17:{output / 'data'}?split=val)")
+        return 0
     model = load(method)
     with meter("demo", FRAMES) as progress:
         demo = run_demo(model, output, progress.step)

@@ -6,13 +6,18 @@ The masks are those that the clip is composed with, so they are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from rotoscope.errors import InputError
+from rotoscope.files import atomic_write, inside, make_folder
+from rotoscope.masks.saving import save_labels, save_png
+from rotoscope.video import VideoWriter
 
 SIZE = (854, 480)
 FRAMES = 60
@@ -105,3 +110,38 @@ def _hull(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def _with_alpha(image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """RGBA with a softened edge."""
     return np.dstack([image[..., :3], cv2.GaussianBlur(mask, (3, 3), 0)])
+
+
+def write_clip(clip: DemoClip, folder: Path, overwrite: bool = False) -> None:
+    """Write a clip as files to try things on.
+
+    They are ``clip.mp4``, ``first.png`` with the masks of the first frame, ``1.png`` and ``2.png`` with one object of
+    it each, and ``data``, a data set ``davis17:data?split=val`` of one sequence ``demo`` with its truth.
+
+    Args:
+        clip: frames and their labels.
+        folder: where to; made if it is not there.
+        overwrite: replace files of these names.
+
+    Raises:
+        InputError: the files are there already.
+        WriteError: they cannot be written.
+    """
+    if (folder / "clip.mp4").exists() and not overwrite:
+        raise InputError(f"{folder / 'clip.mp4'}: is there already. Choose another folder, or give --overwrite.")
+    frames, truth, sets = (
+        make_folder(inside(folder, "data", *names))
+        for names in (("JPEGImages", "480p", "demo"), ("Annotations", "480p", "demo"), ("ImageSets", "2017"))
+    )
+    ids = [int(object_id) for object_id in np.unique(clip.labels) if object_id]
+    with VideoWriter(inside(folder, "clip.mp4"), 25, (clip.frames.shape[2], clip.frames.shape[1])) as writer:
+        for number, (image, labels) in enumerate(zip(clip.frames, clip.labels, strict=True)):
+            writer.write(image)
+            with atomic_write(inside(frames, f"{number:05d}.jpg")) as path:
+                Image.fromarray(image).save(path, "JPEG", quality=95)
+            save_labels(inside(truth, f"{number:05d}.png"), labels, ids)
+    save_labels(inside(folder, "first.png"), clip.labels[0], ids)
+    for object_id in ids:
+        save_png(inside(folder, f"{object_id}.png"), (clip.labels[0] == object_id).astype(np.uint8) * 255)
+    with atomic_write(inside(sets, "val.txt")) as path:
+        path.write_text("demo\n", encoding="utf-8")
