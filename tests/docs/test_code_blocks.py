@@ -146,3 +146,16 @@ def test_the_files_of_the_built_in_clip_are_the_clip_and_its_truth(tmp_path: Pat
     assert scores.overall()["J mean"] == 1
     with pytest.raises(rotoscope.InputError, match="is there already"):
         demo.write_clip(clip, tmp_path)
+
+
+def test_the_command_writes_the_clip_and_replaces_it_only_when_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "demo_clip", small_demo)
+    command = ["demo", "--clip-only", "-o", str(tmp_path / "demo")]
+    assert main(command) == 0
+    before = (tmp_path / "demo/clip.mp4").stat().st_mtime_ns
+    assert main(command) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "demo/clip.mp4").stat().st_mtime_ns == before
+    assert main([*command, "--overwrite"]) == 0
