@@ -4,7 +4,8 @@ The clicks are made up from the truth: the first in the middle of the object, ea
 error that the click network left. All other ways get the same clicks, or, with ``--own-clicks``, those that their own
 errors ask for. Measured on photographs that were kept apart from training (each twentieth) and on the first frames of
 a data set's clips; ``--only photographs`` or ``--only frames`` measures on one of them, ``--only none`` on none.
-``--correct 3`` measures clicks on masks that another network found.
+``--most 10`` makes ten clicks at most: GrabCut takes seconds for each of a large picture, and what then needs more than
+ten counts as 20. ``--correct 3`` measures clicks on masks that another network found.
 """
 
 from __future__ import annotations
@@ -211,6 +212,7 @@ def main() -> None:
         dataset="davis16:../shared/data/davis-dev?split=val",
         ways="grabcut,flood,edges",
         every=1,
+        most=MOST,
         only="",
         own_clicks=False,
         follow=0,
@@ -233,12 +235,12 @@ def main() -> None:
         if not targets:
             continue
         torch.manual_seed(0)
-        own = [curve(prompter, target, MOST) for target in targets]
+        own = [curve(prompter, target, chosen.most) for target in targets]
         rows = [row(Path(chosen.weights).stem, own)]
         for way in chosen.ways.split(",") if chosen.ways else ():
             other = load_prompter(way)
             given = [None if chosen.own_clicks else c.clicks for c in own]
-            rows.append(row(way, [curve(other, t, MOST, g) for t, g in zip(targets, given, strict=True)]))
+            rows.append(row(way, [curve(other, t, chosen.most, g) for t, g in zip(targets, given, strict=True)]))
         report(f"prompts_{name.split()[0]}", f"objects of {name}", rows, chosen)
     if chosen.follow:
         rows = followed(load("stcn-small", device="cpu"), prompter, dataset, chosen.follow)
