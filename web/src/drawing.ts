@@ -7,6 +7,8 @@ import type { Tracked } from "./types";
 const ALPHA = { overlay: 115, outline: 0, masks: 255 } as const;
 const BACKGROUNDS = { black: 0xff000000, white: 0xffffffff, green: 0xff3ec300 } as const;
 const OUTLINE = 235;
+const THICK = 2; // pixels of lines that stand alone, without an area
+const DASH = [0xe6ffffff, 0xe6000000] as const; // of the frame before: no object has both
 
 function little(colour: string, alpha: number): number {
   const value = parseInt(colour.slice(1), 16);
@@ -59,17 +61,17 @@ export class Drawing {
       this.shown[one.id] = 1;
       const alpha = view in ALPHA ? ALPHA[view as keyof typeof ALPHA] : 0;
       this.inside[one.id] = little(one.colour, alpha);
-      this.edge[one.id] = view === "overlay" || view === "outline" ? little(bright(one.colour), OUTLINE) : this.inside[one.id]!;
+      this.edge[one.id] = view === "overlay" ? little(bright(one.colour), OUTLINE) : little(one.colour, 255);
     }
   }
 
   draw(labels: Uint8Array | null, onion: Uint8Array | null, view: View, dirty?: Dirty): void {
     const { pixels, width, inside, edge, shown, step, across, down } = this;
     const area = dirty ?? { left: 0, top: 0, right: width, bottom: this.height };
-    const left = Math.max(0, Math.floor(area.left / step) - 1);
-    const top = Math.max(0, Math.floor(area.top / step) - 1);
-    const right = Math.min(across, Math.ceil(area.right / step) + 1);
-    const bottom = Math.min(down, Math.ceil(area.bottom / step) + 1);
+    const left = Math.max(0, Math.floor(area.left / step) - THICK);
+    const top = Math.max(0, Math.floor(area.top / step) - THICK);
+    const right = Math.min(across, Math.ceil(area.right / step) + THICK);
+    const bottom = Math.min(down, Math.ceil(area.bottom / step) + THICK);
     const lines = view === "overlay" || view === "outline";
     const cut = view === "checkers" || view in BACKGROUNDS || view === "masks";
     for (let y = top; y < bottom; y++) {
@@ -78,11 +80,11 @@ export class Drawing {
         let value = 0;
         if (shown[label]) {
           value = inside[label]!;
-          if (lines && this.border(labels!, i, x, y, label)) value = edge[label]!;
+          if (lines && (this.border(labels!, i, x, y, label) || (view === "outline" && this.border(labels!, i, x, y, label, THICK)))) value = edge[label]!;
         } else if (cut) value = view === "checkers" ? this.checker(x * step, y * step) : view === "masks" ? 0xff000000 : BACKGROUNDS[view as keyof typeof BACKGROUNDS];
         if (onion && lines) {
           const then = onion[i]!;
-          if (shown[then] && this.border(onion, i, x, y, then)) value = (edge[then]! & 0xffffff) | 0x90000000;
+          if (shown[then] && this.border(onion, i, x, y, then)) value = DASH[((x + y) >> 2) & 1]!;
         }
         pixels[at] = value;
       }
@@ -90,14 +92,15 @@ export class Drawing {
     this.context.putImageData(this.image, 0, 0, left, top, Math.max(0, right - left), Math.max(0, bottom - top));
   }
 
-  private border(labels: Uint8Array, i: number, x: number, y: number, label: number): boolean {
-    const { step } = this;
-    const row = step * this.width;
+  /** Whether another label is so far from a pixel, in rows or columns; what is beyond the picture is none. */
+  private border(labels: Uint8Array, i: number, x: number, y: number, label: number, far = 1): boolean {
+    const side = far * this.step;
+    const row = side * this.width;
     return (
-      (x > 0 && labels[i - step] !== label) ||
-      (x < this.across - 1 && labels[i + step] !== label) ||
-      (y > 0 && labels[i - row] !== label) ||
-      (y < this.down - 1 && labels[i + row] !== label)
+      (x >= far && labels[i - side] !== label) ||
+      (x < this.across - far && labels[i + side] !== label) ||
+      (y >= far && labels[i - row] !== label) ||
+      (y < this.down - far && labels[i + row] !== label)
     );
   }
 

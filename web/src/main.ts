@@ -52,7 +52,7 @@ views.addEventListener("change", () => {
 const before = button("Before", "Hold: before the last change of this frame (C)", () => undefined, { id: "before" });
 before.addEventListener("pointerdown", () => stage.compare(true));
 for (const end of ["pointerup", "pointerleave"]) before.addEventListener(end, () => stage.compare(false));
-const onion = button("Onion", "Outline of the frame before (O)", toggleOnion, { "aria-pressed": "false" });
+const onion = button("Onion", "Dashed outline of the frame before (O)", toggleOnion, { "aria-pressed": "false" });
 const bar = h(
   "header",
   { class: "bar" },

@@ -51,7 +51,7 @@ export const SHEET: [string, [string, string][]][] = [
       ["Home, End", "first, last frame"],
       ["Enter", "play, pause"],
       ["V", "next view"],
-      ["O", "onion skin: outline of the frame before"],
+      ["O", "onion skin: dashed outline of the frame before"],
       ["Z, Shift Z", "zoom in, out; also wheel (with a brush: Ctrl)"],
       ["0", "fit the picture into the window"],
       ["T, ?", "light or dark, this sheet"],
