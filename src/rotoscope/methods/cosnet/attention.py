@@ -27,22 +27,25 @@ class CoAttention(nn.Module):
     def __init__(self, config: COSNetConfig) -> None:
         super().__init__()
         self.kind = config.attention
+        self.dim = config.dim
+        self.apart = bool(config.look_dim)
+        compared = config.look_dim or config.dim
         self.sharpness = config.sharpness
-        self.scale = config.sharpness or (config.dim**-0.5 if config.scaled else 1.0)
+        self.scale = config.sharpness or (compared**-0.5 if config.scaled else 1.0)
         if self.kind == "vanilla":
-            self.similarity = nn.Linear(config.dim, config.dim, bias=False)
+            self.similarity = nn.Linear(compared, compared, bias=False)
         elif self.kind == "symmetric":
-            self.project = nn.Linear(config.dim, config.dim, bias=False)
-            self.diagonal = nn.Parameter(torch.ones(config.dim))
+            self.project = nn.Linear(compared, compared, bias=False)
+            self.diagonal = nn.Parameter(torch.ones(compared))
             nn.init.orthogonal_(self.project.weight)
         elif self.kind == "channel":
-            hidden = max(config.dim // REDUCTION, 4)
-            self.squeeze = nn.Linear(config.dim, hidden)
-            self.excite = nn.Linear(hidden, config.dim)
+            hidden = max(compared // REDUCTION, 4)
+            self.squeeze = nn.Linear(compared, hidden)
+            self.excite = nn.Linear(hidden, compared)
 
     def queries(self, features: Tensor) -> Tensor:
-        """Features ``[B, C, h, w]`` of frames that attend, to ``[B, h * w, C]``, float32."""
-        x = cells(features)
+        """Features ``[B, C, h, w]`` of frames that attend, to ``[B, h * w, C']``, float32."""
+        x = self._looks(features)
         if self.kind == "vanilla":
             x = _linear(self.similarity, x)
         elif self.kind == "symmetric":
@@ -52,13 +55,17 @@ class CoAttention(nn.Module):
         return self._compared(x)
 
     def keys(self, features: Tensor) -> Tensor:
-        """Features ``[B, C, h, w]`` of frames that are attended to, to ``[B, h * w, C]``, float32."""
-        x = cells(features)
+        """Features ``[B, C, h, w]`` of frames that are attended to, to ``[B, h * w, C']``, float32."""
+        x = self._looks(features)
         if self.kind == "symmetric":
             x = _linear(self.project, x)
         elif self.kind != "vanilla":
             x = self._weighted(x)
         return self._compared(x)
+
+    def _looks(self, features: Tensor) -> Tensor:
+        """What cells are compared by."""
+        return cells(features[:, self.dim :] if self.apart else features)
 
     def _compared(self, x: Tensor) -> Tensor:
         """Of length 1 where cells are compared by their cosine."""

@@ -35,6 +35,9 @@ class COSNetConfig(MethodConfig):
         scaled: similarities are divided by the root of ``dim``; not in the released code, whose softmax begins hard.
         sharpness: not in the paper. Other than 0: cells are compared by their cosine, times this; it takes the place of
             ``scaled``. The softmax is then sharp from the first step on, however large features are.
+        look_dim: not in the paper. Other than 0: cells are compared by so many channels of their own, a linear map of
+            the trunk's normalised features, which see less of what is around than those that are passed on; and heads
+            are told how alike a cell is to what it found.
         fusion: how several references are joined. ``prediction``: the masks that each gives are averaged (released);
             ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
             the cells of all references at once (the authors' later version).
@@ -64,6 +67,7 @@ class COSNetConfig(MethodConfig):
     attention: Attention = "vanilla"
     scaled: bool = False
     sharpness: Annotated[float, Range(0)] = 0.0
+    look_dim: Annotated[int, Range(0)] = 0
     fusion: Fusion = "prediction"
     references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"
@@ -76,6 +80,11 @@ class COSNetConfig(MethodConfig):
     crf: bool = False
     crf_position: Positive = 20
     crf_compat: Positive = 9
+
+    @property
+    def kept_dim(self) -> int:
+        """The number of channels that are kept of a frame."""
+        return self.dim + self.look_dim
 
     def check(self) -> None:
         """See that the trunk can have the layout.

@@ -22,10 +22,10 @@ def portable(network: COSNetNetwork, config: COSNetConfig) -> Portable:
     stride = config.output_stride
     less = f"-{stride - 1}" if config.caffe else ""  # its pooling takes in an incomplete last cell
     image = Port("image", (1, 3, f"{stride}*h{less}", f"{stride}*w{less}"), "the frame, see normalisation")
-    query = Port("query", (1, config.dim, "h", "w"), "features of the frame to answer")
+    query = Port("query", (1, config.kept_dim, "h", "w"), "features of the frame to answer")
     alone = Port("alone", (1, 1, "h", "w"), "logits of the frame by itself")
-    features = Port("features", (1, config.dim, "h", "w"), "features of the frame")
-    references = Port("references", ("N", config.dim, "h", "w"), "features of N other frames")
+    features = Port("features", (1, config.kept_dim, "h", "w"), "features of the frame")
+    references = Port("references", ("N", config.kept_dim, "h", "w"), "features of N other frames")
     many = "N" if config.fusion == "prediction" else 1
     logits = Port(
         "logits", (many, 1, "h", "w"), "enlarge to the working size, sigmoid, then average over the first axis"

@@ -61,15 +61,15 @@ class Head(nn.Module):
     all references in one batch.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, more: int = 0) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(2 * channels, channels, 3, 1, 1, bias=False)
+        self.conv = nn.Conv2d(2 * channels + more, channels, 3, 1, 1, bias=False)
         self.bn = nn.BatchNorm2d(channels)
         self.predict = nn.Conv2d(channels, 1, 1)
 
     def forward(self, summary: Tensor, features: Tensor) -> Tensor:
-        """Summaries ``[B, C, h, w]`` and features ``[B or 1, C, h, w]`` to logits ``[B, 1, h, w]``."""
-        channels = features.shape[1]
+        """Summaries ``[B, C + more, h, w]`` and features ``[B or 1, C, h, w]`` to logits ``[B, 1, h, w]``."""
+        channels = summary.shape[1]
         own = F.conv2d(features, self.conv.weight[:, channels:], self.conv.bias, padding=1)
         x = own + F.conv2d(summary, self.conv.weight[:, :channels], padding=1)
         logits: Tensor = self.predict(F.relu(self.bn(x)))
@@ -89,40 +89,55 @@ class COSNetNetwork(nn.Module):
         self.saliency = nn.Conv2d(config.dim, 1, 1)
         self.attention = CoAttention(config)
         self.gate = nn.Conv2d(config.dim, 1, 1, bias=False)
-        self.reference_head = Head(config.dim)
-        self.query_head = Head(config.dim)
+        self.dim = config.dim
+        self.look: nn.Sequential | None = None
+        if config.look_dim:
+            channels = self.trunk.channels[-1]
+            narrow = nn.Conv2d(channels, config.look_dim, 1, bias=False)
+            nn.init.orthogonal_(narrow.weight)
+            self.look = nn.Sequential(nn.BatchNorm2d(channels), narrow)
+        more = 1 if config.look_dim else 0
+        self.reference_head = Head(config.dim, more)
+        self.query_head = Head(config.dim, more)
 
     def encode(self, image: Tensor) -> Tensor:
         """What is computed once per frame.
 
         Args:
             image: from :func:`as_input`, ``[B, 3, H, W]``, any size.
-        Returns: features ``[B, C, h, w]`` at the output stride.
+        Returns: features ``[B, C, h, w]`` at the output stride; behind them what cells are compared by, if they have
+            channels of their own for it.
         """
-        features: Tensor = self.aspp(self.trunk(image)[-1])
-        return features
+        deep = self.trunk(image)[-1]
+        features: Tensor = self.aspp(deep)
+        return features if self.look is None else torch.cat([features, self.look(deep)], dim=1)
 
     def single(self, features: Tensor) -> Tensor:
         """Logits ``[B, 1, h, w]`` of what a frame shows by itself, without looking at another."""
-        logits: Tensor = self.saliency(features)
+        logits: Tensor = self.saliency(features[:, : self.dim])
         return logits
 
     def summary(self, features: Tensor, reference: Tensor, back: bool = False) -> Tensor:
         """The gated summary of references for frames, each of batch B or 1: ``[B, C, h, w]``.
 
-        ``back`` as in :class:`~rotoscope.methods.cosnet.attention.CoAttention`.
+        Behind it stands how alike a cell is to what it found, in [-1, 1], if cells are compared by channels of their
+        own. ``back`` as in :class:`~rotoscope.methods.cosnet.attention.CoAttention`.
         """
         if self.attention.kind == "none":
             attended = features.expand(max(len(features), len(reference)), -1, -1, -1)
         else:
             attended = self.attention(features, reference, back)
-        gated: Tensor = attended * torch.sigmoid(self.gate(attended))
-        return gated
+        plain = attended[:, : self.dim]
+        gated: Tensor = plain * torch.sigmoid(self.gate(plain))
+        if self.look is None:
+            return gated
+        alike = F.cosine_similarity(attended[:, self.dim :].float(), features[:, self.dim :].float(), dim=1)
+        return torch.cat([gated, alike[:, None].to(gated.dtype)], dim=1)
 
     def pair(self, query: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         """Logits ``[B, 1, h, w]`` of both frames of pairs, each with the other as its reference, as in training."""
-        ahead = self.query_head(self.summary(query, reference), query)
-        return ahead, self.reference_head(self.summary(reference, query, back=True), reference)
+        ahead = self.query_head(self.summary(query, reference), query[:, : self.dim])
+        return ahead, self.reference_head(self.summary(reference, query, back=True), reference[:, : self.dim])
 
     def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion) -> Tensor:
         """Find the primary object on a frame.
@@ -145,7 +160,7 @@ class COSNetNetwork(nn.Module):
         summary = self.summary(query, references)
         if fusion == "summary":
             summary = summary.mean(dim=0, keepdim=True)
-        logits: Tensor = self.query_head(summary, query)
+        logits: Tensor = self.query_head(summary, query[:, : self.dim])
         return logits
 
 

@@ -30,8 +30,8 @@ class COSNetSession(Session):
     """Segments one video: object 1 is the primary object, on every frame; no mask is given.
 
     Between frames it holds the features of references (see :mod:`~rotoscope.methods.cosnet.references`), one tensor of
-    ``dim`` channels at the output stride for each, of a bounded number of frames. The answer on a frame depends on the
-    frame and on its references alone: with the whole video at hand frames may be pushed in any order.
+    ``kept_dim`` channels at the output stride for each, of a bounded number of frames. The answer on a frame depends on
+    the frame and on its references alone: with the whole video at hand frames may be pushed in any order.
     """
 
     network: COSNetNetwork
