@@ -48,13 +48,13 @@ def open_entry(service: Service, call: Call) -> Any:
 def facts(service: Service, call: Call) -> Any:
     """A project as it is now."""
     project = service.project(call.project)
-    task = service.worker.task
+    task, demo = service.worker.task, service.library.demo
     with project.lock:
         objects = [as_json(one) for one in project.history.objects]
         given = {one["id"]: [f for f, g in project.history.given.items() if one["id"] in g] for one in objects}
         codes = {one["id"]: project.answers.codes(one["id"], given[one["id"]], one["ends"]) for one in objects}
         return {
-            "name": project.video.name,
+            "name": demo.label if project.folder.resolve() == demo.path else project.video.name,
             "folder": str(project.folder),
             "frames": project.frames,
             "size": list(project.size),
