@@ -51,6 +51,7 @@ RECIPES: dict[str, Recipe] = {
         trunk="stcn-small",
         mask_trunk="stcn-small-resnet18",
         trunk_rate=0.3,
+        frozen_norms=True,
         objects=ALIKE,
         learning_rate=6e-4,
         warm_up=100,
@@ -78,4 +79,5 @@ RECIPES: dict[str, Recipe] = {
 (``output="fast"``). ``giel`` is the published one: crops of 736x384, batches of all its GPUs
 together; for what the paper leaves open see :data:`STEPS`. Its ResNet-50 has learnt Mask R-CNN; the
 paper does not say whose, so it is torchvision's here. ``--set trunk=stm`` begins with STM and fills whatever fits.
-``giel-small`` begins with trunk and keys of ``stcn-small`` and the value encoder of ``stcn-small-resnet18``."""
+``giel-small`` begins with trunk and keys of ``stcn-small`` and the value encoder of ``stcn-small-resnet18``. The trunk
+was trained with norms that keep their statistics; under those of a batch its keys look anywhere."""
