@@ -1,9 +1,12 @@
 """How smooth the page is in a real browser: painting, a frame on the screen after a jump, and what memory it takes.
 
-    PYTHONPATH=src:benchmarks:tests python benchmarks/bench_page.py [--only speed|memory] [--many 10000]
+    PYTHONPATH=src:benchmarks:tests python benchmarks/bench_page.py [--only speed|run|memory] [--many 10000]
 
 Chromium draws without a graphics card here, so that a machine that has one is quicker. Painted is with a steady hand
 for four seconds; a jump ends when the browser has drawn the frame.
+
+Running along is measured with the page open, which shows each frame as it is done, beside the same work of
+``rotoscope segment`` in this process.
 
 For memory, every fourth frame of a long clip is shown, one after another. Told is what JavaScript holds after its
 rubbish was collected, and what the browser's processes hold for the page (proportional set sizes of renderer and
@@ -15,13 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
-from bench_app import SIZES, drawn
+from bench_app import SIZES, drawn, seconds
+from rotoscope.runs.segment import segment_to_folder
+from rotoscope.video import open_video
+from rotoscope.weights import load
 from served import Process, chromium
 
 PAINT = """async () => {
@@ -150,22 +157,55 @@ def growth(browser: Browser, folder: Path, frames: int) -> dict[str, float]:
     return found
 
 
+def along(browser: Browser, folder: Path) -> dict[str, float]:
+    """Seconds of a run that the page shows as it goes, and of the command line's work: medians of three, by turns."""
+    clip = drawn(folder / "along.mp4", SIZES[0], 120)
+    service = Process(folder, str(clip), threads=None)
+    page = opened(browser, service.address)
+    world = page.locator(".world").bounding_box()
+    assert world is not None
+    page.mouse.click(world["x"] + 0.1 * world["width"], world["y"] + 0.5 * world["height"])
+    page.locator(".about", has_text="given on this frame").wait_for()
+    prompts = next((folder / "rotoscope-projects").glob("along*/prompts"))
+    model = load("stcn-small", device="cpu")
+    by_page, by_hand = [], []
+    for turn in range(3):
+        page.keyboard.press("Home")
+        page.wait_for_timeout(1000)
+        by_page.append(seconds(lambda n=turn: ran(page, n + 1)))  # type: ignore[misc]
+        with open_video(clip) as video:
+            out = folder / f"along{turn}"
+            by_hand.append(seconds(lambda v=video, o=out: segment_to_folder(v, str(prompts), model, o)))  # type: ignore[misc]
+    page.close()
+    service.end()
+    s_page, s_hand = statistics.median(by_page), statistics.median(by_hand)
+    return {"page s": s_page, "command line s": s_hand, "ratio": s_page / s_hand}
+
+
+def ran(page: Page, number: int) -> None:
+    """Run on from the frame shown, to the end."""
+    page.keyboard.press("Control+Enter")
+    page.locator(f"body[data-ended='{number}'][data-task=idle]").wait_for()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["speed", "memory"], help="One part.")
+    parser.add_argument("--only", choices=["speed", "run", "memory"], help="One part.")
     parser.add_argument("--many", type=int, default=10_000, help="Frames of the clip that memory is measured on.")
     chosen = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
-        for size in SIZES if chosen.only != "memory" else ():
+        for size in SIZES if chosen.only in (None, "speed") else ():
             results[f"{size[0]}x{size[1]}"] = measure(browser, Path(name), size)
-        if chosen.only != "speed":
+        if chosen.only in (None, "run"):
+            results["running along, page open"] = along(browser, Path(name))
+        if chosen.only in (None, "memory"):
             results[f"MiB, {chosen.many} frames"] = growth(browser, Path(name), chosen.many)
         browser.close()
     for what, values in results.items():
-        print(what, ", ".join(f"{name} {value:.0f}" for name, value in values.items()))
+        print(what, ", ".join(f"{n} {v:.{2 if n == 'ratio' else 0}f}" for n, v in values.items()))
     print(json.dumps(results))
 
 

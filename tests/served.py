@@ -65,9 +65,9 @@ class Served:
 class Process:
     """``rotoscope app`` in a process of its own."""
 
-    def __init__(self, root: Path, *arguments: str) -> None:
+    def __init__(self, root: Path, *arguments: str, threads: int | None = 1) -> None:
         command = [sys.executable, "-m", "rotoscope", "app", "--no-browser", "--root", str(root), *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = os.environ | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
