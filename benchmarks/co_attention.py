@@ -12,6 +12,7 @@ both would give if all cells counted alike.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,12 @@ class Answers:
         """Features of a frame."""
         return self.session.encode(Frame(0, image))
 
+    @functools.lru_cache(maxsize=16)  # noqa: B019  # a few answers live as long as the program
+    def noise(self, shape: tuple[int, int, int]) -> Tensor:
+        """Features of frames of noise."""
+        rng = np.random.default_rng(0)
+        return torch.cat([self.encode(rng.integers(0, 256, shape, dtype=np.uint8)) for _ in range(REFERENCES)])
+
     def mask(self, image: NDArray[np.uint8], features: Tensor, references: Tensor) -> NDArray[np.bool_]:
         """The object on a frame."""
         found = self.session.attend(Frame(0, image), features, dict(enumerate(references.split(1))))
@@ -108,15 +115,13 @@ def measured(answers: Answers, clips: Sequence[Filmed]) -> dict[str, float]:
     features = [[answers.encode(image) for image in images] for _, images, _ in clips]
     drawn = [draw(range(len(images)), 0, REFERENCES, "uniform", 0) for _, images, _ in clips]
     chosen = [torch.cat([own[i] for i in which]) for own, which in zip(features, drawn, strict=True)]
-    rng = np.random.default_rng(0)
     scores: dict[str, list[float]] = {way: [] for way in WAYS}
     looks = []
     for number, (_, images, masks) in enumerate(clips):
-        noise = [rng.integers(0, 256, images[0].shape, dtype=np.uint8) for _ in range(REFERENCES)]
         given = {
             "own": chosen[number],
             "another's": chosen[(number + 1) % len(clips)],
-            "noise": torch.cat([answers.encode(picture) for picture in noise]),
+            "noise": answers.noise(images[0].shape),
             "none": chosen[number][:0],
         }
         for way, references in given.items():
@@ -163,6 +168,7 @@ def main() -> None:
                     "least": min(gains),
                 }
             )
+            print("; ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
     report("co_attention", "Mean J of COSNet by where its five references come from", rows, chosen)
 
 

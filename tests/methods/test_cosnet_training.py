@@ -15,8 +15,9 @@ from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, COSNetNetwork
 from rotoscope.methods.cosnet.ablations import ABLATIONS
+from rotoscope.methods.cosnet.graphs import portable
 from rotoscope.methods.cosnet.network import as_input
-from rotoscope.methods.cosnet.training import RECIPES, SMALL, clip_loss
+from rotoscope.methods.cosnet.training import RECIPES, SMALL, attention_loss, clip_loss
 from rotoscope.runs.segment import segment
 from rotoscope.training.optimiser import freeze, hold_norms
 from rotoscope.training.run import new_method
@@ -203,3 +204,76 @@ def test_the_published_size_trains() -> None:
 
 def _small(labels: Tensor) -> Tensor:
     return F.interpolate(labels.float(), size=(33, 33)).long()
+
+
+def network_config(**changes: object) -> COSNetConfig:
+    return COSNetConfig(**{**SMALL, **NARROW, "trunk": "resnet18", **changes})  # type: ignore[arg-type]
+
+
+def network_of(**changes: object) -> COSNetNetwork:
+    torch.manual_seed(2)
+    return COSNetNetwork(network_config(**{"look_dim": 0, "sharpness": 0.0, **changes})).eval()
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "symmetric", "channel"])
+@pytest.mark.parametrize("back", [False, True])
+@torch.inference_mode()
+def test_shares_are_what_a_plain_softmax_gives_to_a_part(kind: str, back: bool) -> None:
+    attention = network_of(attention=kind, scaled=True).attention
+    one, other = torch.randn(1, 16, 3, 4), torch.randn(1, 16, 2, 5)
+    part = torch.rand(1, 10)
+    asks, answers = (attention.keys, attention.queries) if back else (attention.queries, attention.keys)
+    q, k = asks(one)[0], answers(other)[0]
+    found = attention.shares(one, other, part, back)
+    for cell in range(12):
+        weights = torch.softmax(torch.tensor([float(q[cell] @ k[j]) / 4 for j in range(10)]), dim=0)
+        assert found[0, cell].item() == pytest.approx(float(weights @ part[0]), abs=1e-5)
+
+
+@torch.inference_mode()
+def test_sharpened_attention_does_not_depend_on_the_size_of_features() -> None:
+    one, other, part = torch.randn(1, 16, 3, 4), torch.randn(1, 16, 3, 4), torch.rand(1, 12)
+    for sharpness, same in ((20.0, True), (0.0, False)):
+        attention = network_of(sharpness=sharpness).attention
+        found = [attention.shares(factor * one, factor * other, part) for factor in (1.0, 3.0)]
+        assert torch.allclose(*found, atol=1e-5) == same
+
+
+def test_attention_loss_is_least_where_the_object_looks_at_itself() -> None:
+    """Features that tell the object from all else cost nothing; the same ones of a frame without it cost much."""
+    network = network_of(sharpness=25.0)
+    mask = torch.zeros(1, 64, 64)
+    mask[:, 16:40, 8:32] = 1
+    moved = mask.roll(16, dims=-1)
+
+    def features(of: Tensor) -> Tensor:
+        return torch.cat(
+            [F.avg_pool2d(of[:, None], 8), 1 - F.avg_pool2d(of[:, None], 8), torch.zeros(1, 14, 8, 8)], dim=1
+        )
+
+    right = attention_loss(network, features(mask), features(moved), mask, moved)
+    wrong = attention_loss(network, features(mask), features(mask.roll(32, dims=-2)), mask, moved)
+    assert right.item() < 0.05 < 1 < wrong.item()
+
+
+@torch.inference_mode()
+def test_cells_compared_by_channels_of_their_own() -> None:
+    """What is kept of a frame is wider; answers, graphs and the encoder's own saliency go on."""
+    network = network_of(look_dim=6, sharpness=25.0)
+    config = network_config(look_dim=6, sharpness=25.0)
+    images = torch.randn(3, 3, 48, 64)
+    features = network.encode(images)
+    assert features.shape[1] == config.kept_dim == 22
+    query, references = features[:1], features[1:]
+    summary = network.summary(query, references)
+    assert summary.shape[1] == 17
+    assert summary[:, -1].abs().max() <= 1 + 1e-5
+    itself = network.summary(query, query)[:, -1]
+    assert itself.mean() > summary[:, -1].mean()  # what was found is the cell itself
+    for fusion in ("prediction", "summary", "group"):
+        assert network.segment(query, references, (48, 64), fusion).shape == (48, 64)
+    graphs = {graph.name: graph for graph in portable(network, config).graphs}
+    assert graphs["encode"].outputs[0].axes[1] == 22
+    ahead, back = network.pair(features[:1], features[1:2])
+    torch.testing.assert_close(ahead, network.logits(features[:1], features[1:2], "prediction"))
+    assert back.shape == ahead.shape

@@ -8,16 +8,18 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from conftest import tiny
+from rotoscope.errors import InputError
 from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.layers.normalise import denormalise
 from rotoscope.methods.ablation import Row
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.giel import GIEL, GIELConfig
 from rotoscope.methods.giel.ablations import ABLATIONS
-from rotoscope.methods.giel.training import RECIPES, clip_loss
+from rotoscope.methods.giel.training import RECIPES, TRUST, _memorise, _spoilt, clip_loss, worth_loss
 from rotoscope.runs.segment import segment
 from rotoscope.training.run import new_method
 from rotoscope.training.trunk import begin, begin_trunk, transferred
@@ -38,6 +40,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "small": {"keys": "query", "similarity": "l2", "kernel": 3},
     "fast": {"refine": False, "output": "fast"},
     "no global": {"global_embedding": False},
+    "values judged": {"judged": "values", "keys": "query", "similarity": "l2"},
+    "values judged, no global": {"judged": "values", "global_embedding": False},
     "product, similarity": {"product": True, "temporal_attention": "similarity", "binary_support": True},
     "each object, common keys": {"instance_embedding": False, "keys": "query"},
     "stm": {"instance_embedding": False, "others": True, "temporal_attention": "none"},
@@ -238,3 +242,49 @@ def test_stm_begins_all_that_fits() -> None:
     assert torch.equal(taken["support_encoder.conv1.weight"][:, :3], bare["conv1.weight"])
     assert torch.equal(taken["support_encoder.conv1.weight"][:, 3:], ours["support_encoder.conv1.weight"][:, 3:])
     assert transferred("giel", ours, "rvos", bare) == {}
+
+
+def test_worth_is_nothing_where_weights_follow_the_quality_of_masks() -> None:
+    quality = torch.tensor([[1.0, 0.75, 0.5]])
+    right = 3 * torch.softmax(quality / TRUST, dim=1)
+    assert worth_loss(right, quality).item() == pytest.approx(0.0, abs=1e-6)
+    assert worth_loss(torch.ones(1, 1), torch.tensor([[0.3]])).item() == pytest.approx(0.0, abs=1e-6)
+    target = torch.softmax(quality / TRUST, dim=1)
+    by_hand = (target * (3 * target).log()).sum().item()
+    assert worth_loss(torch.ones(1, 3), quality).item() == pytest.approx(by_hand, abs=1e-6)
+    scores = torch.zeros(1, 3, requires_grad=True)
+    worth_loss(3 * torch.softmax(scores, dim=1), quality).backward()
+    assert scores.grad is not None
+    assert scores.grad[0, 0] < 0 < scores.grad[0, 2]  # more for the first, less for the last
+
+
+def test_training_tells_spoilt_support_frames_from_others() -> None:
+    """What the attention sees of a frame depends on its masks only where it sees values."""
+    images, labels = scene(2)
+    probabilities = F.one_hot(labels, 3).permute(0, 1, 4, 2, 3)[:, 0].float()
+    wrong = probabilities.roll(20, dims=-1)
+    for judged, differs in (("keys", False), ("values", True)):
+        network = make(judged=judged, keys="query", similarity="l2").eval().network
+        features = network.encode_query(images[:, 0])
+        seen = [_memorise(network, images[:, 0], features, p, 1 - p[:, :1])[0].own for p in (probabilities, wrong)]
+        assert bool((seen[0] - seen[1]).abs().max() > 1e-5) == differs, judged
+
+
+def test_spoilt_masks_are_still_probabilities() -> None:
+    probabilities = torch.softmax(torch.randn(8, 4, 32, 32), dim=1)
+    together = 1 - probabilities[:, :1]
+    torch.manual_seed(0)
+    found, union = _spoilt(probabilities, together, 1.0)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(8, 32, 32))
+    assert found.min() >= -1e-6
+    changed = (found != probabilities).flatten(1).any(dim=1)
+    assert changed.sum() >= 6
+    torch.testing.assert_close(union[changed], 1 - found[changed, :1])
+    same, kept = _spoilt(probabilities, together, 0.0)
+    torch.testing.assert_close(same, probabilities)
+    assert torch.equal(kept, together)
+
+
+def test_values_cannot_be_judged_where_each_object_has_its_own() -> None:
+    with pytest.raises(InputError, match="judged=values"):
+        GIELConfig(judged="values", instance_embedding=False)
