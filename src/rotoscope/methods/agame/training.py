@@ -22,15 +22,15 @@ from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.sources import Origin, Sets
 
 SMALL = {
-    "trunk": "resnet18",
+    "trunk": "efficientnet-lite0",
     "stages": 3,
     "appearance_dim": 128,
     "propagation_dim": 128,
     "decoder_dim": 64,
     "mean_scores": True,
 }
-"""Sizes of ``agame-small``: heads of a quarter and half the width on a ResNet-18 up to its third stage, all of which
-``stcn-small-resnet18`` has learnt; a fourth would be two thirds of the network, and begin at random."""
+"""Sizes of ``agame-small``: heads of a quarter and half the width on an EfficientNet-Lite0 up to stride 16, all of which
+``stcn-small`` has learnt."""
 
 FROZEN = tuple(f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3"))
 """What the released code does not train: of the backbone, all but its last stage."""
@@ -99,14 +99,13 @@ RECIPES: dict[str, Recipe] = {
         method="agame",
         config=SMALL,
         stages=(
-            Stage(800, 160, 4, 4, pace=0.5),
-            Stage(800, 192, 6, 2, pace=0.5),
-            Stage(900, 192, 8, 2, pace=0.5, learning_rate=7e-4),
-            Stage(700, 256, 6, 2, pace=0.5, learning_rate=7e-4),
-            Stage(550, 224, 5, 3, pace=0.18, learning_rate=6e-4),
+            Stage(600, 192, 5, 12, "layered", skips=((0.0, 4),), pace=0.7),
+            Stage(350, 256, 5, 10, "layered", skips=((0.0, 3),), pace=0.5),
         ),
-        trunk="stcn-small-resnet18",
-        trunk_rate=0.3,
+        trunk="stcn-small",
+        trunk_rate=0.5,
+        frozen=tuple(f"backbone.{part}." for part in ("conv1", "bn1", "blocks.0", "blocks.1")),
+        warm_up=100,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,
         inference={"max_short_side": 240},
@@ -116,8 +115,8 @@ RECIPES: dict[str, Recipe] = {
 }
 """Recipes by name. ``agame`` is the paper's: three sets at half resolution, 240x432, then two of them at full, 480x864,
 each drawn alike. ``agame-released`` is the code's: two sets, and a first stage that is twice as long and falls half as
-fast; its author says that SynthVOS made no difference. ``agame-small`` begins with the trunk of ``stcn-small-resnet18``
-and trains on synthetic clips of up to three objects; at last on slow ones, where it learns to trust the mask before."""
+fast; its author says that SynthVOS made no difference. ``agame-small`` begins with the trunk of ``stcn-small`` and
+trains on layered clips of up to three objects."""
 
 
 def clip_loss(

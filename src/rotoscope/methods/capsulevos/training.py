@@ -25,13 +25,13 @@ SMALL = {
     "video_types": 8,
     "frame_types": 8,
     "types": 8,
-    "size": (192, 320),
-    "crop": (96, 160),
-    "trunk": "resnet18",
+    "size": (256, 448),
+    "crop": (128, 224),
+    "trunk": "efficientnet-lite0",
     "skips": "fine",
 }
-"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 192x320; a ResNet-18 in
-place of the first convolutions, which from nothing would take far more training than two cores can give."""
+"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 256x448; an EfficientNet-Lite0
+in place of the first convolutions, which from nothing would take far more training than two cores can give."""
 
 LEEWAY = (0.15, 0.25)
 """What true boxes have beyond the object's extent, as a share of the frame; drawn anew for each."""
@@ -82,14 +82,14 @@ RECIPES: dict[str, Recipe] = {
         name="capsulevos-small",
         method="capsulevos",
         config=SMALL,
-        trunk="stcn-small-resnet18",
-        trunk_rate=0.3,
+        trunk="stcn-small",
+        trunk_rate=0.5,
         stages=(
-            Stage(1200, 192, 8, 3, pace=0.15, width=320),
-            Stage(400, 192, 15, 2, pace=0.2, alternate=HIDING, width=320),
-            Stage(340, 192, 15, 2, pace=0.35, alternate=HIDING, width=320),
-            Stage(250, 192, 15, 2, pace=0.25, alternate=HIDING, width=320),
+            Stage(600, 256, 8, 6, "layered", skips=((0.0, 0),), pace=0.2, width=448),
+            Stage(200, 256, 15, 3, "layered", skips=((0.0, 1),), pace=0.25, width=448),
         ),
+        frozen=tuple(f"trunk.{part}." for part in ("conv1", "bn1", "blocks.0", "blocks.1")),
+        warm_up=100,
         objects=(0.6, 0.4),
         learning_rate=1e-3,
     ),
@@ -98,9 +98,9 @@ RECIPES: dict[str, Recipe] = {
 }
 """Recipes by name. ``capsulevos`` is the published one for YouTube-VOS: one object, drawn by the data set, in each
 clip, all frames, masks interpolated between annotations. ``capsulevos-davis`` is its further training on DAVIS-2017, at
-the rate that the first began with: the paper names no other. ``capsulevos-small`` has clips of one or two objects, each
-of them a sample of its own, so that a network that follows whatever moves is wrong half of the time; its clips have the
-shape of the working size. (The weights of that name were trained on squares, which were stretched to it.)"""
+the rate that the first began with: the paper names no other. ``capsulevos-small`` has layered clips of one or two
+objects, each of them a sample of its own, so that a network that follows whatever moves is wrong half of the time; its
+clips have the shape of the working size."""
 
 
 def true_region(masks: Tensor, leeway: Tensor, every_frame: bool = False) -> tuple[Tensor, Tensor, Tensor]:

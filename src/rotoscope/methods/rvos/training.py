@@ -16,10 +16,10 @@ from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
-from rotoscope.methods.sources import Sets
+from rotoscope.methods.sources import Origin, Sets
 
-SMALL = {"trunk": "resnet18", "last_width": 256, "size": (160, 288)}
-"""Sizes of ``rvos-small``: a ResNet-18 trunk with a narrower fourth stage, and a smaller picture."""
+SMALL = {"trunk": "efficientnet-lite0", "size": (224, 384)}
+"""Sizes of ``rvos-small``: an EfficientNet-Lite0 trunk and a smaller picture."""
 SLOTS = 10
 TRUE, INFERRED = {"inferred": 0.0}, {"inferred": 1.0}
 
@@ -50,6 +50,11 @@ def _published(name: str, one_shot: bool, stages: tuple[Stage, ...], epoch: int,
     )
 
 
+UNION = {"merged": 1.0, "slots": 1.0, "empty": 0.0}
+EARLY = tuple(f"encoder.{part}." for part in ("conv1", "bn1", "blocks.0", "blocks.1"))
+"""What the small ones do not train: the trunk up to stride 4."""
+FILMS = Origin("videos", share=0.4)
+"""Real videos, all of whose salient objects are labelled."""
 ALL = (*(0.0,) * 9, 1.0)
 """Chances of objects: ten slots in every step, for all that are annotated."""
 DAVIS_SIZE = (240, 427)
@@ -81,14 +86,15 @@ RECIPES: dict[str, Recipe] = {
         method="rvos",
         config={**SMALL, "carry": "hard"},
         stages=(
-            Stage(500, 160, 4, 4, pace=0.35, loss=TRUE),
-            Stage(1100, 160, 5, 4, pace=0.35),
-            Stage(900, 160, 10, 2, learning_rate=6e-4, pace=0.35),
-            Stage(900, 160, 6, 3, learning_rate=6e-4, pace=0.77),
+            Stage(250, 224, 4, 12, "layered", skips=((0.0, 3),), pace=0.5, loss=TRUE),
+            Stage(600, 224, 5, 12, "layered", skips=((0.0, 3),), pace=0.5),
+            Stage(150, 256, 8, 6, "layered", skips=((0.0, 3),), pace=0.5),
         ),
         inference={"keep_aspect": True},
-        trunk="stcn-small-resnet18",
+        trunk="rsis-small",
         trunk_rate=0.5,
+        frozen=EARLY,
+        warm_up=100,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,
         loss={"inferred": 1.0, "entropy": 0.5},
@@ -98,12 +104,13 @@ RECIPES: dict[str, Recipe] = {
         method="rvos",
         config={**SMALL, "one_shot": False},
         stages=(
-            Stage(400, 160, 2, 6, "salient", pace=0.35, loss={"merged": 1.0, "slots": 1.0, "empty": 0.0}),
-            Stage(500, 160, 3, 4, "salient", pace=0.77),
+            Stage(400, 160, 2, 6, "salient", pace=0.5, loss=UNION, also=(FILMS,)),
+            Stage(500, 192, 3, 6, "salient", pace=0.77, also=(FILMS,)),
         ),
         inference={"keep_aspect": True},
-        trunk="rvos-small",
+        trunk="rsis-small",
         trunk_rate=0.5,
+        frozen=EARLY,
         objects=(0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
         warm_up=50,
         learning_rate=1e-3,
