@@ -22,7 +22,7 @@ def test_the_small_recipe_begins_with_the_default_trunk_and_its_weights_load(
 ) -> None:
     recipe = find_recipe("agame-small").changed(["stages=1x64x3x2,1x64x3x2", "validation_clips=4", "warm_up=1"])
     trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
-    trunk = rotoscope.load("stcn-small-resnet18", device="cpu", precision="exact").state_dict()
+    trunk = rotoscope.load("stcn-small", device="cpu", precision="exact").state_dict()
     for name, tensor in trainer.network.backbone.state_dict().items():  # type: ignore[union-attr,operator]
         assert torch.equal(tensor, trunk[f"network.key_encoder.{name}"]) or name.endswith("num_batches_tracked"), name
     lines = list(trainer.run(log_every=1))

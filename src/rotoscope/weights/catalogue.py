@@ -187,7 +187,7 @@ CATALOGUE: dict[str, Entry] = {
             file="capsulevos-small.safetensors",
             sha256="8be5fc4c493ef4ae49dae6f345a2096ae34c42990c67d4a344914bbd42b2de32",
             parameters=2.8,
-            summary="CapsuleVOS on an EfficientNet-Lite0 trunk, eight frames at once, trained by this project; for CPUs",
+            summary="CapsuleVOS on an EfficientNet-Lite0 trunk, eight frames at once, trained by this project",
             limits="answers up to seven frames late; objects that grow fast; errors add up; see its model card",
             speed=35.7,
         ),

@@ -29,7 +29,7 @@ SMALL = {
     "decoder_dim": 64,
     "mean_scores": True,
 }
-"""Sizes of ``agame-small``: heads of a quarter and half the width on an EfficientNet-Lite0 up to stride 16, all of which
+"""Sizes of ``agame-small``: heads of a quarter and half the width on an EfficientNet-Lite0 up to stride 16, which
 ``stcn-small`` has learnt."""
 
 FROZEN = tuple(f"backbone.{part}." for part in ("conv1", "bn1", "layer1", "layer2", "layer3"))

@@ -17,7 +17,7 @@ from rotoscope.methods.capsulevos.network import CapsuleVOSNetwork, run_clip
 from rotoscope.methods.capsulevos.sampling import OUTSIDE, paste
 from rotoscope.methods.capsulevos.zoom import LEAST_SIDE, bounds, centre_of, widened
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
-from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
+from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.sources import Sets
 
 SMALL = {
@@ -30,17 +30,14 @@ SMALL = {
     "trunk": "efficientnet-lite0",
     "skips": "fine",
 }
-"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 256x448; an EfficientNet-Lite0
-in place of the first convolutions, which from nothing would take far more training than two cores can give."""
+"""Sizes of ``capsulevos-small``: a quarter of the channels, eight types of capsules, frames of 256x448; an
+EfficientNet-Lite0 in place of the first convolutions, which would take far more training from nothing."""
 
 LEEWAY = (0.15, 0.25)
 """What true boxes have beyond the object's extent, as a share of the frame; drawn anew for each."""
 
 EPOCH, DAVIS_EPOCH = 868, 15
 """Steps of an epoch: the 3,471 training videos of YouTube-VOS, and the 60 of DAVIS-2017, by four."""
-
-HIDING = AlternateSteps("hiding", frames=15, every=2)
-"""Objects out of sight where the second pass begins: what is then known of them is in the states."""
 
 
 def _published(name: str, videos: str, steps: int, epoch: int, initial: str = "") -> Recipe:
