@@ -124,3 +124,24 @@ def test_other_lists_are_not_read(inner: Path) -> None:
         open_video(inner / "a.mpd")
     with pytest.raises(InputError, match="give the path itself"):
         open_video(f"file://{inner}/a.m3u8")
+
+
+def test_a_playlist_without_an_end_is_refused_and_not_waited_for(inner: Path) -> None:
+    """A live one, or one that was cut off: FFmpeg would look for its next part for ever."""
+    path, nested = inner / "list.m3u8", inner / "nested.m3u8"
+    endless = hls(part("a.ts"), part("b.ts")).replace("#EXT-X-ENDLIST", "#EXT-X-ENDL")
+    master = hls("#EXT-X-STREAM-INF:BANDWIDTH=1", "nested.m3u8").replace("#EXT-X-ENDLIST\n", "")
+    path.write_text(endless)
+    with pytest.raises(InputError, match=r"without an end.*add the line #EXT-X-ENDLIST"):
+        open_video(path)
+    path.write_text(master)
+    nested.write_text(endless)
+    with pytest.raises(InputError, match=r"nested\.m3u8: is a playlist without an end"):
+        open_video(path)
+    path.write_text(master.replace("nested.m3u8", "nested.m3u8\n#EXTINF:0.42,\na.ts"))
+    nested.write_text(hls(part("a.ts")))
+    with pytest.raises(InputError, match=r"list\.m3u8: is a playlist without an end"):
+        open_video(path)
+    path.write_text(master)
+    with open_video(path) as video:
+        assert len(list(video)) == 5

@@ -38,7 +38,7 @@ def check_parts(path: Path) -> str:
     Returns: the kind of list; empty if the file is none.
 
     Raises:
-        InputError: it does, or it is too large.
+        InputError: it does, or it is too large, or a playlist without an end, for whose next part FFmpeg would wait.
     """
     kind = kind_of_list(path)
     waiting, seen = [path] if kind else [], {path.resolve()}
@@ -75,9 +75,23 @@ def _parts(path: Path, folder: Path) -> Iterator[Path]:
     if len(content) > MOST_BYTES:
         raise InputError(f"{path}: is a list of more than {MOST_BYTES} bytes. Join the files first.")
     text = content.decode("utf-8", "surrogateescape")
-    names = _names_of_concat if kind_of_list(path) == "concat" else _names_of_hls
-    for name in names(text):
+    concat = kind_of_list(path) == "concat"
+    if not concat and not _ends(text):
+        raise InputError(
+            f"{path}: is a playlist without an end, and FFmpeg would wait for more parts for ever. "
+            "If all parts are there, add the line #EXT-X-ENDLIST."
+        )
+    for name in (_names_of_concat if concat else _names_of_hls)(text):
         yield _place(path, name, folder)
+
+
+def _ends(text: str) -> bool:
+    """Whether a playlist says that no part will follow; one of playlists alone, of the same clip by size, needs not."""
+    lines = re.split(r"[\n\r\0]", text)
+    if any(line.startswith("#EXT-X-ENDLIST") for line in lines):
+        return True
+    of_lists = any(line.startswith("#EXT-X-STREAM-INF") for line in lines)
+    return of_lists and not any(line.startswith("#EXTINF") for line in lines)
 
 
 def _names_of_hls(text: str) -> Iterator[str]:
