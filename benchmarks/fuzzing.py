@@ -28,7 +28,7 @@ SECONDS = 20
 """Of processor time that a case may take."""
 STANDS = 300
 """Seconds after which a case that does nothing is ended."""
-COMPLAINTS = re.compile(r"tempfile\.tif: |\w+Decode\w*: |TIFF\w+: |libpng ")
+COMPLAINTS = re.compile(r"tempfile\.tif: |\w+(?:Decode|Setup)\w*: |TIFF\w+: |libpng ")
 """What libtiff and libpng print on damage, which cannot be kept from it; they name no file of the user's."""
 GOOD = ("read", "refused", "damage told")
 """What a case may come to."""
