@@ -90,15 +90,17 @@ def test_a_table_without_training_takes_weights_that_are_given(tmp_path: Path, p
     assert (kept["first"], kept["previous"], kept["2"], kept["3"], kept["6"]) == (1, 1, 4, 6, 7)
 
 
-def test_every_row_is_a_config_that_exists() -> None:
+def test_every_row_is_a_config_that_exists_and_changes_something() -> None:
     for table in ablations().values():
         model = tiny(find(table.weights).method)
+        unchanged = []
         for row in table.rows:
             check_options(model, row.options)
             config = model.configured(row.options)
             assert {name: getattr(config, name) for name in row.options} == dict(row.options)
-            if table.recipe and row.settings:
-                assert find_recipe_of(table).changed(row.settings) != find_recipe_of(table), (table.name, row.name)
+            if table.recipe and row.settings and find_recipe_of(table).changed(row.settings) == find_recipe_of(table):
+                unchanged.append(row.name)
+        assert len(unchanged) <= 1, (table.name, unchanged)  # the row that the small recipe is itself
 
 
 @pytest.mark.parametrize(

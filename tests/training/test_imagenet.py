@@ -32,7 +32,7 @@ LITE, RESNET = "efficientnet-lite0", "resnet18"
 def small(name: str, trunk: str, *changes: str) -> Recipe:
     """A method's small recipe on another trunk, made narrow and short."""
     short = ["stages=5x48x3x2", "warm_up=1", "validation_clips=2", "frozen_norms=false"]
-    recipe = find_recipe(f"{name}-small").changed([f"config.trunk={trunk}", "trunk=", *short, *changes])
+    recipe = find_recipe(f"{name}-small").changed([f"config.trunk={trunk}", "trunk=", "mask_trunk=", *short, *changes])
     config = {**recipe.config, **TINY[name], "trunk": recipe.config["trunk"]}
     return dataclasses.replace(recipe, config=config, frozen=())
 
@@ -106,7 +106,7 @@ def test_other_weights_whose_trunk_does_not_fit_are_refused() -> None:
 
 
 def train(folder: Path, data: Path, *settings: str) -> int:
-    given = [part for setting in settings for part in ("--set", setting)]
+    given = [part for setting in ("stages=1x48x3x1", *settings) for part in ("--set", setting)]
     return main(["train", "rvos-small", "--data", str(data), "--output", str(folder), "--device", "cpu", *given])
 
 
@@ -123,7 +123,7 @@ def test_a_package_that_is_not_there(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (("trunk=imagenet",), "imagenet-resnet18: these weights (ImageNet-1k) are not here"),
+        (("config.trunk=resnet18", "trunk=imagenet"), "imagenet-resnet18: these weights (ImageNet-1k) are not here"),
         (("config.trunk=efficientnet-lite9",), "trunk 'efficientnet-lite9' is not known (did you mean"),
         (("config.trunk=18",), "trunk 18 is not known"),
     ],

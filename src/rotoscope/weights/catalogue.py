@@ -99,7 +99,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=6.4,
             summary="RVOS one-shot on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="what is lost is lost for good; growing objects; see its model card",
-            speed=38.7,
+            speed=35.9,
         ),
         Entry(
             name="rvos-small-zeroshot",
@@ -167,7 +167,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=2.0,
             summary="A-GAME on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="spreads onto what looks like the object; objects that hide long; see its model card",
-            speed=26.9,
+            speed=43.5,
         ),
         Entry(
             name="agame",
@@ -189,7 +189,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=2.8,
             summary="CapsuleVOS on an EfficientNet-Lite0 trunk, eight frames at once, trained by this project",
             limits="answers up to seven frames late; objects that grow fast; errors add up; see its model card",
-            speed=35.7,
+            speed=24.5,
         ),
         Entry(
             name="capsulevos",
@@ -211,7 +211,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=5.5,
             summary="COSNet on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="one object, blurred outlines; finds what stands out beside it too; see its model card",
-            speed=12.5,
+            speed=8.1,
         ),
         Entry(
             name="cosnet",
