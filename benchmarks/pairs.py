@@ -4,6 +4,7 @@ Pairs: the object of each clip of a data set pasted into each other clip. Triple
 two or three copies of one cut-out that cross, from the photographs that training keeps apart for validation. The masks
 of the first frame are given; all frames after it count. Shares are of the pixels whose truth is an object: wrong, given
 to another object; missed, to the background; leaked, background given to an object (beside, not among, these pixels).
+``--option NAME=VALUE``, any number of times, sets an option of the sessions.
 
     python benchmarks/pairs.py --dataset davis16:DAVIS --data PHOTOGRAPHS --weights stcn-small --weights NEW.safetensors
 """
@@ -26,6 +27,7 @@ from rich.progress import track
 
 import rotoscope
 from common import options, report
+from rotoscope.cli.options import session_options
 from rotoscope.datasets.look_alikes import LookAlikes
 from rotoscope.datasets.pairs import ComposedClip, MixedClips, all_pairs, some_triples
 from rotoscope.datasets.photographs import Photographs, data_root
@@ -96,10 +98,10 @@ def score(clip: ComposedClip, found: NDArray[Any]) -> dict[str, float]:
     return {"J": float(region), "F": float(contour), **shares}
 
 
-def follow(model: Method, clip: ComposedClip) -> NDArray[Any]:
+def follow(model: Method, clip: ComposedClip, how: Mapping[str, Any]) -> NDArray[Any]:
     """Labels ``[T, H, W]`` that a method finds from the first frame's masks."""
     given = {0: {i: clip.labels[0] == i for i in clip.objects}}
-    return np.stack([np.asarray(p.labels) for p in rotoscope.segment(clip.frames, given, model)])
+    return np.stack([np.asarray(p.labels) for p in rotoscope.segment(clip.frames, given, model, **how)])
 
 
 def picture(path: Path, clip: ComposedClip, found: Mapping[str, NDArray[Any]]) -> None:
@@ -113,6 +115,7 @@ def picture(path: Path, clip: ComposedClip, found: Mapping[str, NDArray[Any]]) -
 
 def measured(parts: Mapping[str, Clips], models: Mapping[str, Method], chosen: Any) -> Iterator[dict[str, Any]]:
     """A row for each clip and each of the weights, with a checksum that tells whether two runs had the same clips."""
+    how = session_options(others=chosen.option)
     todo = [(part, index) for part, clips in parts.items() for index in spread(len(clips), chosen.clips)]
     for part, index in track(todo, console=Console(stderr=True), description="clips"):
         clip = parts[part].clip(index)
@@ -121,7 +124,7 @@ def measured(parts: Mapping[str, Clips], models: Mapping[str, Method], chosen: A
         found = {}
         for name, model in models.items():
             begun = time.perf_counter()
-            found[name] = follow(model, clip)
+            found[name] = follow(model, clip, how)
             seconds = time.perf_counter() - begun
             yield facts | {"weights": name, **score(clip, found[name]), "seconds": seconds, "checksum": checksum}
         if chosen.pictures:
@@ -156,7 +159,7 @@ def hashes(names: Iterable[str], given: list[str]) -> dict[str, str | None]:
 def main() -> None:
     chosen = options(
         __doc__, weights=["stcn-small"], dataset="", data="", short_side=SHORT, full=False, clips=0, frames=0,
-        precision="fast", pictures="",
+        precision="fast", pictures="", option=[],
     )  # fmt: skip
     cv2.setNumThreads(chosen.threads)
     torch.set_num_threads(chosen.threads)

@@ -278,7 +278,7 @@ class MemoryBank:
             extra = pins[len(pins) - (surplus - len(candidates)) :]
             leaving = torch.cat([candidates, extra])
         else:
-            leaving = candidates[self.policy.victims(self._hits[candidates], self._age[candidates], surplus)]
+            leaving = self._leaving(candidates, surplus)
         kept = torch.ones(self._size, dtype=torch.bool, device=leaving.device)
         kept[leaving] = False
         before = kept.cumsum(0).tolist()
@@ -290,18 +290,16 @@ class MemoryBank:
             tensor[:size] = tensor[order]
         self._size = size
 
+    def _leaving(self, candidates: Tensor, surplus: int) -> Tensor:
+        """Which ``surplus`` of the features at these places leave."""
+        return candidates[self.policy.victims(self._hits[candidates], self._age[candidates], surplus)]
+
     def _reserve(self, key: Tensor, values: Mapping[int, Tensor], count: int, exact: bool = False) -> None:
         """Make storage for ``count`` more features; a bank without a capacity doubles its own."""
-        needed = self._size + count
-        have = self._keys.shape[1]
+        used, have = self._size, self._keys.shape[1]
+        needed = used + count
         if needed > have:
-            if exact:
-                room = needed
-            elif self.capacity is not None:
-                room = max(self.capacity, needed)
-            else:
-                room = max(needed, 2 * have)
-            used = self._size
+            room = needed if exact else max(needed, 2 * have if self.capacity is None else self.capacity)
             keys = key.new_empty(key.shape[0], room)
             keys[:, :used] = self._keys[:, :used] if used else 0
             self._keys = keys

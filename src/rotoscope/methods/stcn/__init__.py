@@ -26,6 +26,8 @@ class STCN(Method):
         "top_k",
         "include_last",
         "protect_first",
+        "counters",
+        "scales",
         "reach",
         "least_presence",
         "crossings",

@@ -56,6 +56,20 @@ ABLATIONS: dict[str, Ablation] = {
             published=("thesis:figure 11",),
         ),
         Ablation(
+            "outlook",
+            "what the thesis leaves to others (section 3.5.5 and chapter 5)",
+            "stcn-small",
+            (
+                Row("as it is"),
+                Row("two scales", {"scales": 2}),
+                Row("three scales", {"scales": 3}),
+                Row("counters by object", {"counters": "object"}),
+                Row("two scales, counters by object", {"scales": 2, "counters": "object"}),
+                Row("nothing protected", {"protect_first": False}),
+                Row("nothing protected, counters by object", {"protect_first": False, "counters": "object"}),
+            ),
+        ),
+        Ablation(
             "regularisers",
             "regularisers of the affinity, in training (thesis, tables 5 and 6)",
             "stcn-small",

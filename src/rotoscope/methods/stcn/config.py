@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Resizing
 from rotoscope.layers.trunks import TrunkName
 from rotoscope.memory import parse_policy
-from rotoscope.methods.checks import Count, MethodConfig, NotNegative, Share, WorkingSide
+from rotoscope.methods.checks import Count, MethodConfig, NotNegative, Range, Share, WorkingSide
 
 Previous = Literal["none", "mask", "matched"]
 
@@ -44,6 +44,12 @@ class STCNConfig(MethodConfig):
         top_k: the number of support features that a query reads from; None reads all (full softmax).
         include_last: keep the previous frame as one temporary entry (released option).
         protect_first: pin the features of the frames on which objects were given. The thesis does not.
+        counters: whose features compete for the places of ``lfu:M``: those of all objects (``shared``, as in the
+            thesis), or each object's own (``object``), which keeps what shows an object that is hidden (see
+            :class:`~rotoscope.memory.by_object.ObjectBank`; the thesis names the shared counter as the cause, section
+            3.5.5).
+        scales: the number of scales at which frame and memory are compared (see
+            :func:`~rotoscope.methods.stcn.scales.at_scales`; the thesis's outlook, chapter 5). 1 as released.
         crossings: objects that look alike and have overlapped are told apart by how they moved before (see
             :class:`~rotoscope.methods.crossings.Crossings`). The papers do not.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
@@ -73,6 +79,8 @@ class STCNConfig(MethodConfig):
     top_k: Count | None = 20
     include_last: bool = False
     protect_first: bool = True
+    counters: Literal["shared", "object"] = "shared"
+    scales: Annotated[int, Range(1, 4)] = 1
     crossings: bool = False
     least_presence: Share = 0.0
     least_quality: Share = 0.0
@@ -81,10 +89,13 @@ class STCNConfig(MethodConfig):
         """See that fields do not contradict each other.
 
         Raises:
-            InputError: a field of the light decoder beside the released one, or scores asked for that are not there.
+            InputError: a field of the light decoder beside the released one, scores asked for that are not there, or
+                counters by object in a memory that does not count.
         """
         if self.decoder == "released" and (self.previous != "none" or self.scores or self.subpixel != 1):
             raise InputError("previous, scores and subpixel are of the light decoder: give decoder=light as well.")
         if not self.scores and (self.least_presence or self.least_quality):
             raise InputError("least_presence and least_quality need a network with scores=true.")
         parse_policy(self.memory, self.mem_every)
+        if self.counters == "object" and not self.memory.startswith("lfu"):
+            raise InputError(f"counters=object is of lfu:M; the policy {self.memory} counts nothing.")

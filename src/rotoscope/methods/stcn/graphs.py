@@ -29,6 +29,8 @@ def portable(network: STCNNetwork, config: STCNConfig) -> Portable:
     """The graphs of a network and what a session does with them."""
     if config.top_k is None:
         raise InputError("top_k=none reads the whole memory, which is not exported. Give a number, such as top_k=20.")
+    if config.scales > 1 or config.counters != "shared":
+        raise InputError("only scales=1 and counters=shared are exported. Leave these two options as they are.")
     return Portable((*_encoders(network, config), *_answers(network, config)), _facts(config), SIZES, OTHERS)
 
 

@@ -30,7 +30,8 @@ class LookingSTCN(STCNSession):
     Attributes:
         wanted: the index of that frame.
         stored: the indices of the frames that entered memory, in order.
-        bank_then, key_then: the memory and the frame's key ``[Ck, h, w]`` at that moment; None before.
+        bank_then, key_then: the memory at that moment, and the frame's key as it compares them, ``[scales * Ck, h,
+            w]``; None before.
     """
 
     def __init__(self, network: STCNNetwork, config: STCNConfig, budget: int | None, wanted: int) -> None:
@@ -53,7 +54,8 @@ class LookingSTCN(STCNSession):
 
     def _follow(self, features: FrameFeatures) -> Answer:
         if self._now == self.wanted and self.objects:
-            self.bank_then, self.key_then = copy.deepcopy(self.bank), features.key[0].clone()
+            self.bank_then = copy.deepcopy(self.bank)
+            self.key_then = self._compared(features).unflatten(1, features.key.shape[-2:])
             self._stored_then, self._latest_then = list(self.stored), self._latest
         return super()._follow(features)
 

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
-from rotoscope.memory import MemoryBank, parse_policy
+from rotoscope.memory import MemoryBank, ObjectBank, parse_policy
 from rotoscope.methods.canvas_session import CanvasSession
 from rotoscope.methods.crossings import Crossings
 from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
+from rotoscope.methods.stcn.scales import at_scales
 from rotoscope.video.frame import Frame
 
 OBJECTS_AT_ONCE = 8
@@ -73,7 +74,7 @@ class STCNSession(CanvasSession):
     def __init__(self, network: STCNNetwork, config: STCNConfig, memory_budget: int | None = None) -> None:
         super().__init__(network, config)
         self.policy = parse_policy(config.memory, config.mem_every)
-        self.bank = MemoryBank(self.policy, config.usage)
+        self.bank = (MemoryBank if config.counters == "shared" else ObjectBank)(self.policy, config.usage)
         self.memory_budget = memory_budget
         if memory_budget is not None and not config.memory.startswith("lfu"):
             raise InputError(f"a memory budget chooses M of lfu:M; the policy {config.memory} has no M.")
@@ -157,7 +158,7 @@ class STCNSession(CanvasSession):
         if not self.objects:
             return Answer(torch.ones(1, height, width, device=features.key.device), None)
         with self.timings.part("read memory"):
-            readouts = self.bank.read(features.key[0].flatten(1).float(), self.config.top_k)
+            readouts = self.bank.read(self._compared(features), self.config.top_k)
             readout = torch.stack([readouts[object_id] for object_id in self.objects.ids])
             readout = readout.unflatten(-1, tuple(features.key.shape[-2:])).to(features.thin.dtype)
         with self.timings.part("decode"):
@@ -233,13 +234,21 @@ class STCNSession(CanvasSession):
             value = torch.cat(values).flatten(2).float()
         self._per_frame = features.key[0, 0].numel()
         with self.timings.part("store"):
-            self._size_bank(features.key[0].flatten(1), value)
-            self.bank.store(
-                features.key[0].flatten(1).float(),
-                dict(zip(self.objects.ids, value, strict=True)),
-                pinned=pinned,
-                temporary=temporary,
-            )
+            key, by_object = self._compared(features), dict(zip(self.objects.ids, value, strict=True))
+            self._size_bank(key, value)
+            if isinstance(self.bank, ObjectBank) and not temporary:
+                self.bank.store_shown(key, by_object, self._shown(probabilities), pinned=pinned)
+            else:
+                self.bank.store(key, by_object, pinned=pinned, temporary=temporary)
+
+    def _compared(self, features: FrameFeatures) -> Tensor:
+        """A frame's keys as the memory compares them, ``[scales * Ck, h * w]``."""
+        return at_scales(features.key.float(), self.config.scales)[0].flatten(1)
+
+    def _shown(self, probabilities: Tensor) -> Tensor:
+        """The object that each cell shows most of, 0 for the background, int64 ``[h * w]``."""
+        slots = F.avg_pool2d(probabilities[None], 16)[0].flatten(1).argmax(dim=0)
+        return torch.tensor([0, *self.objects.ids], device=slots.device)[slots]
 
     def _size_bank(self, key: Tensor, value: Tensor) -> None:
         """Choose the capacity from the byte budget; an object more leaves room for fewer features."""

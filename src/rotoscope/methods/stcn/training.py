@@ -18,6 +18,7 @@ from rotoscope.methods.recipe import AlternateSteps, Recipe, Stage
 from rotoscope.methods.sources import Sets
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork, affinity
 from rotoscope.methods.stcn.regularisers import drop_affinity, inside_objects, reallocate
+from rotoscope.methods.stcn.scales import at_scales
 
 RESNET_SMALL = {
     "trunk": "resnet18",
@@ -154,6 +155,7 @@ def clip_loss(
     batch, frames = clip.labels.shape[:2]
     features = network.encode_key(images.flatten(0, 1))
     of_frame = [features.select(torch.arange(batch, device=images.device) * frames + t) for t in range(frames)]
+    looked = [at_scales(part.key, network.config.scales).flatten(2) for part in of_frame]
     shown = known_places(clip) if correspondence else None
     keys, values, inside = [], [], []
     kept: list[int] = []
@@ -165,11 +167,11 @@ def clip_loss(
         before = of_frame[t - 1].key.flatten(2)
         if (t - 1) % every == 0:
             kept.append(t - 1)
-            keys.append(before)
+            keys.append(looked[t - 1])
             values.append(_memorise(network, images[:, t - 1], of_frame[t - 1], masks))
             if reallocation:
                 inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
-        similarity = affinity(torch.cat(keys, dim=-1), of_frame[t].key.flatten(2))
+        similarity = affinity(torch.cat(keys, dim=-1), looked[t])
         weights = torch.softmax(drop_affinity(similarity, dropout) if dropout else similarity, dim=1)
         by_object = reallocate(weights, torch.cat(inside, dim=-1)) if reallocation else weights[:, None]
         known = spoil(masks.detach(), corruption) if corruption else masks
