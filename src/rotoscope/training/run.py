@@ -174,5 +174,5 @@ def save_weights(trainer: Trainer, name: str | None = None) -> Path:
     path = inside(trainer.folder, f"{name or recipe.name}.safetensors")
     state = {f"network.{name}": tensor for name, tensor in trainer.average.items()}
     if trainer.first:
-        save_method(path, recipe.method, config, state, half=True)
+        save_method(path, recipe.method, config, state, store="float16")
     return path

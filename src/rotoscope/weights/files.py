@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,16 +19,21 @@ from rotoscope.methods import METHODS, MODELS, build_model, model_class, release
 from rotoscope.methods.model import Model
 from rotoscope.weights.arrays import read_npz, read_tensorflow, tensorflow_prefix
 from rotoscope.weights.limits import MOST_ENTRIES, check_config, check_finite, check_size, one_line
+from rotoscope.weights.packing import halved, packed, unpacked
 from rotoscope.weights.pickles import open_pickle
 
 FORMAT = "rotoscope-1"
+PACKED = "rotoscope-2"
+"""The format of files that hold tensors in eight bits, which versions before could not open."""
+Store = Literal["float32", "float16", "int8"]
+"""What the numbers of a file are: the model's own, halves, or :mod:`~rotoscope.weights.packing` over halves."""
 MOST_CONFIG = 100_000
 """Characters of a stored config; ours have about 1,000."""
 COUNTER = "num_batches_tracked"
 """How names of counters of batches end."""
 
 
-def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor], *, half: bool = False) -> None:
+def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor], *, store: Store = "float32") -> None:
     """Write weights of ours.
 
     Args:
@@ -36,16 +41,18 @@ def save_method(path: Path, method: str, config: Any, state: Mapping[str, Tensor
         method: its name in :data:`~rotoscope.methods.MODELS`.
         config: the method's config, a dataclass.
         state: the method's state dict.
-        half: store floating-point tensors as float16.
+        store: ``float32`` writes the tensors as they are, ``float16`` floating-point ones as halves, ``int8`` large
+            ones in eight bits with a scale for each output channel, and all others as halves.
     """
-    tensors = {
-        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().contiguous().clone()
-        for name, tensor in state.items()
-        if not name.endswith(COUNTER)
-    }
-    metadata = {"format": FORMAT, "method": method, "config": json.dumps(dataclasses.asdict(config))}
+    tensors = {name: tensor.detach() for name, tensor in state.items() if not name.endswith(COUNTER)}
+    if store == "int8":
+        tensors = packed(tensors)
+    elif store == "float16":
+        tensors = halved(tensors)
+    form = PACKED if store == "int8" else FORMAT
+    metadata = {"format": form, "method": method, "config": json.dumps(dataclasses.asdict(config))}
     with atomic_write(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary, metadata)
 
 
 def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
@@ -59,7 +66,7 @@ def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             names = list(file.keys())
-            ours = metadata.get("format") == FORMAT and metadata.get("method") in MODELS
+            ours = metadata.get("format") in (FORMAT, PACKED) and metadata.get("method") in MODELS
             fits = ours and len(names) <= MOST_ENTRIES
             tensors = {name: file.get_tensor(name) for name in names} if fits else {}
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, MemoryError) as error:
@@ -70,6 +77,8 @@ def read_own(path: Path) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: holds {len(names)} tensors, more than any network here. Get the file again.")
     method = metadata["method"]
     fields = check_config(path, model_class(method).config_class, upgraded(_stored_config(path, metadata)))
+    if metadata["format"] == PACKED:
+        tensors = unpacked(path, tensors)
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return method, fields, floats
 
