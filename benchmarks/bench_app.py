@@ -58,7 +58,7 @@ class Client:
         threading.Thread(target=self.launch.serve, args=(ready.set,), daemon=True).start()
         ready.wait()
         self.http = httpx.Client(base_url=self.launch.address, timeout=600)
-        given = self.launch.service.library.given
+        given = self.launch.service.library.named
         assert given is not None
         self.key = given.key
         self.api = f"api/projects/{given.key}"

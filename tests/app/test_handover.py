@@ -114,8 +114,8 @@ def test_a_finished_run_is_taken_in_and_gone_on_from(tmp_path: Path, tiny_stcn: 
     assert Taking(project, tmp_path / "run").go(done.append, lambda: False) == 12
     assert done == list(range(1, 13))
     assert masks(project.folder / "masks") == masks(tmp_path / "run")
-    assert project.given_frames() == [2]
-    np.testing.assert_array_equal(project.given_masks(2)[1], MASK)
+    assert project.prompted_frames() == [2]
+    np.testing.assert_array_equal(project.prompted_masks(2)[1], MASK)
     assert project.answers.first_open(0) is None
     project.edit(8, {1: MOVED})
     again = Run(project, Stretch(), lambda event: None, lambda: False)

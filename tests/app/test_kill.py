@@ -57,9 +57,9 @@ def test_a_killed_service_loses_nothing_that_it_had_answered_for(
         client.close()
 
         project = open_project(folder)
-        assert set(given) <= set(project.given_frames())
+        assert set(given) <= set(project.prompted_frames())
         for frame, shift in given.items():
-            np.testing.assert_array_equal(project.given_masks(frame)[1], np.roll(MASK, shift, axis=1))
+            np.testing.assert_array_equal(project.prompted_masks(frame)[1], np.roll(MASK, shift, axis=1))
             np.testing.assert_array_equal(project.labels(frame) == 1, np.roll(MASK, shift, axis=1) > 0)
         for frame, code in enumerate(codes):
             assert code in ".g" or project.answers.answered[frame], frame

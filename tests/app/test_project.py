@@ -27,7 +27,7 @@ def test_what_is_given_is_there_when_it_is_opened_again(project: Project) -> Non
     project.edit(3, {one.id: MASK})
     again = reopened(project)
     assert [o.name for o in again.history.objects] == ["square"]
-    assert again.given_frames() == [3]
+    assert again.prompted_frames() == [3]
     np.testing.assert_array_equal(again.labels(3), (MASK > 0) * one.id)
     again.close()
 
@@ -43,7 +43,7 @@ def test_undo_goes_all_the_way_back_and_redo_all_the_way_on(project: Project) ->
         project.undo()
         np.testing.assert_array_equal(project.labels(0), expected)
     project = reopened(project)
-    assert project.given_frames() == []
+    assert project.prompted_frames() == []
     for expected in pictures:
         project.redo()
         np.testing.assert_array_equal(project.labels(0), expected)
@@ -58,14 +58,14 @@ def test_undo_leaves_names_colours_and_locks(project: Project) -> None:
     project.undo()
     assert project.object(one.id).name == "cup"
     assert project.object(one.id).locked
-    assert project.given_frames() == []
+    assert project.prompted_frames() == []
 
 
 def test_a_pixel_belongs_to_who_was_given_it_last(project: Project) -> None:
     first, second = project.add_object(), project.add_object()
     project.edit(0, {first.id: MASK})
     project.edit(0, {second.id: MASK // 255 * np.where(np.arange(64) < 8, 255, 0).astype(np.uint8)})
-    given = project.given_masks(0)
+    given = project.prompted_masks(0)
     assert not ((given[first.id] > 0) & (given[second.id] > 0)).any()
     np.testing.assert_array_equal((given[first.id] > 0) | (given[second.id] > 0), MASK > 0)
 
@@ -106,7 +106,7 @@ def test_a_deleted_object_is_nowhere_and_its_id_is_not_given_again(project: Proj
     project.edit(0, {one.id: MASK})
     project.remove_object(one.id)
     assert not project.labels(0).any()
-    assert project.given_frames() == []
+    assert project.prompted_frames() == []
     assert project.add_object().id != one.id
     project.undo()
     project.undo()
@@ -131,7 +131,7 @@ def test_a_line_cut_short_by_a_kill_is_taken_away(project: Project) -> None:
     again = open_project(project.folder)
     again.edit(1, {one.id: MASK})
     again = reopened(again)
-    assert again.given_frames() == [0, 1]
+    assert again.prompted_frames() == [0, 1]
     again.close()
 
 

@@ -176,12 +176,12 @@ def test_states_stay_within_their_budget_and_the_newest_stay(begun: Project, tin
     go(begun, tiny_stcn, Stretch())
     folder = begun.folder / "states"
     size = max(path.stat().st_size for path in folder.glob("*.safetensors"))
-    state = States(folder).nearest(30, "tiny", 0, begun.history.given, {1})
+    state = States(folder).nearest(30, "tiny", 0, begun.history.prompts, {1})
     assert state is not None
     small = States(folder, budget=3 * size)
     for position in range(40, 140, 10):
         state.position = position
-        small.keep(state, "tiny", 0, begun.history.given)
+        small.keep(state, "tiny", 0, begun.history.prompts)
     left = sorted(int(path.stem) for path in folder.glob("*.json"))
     assert len(left) == 3
     assert left[-1] == 130

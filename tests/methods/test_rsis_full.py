@@ -15,7 +15,7 @@ from rotoscope.methods import make_config
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.rsis import RIS_LEAVES, RIS_PERSONS, RSIS, RSISConfig, RSISNetwork
 from rotoscope.methods.rsis.answers import Links
-from rotoscope.methods.rsis.losses import Targets, boxes_of, ris_lesson
+from rotoscope.methods.rsis.losses import Targets, boxes_of, ris_loss
 from rotoscope.methods.rsis.training import RECIPES, clip_loss
 from rotoscope.runs.segment import segment
 from rotoscope.weights import load
@@ -204,10 +204,10 @@ def test_targets_of_a_picture() -> None:
 def test_ris_pays_nothing_for_a_perfect_answer() -> None:
     truth = Targets.of(picture().labels[0]).masks[0, :3]
     masks = torch.cat([truth[[2, 0, 1]], torch.zeros(1, 64, 64)])
-    lesson = ris_lesson(masks, torch.tensor([1.0, 1.0, 1.0, 0.0]), truth)
+    lesson = ris_loss(masks, torch.tensor([1.0, 1.0, 1.0, 0.0]), truth)
     assert lesson.truth_of.tolist() == [2, 0, 1]
     assert lesson.loss.item() == pytest.approx(-3 / 4)  # three IoUs of 1 over four steps
-    worse = ris_lesson(masks, torch.tensor([1.0, 1.0, 0.5, 0.5]), truth)
+    worse = ris_loss(masks, torch.tensor([1.0, 1.0, 0.5, 0.5]), truth)
     assert worse.loss.item() == pytest.approx(-3 / 4 + 2 * np.log(2) / 4, abs=1e-5)
 
 

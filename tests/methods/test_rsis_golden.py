@@ -18,7 +18,7 @@ from rotoscope.layers import convlstm
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.rsis import RIS_LEAVES, RIS_PERSONS, RSIS, RSISConfig, RSISNetwork, network
 from rotoscope.methods.rsis.answers import named, objects_of
-from rotoscope.methods.rsis.losses import Lesson, Targets, ris_lesson, rsis_lesson
+from rotoscope.methods.rsis.losses import RSISLoss, Targets, ris_loss, rsis_loss
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -150,11 +150,11 @@ def test_targets_are_sorted_by_area(golden: Golden) -> None:
     assert np.array_equal(truth.ends.numpy(), data["sw_class"])
 
 
-def lesson(net: RSISNetwork, data: Mapping[str, np.ndarray], setting: str) -> Lesson:
+def lesson(net: RSISNetwork, data: Mapping[str, np.ndarray], setting: str) -> RSISLoss:
     most, limit, _, _ = SETTINGS[setting]
     truth = targets(data)
     steps = min(most, limit or most, truth.most + 1)
-    return rsis_lesson(net.run(pictures(data, "images"), steps), truth)
+    return rsis_loss(net.run(pictures(data, "images"), steps), truth)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -205,7 +205,7 @@ def test_single_mistakes_of_the_loss_are_seen(rsis: RSIS, golden: Golden, mistak
     with torch.no_grad():
         truth = targets(data)
         found = rsis.network.run(pictures(data, "images"), 5)
-        right = rsis_lesson(found, truth)
+        right = rsis_loss(found, truth)
         stops = F.binary_cross_entropy_with_logits(found.stop, right.matched, reduction="none")
         wrong = {
             "unmatched": _costs(found, truth.masks[:, :5], truth.objects[:, :5]),
@@ -299,7 +299,7 @@ def test_ris_is_its_description(golden: Golden, case: str) -> None:
     scores = torch.sigmoid(torch.cat([step.stop for step in found]))
     close64(masks, data[f"{case}_masks"])
     close64(scores, data[f"{case}_scores"])
-    learnt = ris_lesson(masks, scores, truth)
+    learnt = ris_loss(masks, scores, truth)
     close64(learnt.matrix, data[f"{case}_matrix"])
     assert learnt.truth_of.tolist() == data[f"{case}_assigned"].tolist()
     close64(learnt.loss, data[f"{case}_loss"])

@@ -26,15 +26,22 @@ def display() -> Iterator[dict[str, str]]:
     if "DISPLAY" in os.environ or shutil.which("Xvfb") is None:
         yield {}
         return
-    reads, writes = os.pipe()
-    command = ["Xvfb", "-displayfd", str(writes), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
-    with subprocess.Popen(command, pass_fds=(writes,), stderr=subprocess.DEVNULL) as server:
-        os.close(writes)
-        try:
-            with os.fdopen(reads) as told:
-                yield {"DISPLAY": f":{told.readline().strip()}"}
-        finally:
-            server.terminate()
+    for attempt in range(3):
+        reads, writes = os.pipe()
+        command = ["Xvfb", "-displayfd", str(writes), "-screen", "0", "1280x900x24", "-nolisten", "tcp"]
+        with subprocess.Popen(command, pass_fds=(writes,), stderr=subprocess.PIPE, text=True) as server:
+            os.close(writes)
+            try:
+                with os.fdopen(reads) as told:
+                    number = told.readline().strip()
+                if number and server.poll() is None:  # it ended where another took the same number meanwhile
+                    yield {"DISPLAY": f":{number}"}
+                    return
+            finally:
+                server.terminate()
+            assert server.stderr is not None
+            warnings.warn(f"Xvfb did not start ({attempt + 1}): {server.stderr.read()[-300:]}", stacklevel=1)
+    raise RuntimeError("Xvfb did not start in three attempts.")
 
 
 def test_the_plugin_in_napari(tmp_path: Path) -> None:

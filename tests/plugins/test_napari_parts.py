@@ -97,13 +97,13 @@ def test_a_grey_stack_is_followed_as_its_contrast_limits_show_it() -> None:
 
 def test_a_frame_is_given_when_it_differs_from_what_a_run_wrote() -> None:
     ledger = ledger_of(3)
-    assert ledger.given() == [3]
+    assert ledger.prompted() == [3]
     ledger.put(4, np.full(SIZE[::-1], 2), (1, 2), ledger.code(4))
-    assert ledger.given() == [3]
+    assert ledger.prompted() == [3]
     ledger.labels[4, :10] = 1
-    assert ledger.given() == [3, 4]
+    assert ledger.prompted() == [3, 4]
     ledger.labels[4] = 0  # a person took away what was found: that object is not there
-    assert ledger.given() == [3, 4]
+    assert ledger.prompted() == [3, 4]
     assert {i: bool(mask.any()) for i, mask in ledger.masks(4).items()} == {1: False, 2: False}
 
 
@@ -178,7 +178,7 @@ def test_answers_are_those_of_segment(what: Any, direction: Any, clip: Path, tin
     run(ledger, layer_of(VideoFrames(clip)), tiny_stcn, what, 0)
     for prediction in rotoscope.segment(clip, given, tiny_stcn, direction=direction):
         np.testing.assert_array_equal(ledger.labels[prediction.index], prediction.labels)
-    assert ledger.given() == [0, 5]
+    assert ledger.prompted() == [0, 5]
 
 
 def test_a_correction_changes_what_comes_after_it_and_nothing_before(clip: Path, tiny_stcn: Method) -> None:

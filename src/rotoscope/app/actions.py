@@ -28,10 +28,10 @@ FRESH = {"cache-control": "no-store"}
 def state(service: Service, call: Call) -> Any:
     """What may be opened, and what there is."""
     entries = [{"key": e.key, "label": e.label, "kind": e.kind} for e in service.library.entries()]
-    given = service.library.given
+    named = service.library.named
     return {
         "entries": entries,
-        "first": (given or service.library.demo).key,
+        "first": (named or service.library.demo).key,
         "method": service.method,
         "tools": list(CLICKERS),
         "formats": list(FORMATS),
@@ -51,8 +51,8 @@ def facts(service: Service, call: Call) -> Any:
     task, demo = service.worker.task, service.library.demo
     with project.lock:
         objects = [as_json(one) for one in project.history.objects]
-        given = {one["id"]: [f for f, g in project.history.given.items() if one["id"] in g] for one in objects}
-        codes = {one["id"]: project.answers.codes(one["id"], given[one["id"]], one["ends"]) for one in objects}
+        prompted = {one["id"]: [f for f, g in project.history.prompts.items() if one["id"] in g] for one in objects}
+        codes = {one["id"]: project.answers.codes(one["id"], prompted[one["id"]], one["ends"]) for one in objects}
         return {
             "name": demo.label if project.folder.resolve() == demo.path else project.video.name,
             "folder": str(project.folder),
@@ -62,7 +62,7 @@ def facts(service: Service, call: Call) -> Any:
             "objects": objects,
             "timeline": codes,
             "look": {one["id"]: project.answers.look.get(one["id"], {}) for one in objects},
-            "stale": project.answers.first_open(min(project.given_frames(), default=0)) if given else None,
+            "stale": project.answers.first_open(min(project.prompted_frames(), default=0)) if prompted else None,
             "undo": len(project.history.done),
             "redo": len(project.history.undone),
             "task": {"kind": task.kind, **task.about} if task is not None else None,
@@ -73,12 +73,12 @@ def weakest(service: Service, call: Call) -> Any:
     """The frame and object to look at where nothing is unsure; null where nothing was found yet."""
     project = service.project(call.project)
     with project.lock:
-        found = []
+        weakest = []
         for one in project.history.objects:
-            given = {f for f, masks in project.history.given.items() if one.id in masks}
-            least = None if one.hidden else project.answers.weakest(one.id, given)
-            found += [(*least, one.id)] if least is not None else []
-    _, index, object_id = min(found, default=(0.0, None, None))
+            prompted = {f for f, masks in project.history.prompts.items() if one.id in masks}
+            least = None if one.hidden else project.answers.weakest(one.id, prompted)
+            weakest += [(*least, one.id)] if least is not None else []
+    _, index, object_id = min(weakest, default=(0.0, None, None))
     return {"frame": index, "object": object_id}
 
 
@@ -132,20 +132,22 @@ def release(service: Service, call: Call) -> Any:
 def click(service: Service, call: Call) -> Response:
     """Answer points and a box with a mask, which is kept; the answer holds the frame's labels."""
     data = call.json()
-    given = data.get("points", [])
-    if not isinstance(given, list) or len(given) > 100:
+    values = data.get("points", [])
+    if not isinstance(values, list) or len(values) > 100:
         raise InputError("points are a list of at most a hundred.")
     points = []
-    for value in given:
+    for value in values:
         x, y = pair(value)
         points.append(Point(floor(x), floor(y), len(value) < 3 or bool(value[2])))
     box = data.get("box")
     corners = (*pair(box), *pair(box[2:])) if isinstance(box, list) else None
     engine = data.get("engine") or CLICKERS[0]
     place = whole(data, "frame"), whole(data, "object")
-    found, confidence = service.click(call.project, *place, points, corners, str(engine), bool(data.get("begin", True)))
+    labels, confidence = service.click(
+        call.project, *place, points, corners, str(engine), bool(data.get("begin", True))
+    )
     sure = "" if confidence is None else f"{confidence:.3f}"
-    return _png(found, {"x-confidence": sure})
+    return _png(labels, {"x-confidence": sure})
 
 
 def edges(service: Service, call: Call) -> Any:

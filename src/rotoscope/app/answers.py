@@ -60,14 +60,14 @@ class Answers:
         self._tick = np.zeros(frames, np.int64)
         self._journal = Journal(path, durable=False)
         self._edits: list[tuple[int, int]] = []
-        for line in self._journal.found:
+        for line in self._journal.records:
             if 0 <= line["i"] < frames:
                 self._take(line["i"], _seen(line), (line["n"][0], line["n"][1]), line["t"])
         for frame, tick in edits:
             self.edited(frame, tick)
-        if len(self._journal.found) > TIMES_TOO_LONG * frames:
+        if len(self._journal.records) > TIMES_TOO_LONG * frames:
             self._journal.replace(self._line(int(i)) for i in np.flatnonzero(self.answered))
-        self._journal.found = []
+        self._journal.records = []
 
     def add(self, index: int, seen: Seen, span: tuple[int, int], tick: int) -> None:
         """Note the answer of a frame whose masks are on disk.
@@ -106,7 +106,7 @@ class Answers:
         open_ = (~self.answered | self.stale)[start:stop]
         return start + int(open_.argmax()) if open_.any() else None
 
-    def codes(self, object_id: int, given: list[int], ends: int | None) -> str:
+    def codes(self, object_id: int, prompted: list[int], ends: int | None) -> str:
         """One letter a frame: ``g`` given, ``s`` sure, ``u`` unsure, ``a`` absent, ``.`` not known."""
         letters = np.full(self.frames, ord("."), np.uint8)
         known = self.confidence.get(object_id)
@@ -115,12 +115,12 @@ class Answers:
             letters[known < UNSURE] = ord("u")
             letters[list(self.look.get(object_id, ()))] = ord("u")
             letters[known == 0] = ord("a")
-        letters[given] = ord("g")
+        letters[prompted] = ord("g")
         if ends is not None:
             letters[ends:] = ord("a")
         return letters.tobytes().decode()
 
-    def weakest(self, object_id: int, given: Collection[int]) -> tuple[float, int] | None:
+    def weakest(self, object_id: int, prompted: Collection[int]) -> tuple[float, int] | None:
         """The frame whose mask of an object is nearest to being worth a look, behind how far it is from that.
 
         How sure it is, how much the object is more probable than the next best, and the share of the largest part are
@@ -128,33 +128,33 @@ class Answers:
 
         Args:
             object_id: which.
-            given: frames on which its mask was given; they do not count.
+            prompted: frames on which its mask was given; they do not count.
 
         Returns: distance and index; None where no mask was found.
         """
         rest: list[tuple[float, int]] = []
         for index, shapes in self.shapes.items():
             shape = shapes.get(object_id)
-            if shape is not None and index not in given:
+            if shape is not None and index not in prompted:
                 values = (float(self.confidence[object_id][index]), shape.margin, shape.whole)
                 limits = (UNSURE, MARGIN, WHOLE)
                 distances = ((v - limit) / (1 - limit) for v, limit in zip(values, limits, strict=True))
                 rest.append((min(distances), index))
         return min(rest, default=None)
 
-    def watch(self, first: int, step: int, given: Mapping[int, Collection[int]]) -> Watch:
+    def watch(self, first: int, step: int, prompted: Mapping[int, Collection[int]]) -> Watch:
         """What a watch knows that has seen all answers before frame ``first`` of a pass that goes by ``step``.
 
         Args:
             first: the frame that the pass goes on with.
             step: 1 forwards, -1 backwards.
-            given: objects given on a frame, by frame.
+            prompted: objects given on a frame, by frame.
         """
         watch = Watch(before=dict(self.shapes.get(first - step, {})))
         passed = sorted(i for i in self.shapes if (first - i) * step > 0)
         for index in passed[::step]:
             for object_id, shape in self.shapes[index].items():
-                if object_id in given.get(index, ()) or object_id not in watch.whole:
+                if object_id in prompted.get(index, ()) or object_id not in watch.whole:
                     watch.whole[object_id] = shape.whole
         return watch
 

@@ -128,13 +128,13 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, text:
 
 def _once(body: bytes, receive: Receive) -> Receive:
     """A body that was read, given again."""
-    given = False
+    sent = False
 
     async def again() -> Message:
-        nonlocal given
-        if given:
+        nonlocal sent
+        if sent:
             return await receive()
-        given = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

@@ -41,10 +41,10 @@ def can_hand_over(project: Project, first: int, last: int, object_ids: Sequence[
     gone = project.history.name_of(
         np.zeros(project.size[::-1], np.uint8)
     )  # a mask without a pixel, which files cannot give
-    plain = plain and not any(name == gone for one in project.history.given.values() for name in one.values())
+    plain = plain and not any(name == gone for one in project.history.prompts.values() for name in one.values())
     known = set(project.history.by_id)
-    given = {i for frame, one in project.history.given.items() if frame <= last for i in one if i in known}
-    return plain and given == set(object_ids) and project.answers.are_forward(first, last)
+    prompted = {i for frame, one in project.history.prompts.items() if frame <= last for i in one if i in known}
+    return plain and prompted == set(object_ids) and project.answers.are_forward(first, last)
 
 
 def hand_over(project: Project, model: Method, state: RunState) -> None:
@@ -117,8 +117,8 @@ class Finished:
         strange = [name for name, number in numbers.items() if number is None or number >= project.frames]
         if strange:
             raise InputError(f"{folder.name}: is a run of another clip; this one has no frame {strange[0]}.")
-        found = {number: name for name, number in numbers.items() if number is not None}
-        return cls(folder, dict(sorted(found.items())), report)
+        ordered = {number: name for name, number in numbers.items() if number is not None}
+        return cls(folder, dict(sorted(ordered.items())), report)
 
     def seen(self, index: int, ids: dict[int, int]) -> Seen:
         """What the report says of a frame; ``ids`` are those of the project by those of the run.
@@ -143,12 +143,12 @@ def adopt(project: Project) -> int:
     """
     masks = project.folder / "masks"
     record = facts_of(inside(masks, REPORT))
-    if not record or not project.given_frames():
+    if not record or not project.prompted_frames():
         return 0
     finished = Finished.read(masks, project)
     if (record.get("run") or {}).get("masks") != code_of(project):
         return 0
-    first = project.given_frames()[0]
+    first = project.prompted_frames()[0]
     ids = {i: i for i in finished.report.objects}
     new = [i for i in finished.names if i >= first and not project.answers.is_fresh(i)]
     for index in new:

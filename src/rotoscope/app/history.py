@@ -53,7 +53,7 @@ class History:
 
     Attributes:
         objects: those that there are, in order.
-        given: name of the mask by object, by frame.
+        prompts: name of the mask by object, by frame.
         done: edits that count, in order.
         undone: edits taken back, the last first to come again.
         edits: frame and tick of every change of given masks, undoing counted too.
@@ -65,7 +65,7 @@ class History:
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.size = size
         self.objects: tuple[TrackedObject, ...] = ()
-        self.given: dict[int, dict[int, str]] = {}
+        self.prompts: dict[int, dict[int, str]] = {}
         self.done: list[Record] = []
         self.undone: list[Record] = []
         self.edits: list[tuple[int, int]] = []
@@ -75,9 +75,9 @@ class History:
         self._folder = make_folder(folder / "history")
         self._read: ByteCache[Mask] = ByteCache(READ_BUDGET, lambda mask: mask.nbytes)
         self._journal = Journal(folder / "history.jsonl", durable=True)
-        for record in self._journal.found:
+        for record in self._journal.records:
             self._follow(record)
-        self._journal.found = []
+        self._journal.records = []
 
     @property
     def by_id(self) -> dict[int, TrackedObject]:
@@ -188,12 +188,12 @@ class History:
         frame = int(record["frame"])
         self.edits.append((frame, self.tick))
         for object_id, change in record["prompts"].items():
-            given = self.given.setdefault(frame, {})
-            given.pop(int(object_id), None)
+            on_frame = self.prompts.setdefault(frame, {})
+            on_frame.pop(int(object_id), None)
             if change[side] is not None:
-                given[int(object_id)] = change[side]
-            if not given:
-                del self.given[frame]
+                on_frame[int(object_id)] = change[side]
+            if not on_frame:
+                del self.prompts[frame]
 
 
 def as_json(one: TrackedObject) -> dict[str, Any]:

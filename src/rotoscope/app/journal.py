@@ -24,18 +24,18 @@ class Journal:
         durable: wait with each line until it is on the disk.
 
     Attributes:
-        found: the lines that were there.
+        records: the lines that were there.
     """
 
     def __init__(self, path: Path, durable: bool) -> None:
         self.path = path
         self.durable = durable
-        self.found: list[Record] = []
+        self.records: list[Record] = []
         whole = 0
         if path.exists():
             raw = path.read_bytes()
             whole = raw.rfind(b"\n") + 1
-            self.found = [self._record(number, line) for number, line in enumerate(raw[:whole].splitlines(), 1)]
+            self.records = [self._record(number, line) for number, line in enumerate(raw[:whole].splitlines(), 1)]
         self._file: BinaryIO = path.open("ab")
         self._file.truncate(whole)
 

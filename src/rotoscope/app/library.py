@@ -64,43 +64,43 @@ class Library:
 
     Args:
         root: the folder; links that lead out of it are not followed.
-        given: a video or folder named on the command line, which may lie anywhere.
+        named: a video or folder named on the command line, which may lie anywhere.
     """
 
-    def __init__(self, root: Path, given: Path | None = None) -> None:
+    def __init__(self, root: Path, named: Path | None = None) -> None:
         self.root = root.resolve()
         self._keys: dict[tuple[Path, str], Entry] = {}
         self._by_key: dict[str, Entry] = {}
         self.demo = self._entry(self.root / PROJECTS / DEMO, "built-in clip", "demo")
-        self.given = None
-        if given is not None:
-            kind = "frames" if given.is_dir() else "video"
-            self.given = self._entry(given.resolve(), given.name, kind)
+        self.named = None
+        if named is not None:
+            kind = "frames" if named.is_dir() else "video"
+            self.named = self._entry(named.resolve(), named.name, kind)
 
     def entries(self) -> list[Entry]:
         """All that may be opened now, in order of names."""
-        found = [self.demo] + ([self.given] if self.given is not None else [])
+        entries = [self.demo] + ([self.named] if self.named is not None else [])
         for folder, folders, files in os.walk(self.root):
             here = Path(folder)
             depth = len(here.relative_to(self.root).parts)
             folders[:] = sorted(f for f in folders if not f.startswith(".") and depth < DEPTH)
             if here != self.root and holds_run(here):
                 folders[:] = []
-                found += [one for one in [self._inside(here, "run")] if one is not None]
+                entries += [one for one in [self._inside(here, "run")] if one is not None]
                 continue
             if (here / FACTS).exists():
                 folders[:] = []
                 if here != self.demo.path:
-                    found.append(self._entry(here, here.name, "project"))
+                    entries.append(self._entry(here, here.name, "project"))
                 continue
             if SETS in folders:
-                found += [one for one in [self._inside(here, "set")] if one is not None]
+                entries += [one for one in [self._inside(here, "set")] if one is not None]
             if here != self.root and folders and all(name.isdecimal() for name in folders):
-                found += [one for one in [self._inside(here, "masks")] if one is not None]
-            found += self._of_folder(here, [here / name for name in sorted(files) if not name.startswith(".")])
-            if len(found) > MOST:
+                entries += [one for one in [self._inside(here, "masks")] if one is not None]
+            entries += self._of_folder(here, [here / name for name in sorted(files) if not name.startswith(".")])
+            if len(entries) > MOST:
                 break
-        return list(dict.fromkeys(found))[:MOST]
+        return list(dict.fromkeys(entries))[:MOST]
 
     def entry(self, key: str) -> Entry:
         """What a key stands for.
@@ -139,19 +139,19 @@ class Library:
             number += 1
 
     def _of_folder(self, here: Path, files: list[Path]) -> list[Entry]:
-        found = []
+        entries = []
         images = [path for path in files if is_image(path)]
         archives = [path for path in files if path.suffix.lower() == ".npz"]
         if len(images) > 1 and here != self.root:
-            found.append(self._inside(here, "frames"))
+            entries.append(self._inside(here, "frames"))
         if (images or archives) and here != self.root:
-            found.append(self._inside(here, "masks"))
+            entries.append(self._inside(here, "masks"))
         for path in files:
             if path.suffix.lower() in VIDEOS:
-                found.append(self._inside(path, "video"))
+                entries.append(self._inside(path, "video"))
             if path.suffix.lower() in MASK_FILES and (len(images) < 3 or path not in images):
-                found.append(self._inside(path, "masks"))
-        return [entry for entry in found if entry is not None]
+                entries.append(self._inside(path, "masks"))
+        return [entry for entry in entries if entry is not None]
 
     def _inside(self, path: Path, kind: str) -> Entry | None:
         real = path.resolve()

@@ -104,9 +104,9 @@ class Project:
         """One object on a frame, 0 to 255 ``[H, W]``, with soft edges where they are known."""
         self.check_index(index)
         with self.lock:
-            given = self.history.given.get(index, {}).get(object_id)
-            if given is not None:
-                return self.history.read(given)
+            name = self.history.prompts.get(index, {}).get(object_id)
+            if name is not None:
+                return self.history.read(name)
             own = self.labels(index) == object_id
             path = self.soft_file(index, object_id)
             if not own.any() or not path.exists():
@@ -114,16 +114,16 @@ class Project:
             soft = read_grey(path, self.size)
             return np.where(own, np.maximum(soft, 128), np.minimum(soft, 127))
 
-    def given_masks(self, index: int) -> dict[int, Mask]:
+    def prompted_masks(self, index: int) -> dict[int, Mask]:
         """The masks given on a frame for objects that there are, 0 to 255, by object."""
         with self.lock:
             known = self.history.by_id
-            return {i: self.history.read(n) for i, n in self.history.given.get(index, {}).items() if i in known}
+            return {i: self.history.read(n) for i, n in self.history.prompts.get(index, {}).items() if i in known}
 
-    def given_frames(self) -> list[int]:
+    def prompted_frames(self) -> list[int]:
         """Frames on which a mask is given for an object that there is, in order."""
         known = set(self.history.by_id)
-        return sorted(frame for frame, given in self.history.given.items() if known & set(given))
+        return sorted(frame for frame, masks in self.history.prompts.items() if known & set(masks))
 
     def mask_file(self, index: int) -> Path:
         """Where the labels of a frame are."""
@@ -254,7 +254,7 @@ class Project:
 
     def _take_from_others(self, index: int, taker: int, own: Any, prompts: dict[int, list[str | None]]) -> None:
         """Take pixels from the given masks of others, so that a run sees each pixel given once."""
-        for other, name in list(self.history.given.get(index, {}).items()):
+        for other, name in list(self.history.prompts.get(index, {}).items()):
             known = self.history.by_id.get(other)
             if other == taker or known is None or known.locked:
                 continue
@@ -265,7 +265,7 @@ class Project:
                 self._set_prompt(index, other, self.history.keep(mask), prompts)
 
     def _set_prompt(self, index: int, object_id: int, name: str | None, prompts: dict[int, list[str | None]]) -> None:
-        before = self.history.given.get(index, {}).get(object_id)
+        before = self.history.prompts.get(index, {}).get(object_id)
         prompts[object_id] = [before, name]
 
     def _bring_out(self, record: Record, side: int) -> None:
@@ -291,10 +291,10 @@ class Project:
         there, others = ({int(one["id"]) for one in record["objects"][n]} for n in (side, 1 - side))
         for object_id in others - there:
             remove_tree(inside(self.folder, "prompts", str(object_id)))
-        for frame, given in self.history.given.items():
-            for object_id in (there - others) & set(given):
+        for frame, masks in self.history.prompts.items():
+            for object_id in (there - others) & set(masks):
                 path = make_folder(self.folder / "prompts" / str(object_id)) / f"{self.video.name_of(frame)}.png"
-                self.history.bring(given[object_id], path)
+                self.history.bring(masks[object_id], path)
 
     def _stored(self, index: int) -> Mask | None:
         """Labels of a frame as they are on disk; None if there are none."""

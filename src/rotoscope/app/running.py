@@ -74,9 +74,9 @@ class Run:
         self.direction = stretch.direction
         with project.lock:
             self.tick = project.history.tick
-            self.given = {frame: dict(one) for frame, one in project.history.given.items()}
+            self.prompts = {frame: dict(one) for frame, one in project.history.prompts.items()}
             self.live = {one.id for one in project.history.objects}
-            frames = project.given_frames()
+            frames = project.prompted_frames()
             if stretch.direction == "backward":
                 self._plan_backward(stretch)
             elif not frames:
@@ -126,11 +126,11 @@ class Run:
         take_back(self.project)
         states = States(self.project.folder / "states")
         forward = self.direction == "forward"
-        state = states.nearest(self.start, name, self.first, self.given, self.live) if forward else None
+        state = states.nearest(self.start, name, self.first, self.prompts, self.live) if forward else None
         self._begin_watch(state)
 
         def save(state: RunState) -> None:
-            states.keep(state, name, self.first, self.given)
+            states.keep(state, name, self.first, self.prompts)
 
         passes = Passes(self._job(model, state), start=state, save=save if forward else None, every=EVERY)
         measured = Measurement()
@@ -150,7 +150,7 @@ class Run:
     def _begin_watch(self, state: RunState | None) -> None:
         backward = self.direction == "backward"
         first = state.position if state is not None else self.end - 1 if backward else self.first
-        self.watch = self.project.answers.watch(first, -1 if backward else 1, self.given)
+        self.watch = self.project.answers.watch(first, -1 if backward else 1, self.prompts)
 
     def _hand_over(self, model: Method, session: Session, ending: RunState) -> None:
         """Let the command line go on from where this ends, if it would have come to the same."""
@@ -160,11 +160,11 @@ class Run:
 
     def _confidences(self) -> dict[int, tuple[float, int]]:
         """Sum and number of each object's confidences on frames where it has pixels, as a report wants them."""
-        found = {}
+        sizes = {}
         for object_id, values in self.project.answers.confidence.items():
             there = values[values > 0]
-            found[object_id] = (float(there.sum()), len(there))
-        return found
+            sizes[object_id] = (float(there.sum()), len(there))
+        return sizes
 
     def _steps(self, passes: Passes) -> Generator[Step, None, None]:
         for step in passes:
@@ -193,7 +193,7 @@ class Run:
     def see(self, prediction: Prediction, known: Collection[int]) -> Seen:
         """Go over an answer, in the order of the pass, and say what is found of the objects that are known."""
         index = prediction.index
-        self.watch.see(prediction, self.given.get(index, {}), self.agreement.pop(index, None))
+        self.watch.see(prediction, self.prompts.get(index, {}), self.agreement.pop(index, None))
         confidence = zip(prediction.object_ids, prediction.confidence, strict=True)
         look = {i: [r for r, at in by.items() if at[-1] == index] for i, by in self.watch.listed.items() if i in known}
         shapes = {i: shape for i, shape in self.watch.before.items() if i in known}
@@ -203,10 +203,10 @@ class Run:
         video = self.project.part(self.first, self.end)
         prompts: Prompts = {}
         position = state.position if state is not None else self.first
-        frames = [f for f in self.project.given_frames() if self.first <= f < self.end]
+        frames = [f for f in self.project.prompted_frames() if self.first <= f < self.end]
         needed = [f for f in frames if f >= position] or frames[-1:]
         for frame in needed:
-            prompts[frame] = {i: _as_mask(mask) for i, mask in self.project.given_masks(frame).items()}
+            prompts[frame] = {i: _as_mask(mask) for i, mask in self.project.prompted_masks(frame).items()}
         if self.direction == "backward":
             prompts[self.end - 1] = self._all_masks(self.end - 1)
         return Job(video, dict(sorted(prompts.items())), model, self.direction)
@@ -264,8 +264,8 @@ class _Writer:
             project.answers.add(index, seen, run.span(index), run.tick)
         run.written += 1
         rate = run.written / max(time.perf_counter() - self._begun, 1e-6)
-        found = {"frame": index, "confidence": seen.confidence, "look": seen.bits}
-        run.tell({"type": "frame", **found, "rate": round(rate, 2)})
+        message = {"frame": index, "confidence": seen.confidence, "look": seen.bits}
+        run.tell({"type": "frame", **message, "rate": round(rate, 2)})
 
     def _write_soft(self, path: Path, own: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> None:
         """Write an object's probabilities in and around its mask, in 8 bits.

@@ -31,7 +31,7 @@ class Launch:
 
     Args:
         root: folder that the page may open files of, and keeps projects in.
-        given: a video or folder of images to open first; None for the built-in clip.
+        video: a video or folder of images to open first; None for the built-in clip.
         method: that runs along clips.
         port: to listen on; 0 for any that is free.
 
@@ -45,15 +45,15 @@ class Launch:
         InputError: the port is taken, or the root or what is given is not there.
     """
 
-    def __init__(self, root: Path, given: Path | None = None, method: str = "stcn-small", port: int = 0) -> None:
+    def __init__(self, root: Path, video: Path | None = None, method: str = "stcn-small", port: int = 0) -> None:
         if not root.is_dir() or not os.access(root, os.W_OK | os.X_OK):
             raise InputError(f"{root}: is no folder that can be written to. Give another as --root.")
-        if given is not None and not given.exists():
-            raise InputError(f"{given}: no such file or folder.")
+        if video is not None and not video.exists():
+            raise InputError(f"{video}: no such file or folder.")
         self.hub = Hub()
-        self.service = Service(Library(root, given), method, self.hub.tell)
-        if given is not None:
-            self.service.open(self.service.library.given.key)  # type: ignore[union-attr]  # what cannot be opened is said now
+        self.service = Service(Library(root, video), method, self.hub.tell)
+        if video is not None:
+            self.service.open(self.service.library.named.key)  # type: ignore[union-attr]  # what cannot be opened is said now
         # Where the protocol is not said, asyncio sets no TCP_NODELAY, and each answer waits 40 ms.
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -31,37 +31,37 @@ class States:
         self.folder = folder
         self.budget = budget
 
-    def keep(self, state: RunState, method: str, first: int, given: Given) -> None:
+    def keep(self, state: RunState, method: str, first: int, prompts: Given) -> None:
         """Keep a state.
 
         Args:
             state: between two frames.
             method: name of the method and its weights.
             first: frame that the pass began with.
-            given: masks of the project when the run began; those before the state's frame count.
+            prompts: masks of the project when the run began; those before the state's frame count.
         """
         facts, tensors = self._files(state.position)
         facts.unlink(missing_ok=True)  # from here to the end of this call there is no such state
         state.write(tensors, durable=False)  # waiting for the disk takes longer than a frame; what is cut is not read
-        led = {str(f): {str(i): n for i, n in one.items()} for f, one in given.items() if first <= f < state.position}
+        led = {str(f): {str(i): n for i, n in one.items()} for f, one in prompts.items() if first <= f < state.position}
         with atomic_write(facts, durable=False) as path:
             path.write_text(json.dumps({"method": method, "first": first, "given": led}), encoding="utf-8")
         self._thin()
 
-    def nearest(self, start: int, method: str, first: int, given: Given, live: Collection[int]) -> RunState | None:
+    def nearest(self, start: int, method: str, first: int, prompts: Given, live: Collection[int]) -> RunState | None:
         """The state that is nearest to frame ``start``, at it or before, and holds; None if there is none.
 
         Args:
             start: frame to begin with.
             method: as it was kept.
             first: frame that a pass without a state would begin with.
-            given: masks as they are now.
+            prompts: masks as they are now.
             live: objects that there are.
         """
         for position in sorted((p for p in self._positions() if first < p <= start), reverse=True):
             facts, tensors = self._files(position)
             led = _read(facts)
-            if led.get("method") == method and led.get("first") == first and _same(led, given, position, live):
+            if led.get("method") == method and led.get("first") == first and _same(led, prompts, position, live):
                 try:
                     return RunState.read(tensors)
                 except InputError:
@@ -93,7 +93,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {}  # a file that is not whole is no state
 
 
-def _same(led: dict[str, Any], given: Given, position: int, live: Collection[int]) -> bool:
+def _same(led: dict[str, Any], prompts: Given, position: int, live: Collection[int]) -> bool:
     """Whether the masks that led to a state are those given now, for the objects that there are."""
 
     def of_live(by_frame: Given) -> Given:
@@ -101,5 +101,5 @@ def _same(led: dict[str, Any], given: Given, position: int, live: Collection[int
         return {f: one for f, one in kept.items() if one}
 
     then = {int(f): {int(i): n for i, n in one.items()} for f, one in led["given"].items()}
-    now = {f: one for f, one in given.items() if f >= int(led["first"])}
+    now = {f: one for f, one in prompts.items() if f >= int(led["first"])}
     return of_live(then) == of_live(now)

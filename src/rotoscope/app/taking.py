@@ -36,12 +36,12 @@ def take_masks(project: Project, path: Path, index: int, resize: bool = False) -
     """
     project.check_index(index)
     notes: list[str] = []
-    found = read_prompts({index: path}, project.part(0, None), resize, notes)
+    prompts = read_prompts({index: path}, project.part(0, None), resize, notes)
     with project.lock:
-        ids = objects_for(project, sorted({object_id for given in found.values() for object_id in given}))
-        for frame, given in found.items():
-            project.edit(frame, {ids[i]: as_grey(mask) for i, mask in given.items()})
-    return sorted(found), notes
+        ids = objects_for(project, sorted({object_id for masks in prompts.values() for object_id in masks}))
+        for frame, masks in prompts.items():
+            project.edit(frame, {ids[i]: as_grey(mask) for i, mask in masks.items()})
+    return sorted(prompts), notes
 
 
 def masks_of_set(folder: Path, project: Project) -> Path:

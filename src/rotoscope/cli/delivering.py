@@ -43,14 +43,14 @@ def delivery_of(objects: str | None, alpha: str | None, refine: bool, names: lis
     return Delivery.of(objects or "all", alpha or "straight", refine, named(names or []))
 
 
-def named(given: list[str]) -> dict[int, str]:
+def named(texts: list[str]) -> dict[int, str]:
     """``ID=NAME`` of the command line.
 
     Raises:
         InputError: not of that form, or an id twice.
     """
     names: dict[int, str] = {}
-    for text in given:
+    for text in texts:
         number, equals, called = text.partition("=")
         if not equals or not number.strip().isdecimal():
             raise InputError(f"--name {text!r} is not understood. Give an object's id and a name, such as 1=cup.")

@@ -73,13 +73,13 @@ def command(
     options = session_options(
         memory=memory, mem_every=mem_every, top_k=top_k, include_last=include_last, size=size, others=option
     )
-    with _opened(video) as (opened, given):
+    with _opened(video) as (opened, of_demo):
         decided: list[str] = []
         masks = [mask_argument(text) for text in mask or []]
         model = load_method(method, weights, device, precision, threads)
         prompts: dict[int, Any] = read_prompts(masks, opened, False, decided) if masks else {}
         if model.task == "semi" and not masks:
-            prompts = given
+            prompts = of_demo
         for line in decided:
             warning_line(line)
         mechanism, prediction = explain(Job(opened, prompts, model, options=options), question)

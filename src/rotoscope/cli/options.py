@@ -48,13 +48,13 @@ Compare = Annotated[bool, typer.Option("--compare", help="Set published figures 
 Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a field of the recipe: NAME=VALUE.")]
 
 
-def use_limits(given: list[str] | None) -> None:
+def use_limits(texts: list[str] | None) -> None:
     """Set the limits that are named, before anything is read.
 
     Raises:
         InputError: a text that means nothing.
     """
-    set_limits(**parse_limits(given or []))
+    set_limits(**parse_limits(texts or []))
 
 
 Limits = Annotated[

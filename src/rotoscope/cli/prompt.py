@@ -48,15 +48,15 @@ def command(
     use_threads(threads)
     image = read_image(picture)
     before = {} if mask is None else dict(read_masks(mask, size=(image.shape[1], image.shape[0])).masks)
-    found = answered(lambda: load_prompter(prompter, device, precision), Frame(0, image), points, before)
-    labels = labels_of({**before, **{clicked.object_id: clicked.answer.mask for clicked in found}})
+    answers = answered(lambda: load_prompter(prompter, device, precision), Frame(0, image), points, before)
+    labels = labels_of({**before, **{clicked.object_id: clicked.answer.mask for clicked in answers}})
     save_labels(output, labels, [int(i) for i in set(labels.ravel().tolist()) if i])
     if show is not None:
         drawn = overlay(image, labels)
-        for clicked in found:
+        for clicked in answers:
             drawn = points_over(drawn, clicked.placed)
         save_png(show, drawn[..., ::-1])
-    return _tell(found, output, as_json)
+    return _tell(answers, output, as_json)
 
 
 def _check_outputs(picture: Path, output: Path, show: Path | None) -> None:
@@ -74,22 +74,22 @@ def _check_outputs(picture: Path, output: Path, show: Path | None) -> None:
         raise InputError(f"{show}: is the file of the mask. Choose another name.")
 
 
-def _of_one_picture(picture: Path, given: list[Prompt]) -> dict[int, Points]:
+def _of_one_picture(picture: Path, prompts: list[Prompt]) -> dict[int, Points]:
     from rotoscope.methods.base import check_object_id
 
-    if not given:
+    if not prompts:
         raise InputError("nothing is pointed at. Give --point X,Y or --box X1,Y1,X2,Y2.")
-    if any(found.frame for found in given):
+    if any(one.frame for one in prompts):
         raise InputError(f"{picture}: a point is on a frame, but this is one picture. Leave @FRAME out.")
-    found: dict[int, Points] = {}
-    for one in given:  # those of frame 0 and those of no frame are of one picture
+    points: dict[int, Points] = {}
+    for one in prompts:  # those of frame 0 and those of no frame are of one picture
         number = check_object_id(one.object_id or 0)
-        found[number] = one.source if number not in found else found[number].joined(one.source)
-    return found
+        points[number] = one.source if number not in points else points[number].joined(one.source)
+    return points
 
 
-def _tell(found: list[Clicked], output: Path, as_json: bool) -> int:
-    for clicked in found:
+def _tell(answers: list[Clicked], output: Path, as_json: bool) -> int:
+    for clicked in answers:
         if clicked.unsure:
             warning_line(clicked.note)
         elif not as_json:
@@ -103,7 +103,7 @@ def _tell(found: list[Clicked], output: Path, as_json: bool) -> int:
                 "confidence": clicked.answer.confidence,
                 "unsure": clicked.unsure,
             }
-            for clicked in found
+            for clicked in answers
         ]
         print_json({"mask": str(output), "objects": records})
     return 0

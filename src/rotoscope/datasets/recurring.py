@@ -74,7 +74,7 @@ class RecurringClips:
         if not whole:
             raise InputError("clips of a recurring object need photographs in which all objects are labelled.")
         self.photographs = Photographs(whole, photographs.textures)
-        self.videos = [found for found in videos for _ in found.sequences]
+        self.videos = [video for video in videos for _ in video.sequences]
         self.chances = chances or RecurringChances()
         self._cutter = SyntheticClips(self.photographs, SyntheticConfig(shapes=0.0))
 

@@ -62,7 +62,7 @@ def flood_fill(image: Rgb, placed: Placed, before: Mask | None) -> Mask:
     """What neighbours of like colour reach from the wanted clicks, with a step that keeps unwanted clicks dry."""
     smooth = np.asarray(cv2.bilateralFilter(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), 7, 30, 7), np.uint8)
     height, width = image.shape[:2]
-    found: Mask = np.zeros((height, width), np.bool_) if before is None else before.copy()
+    region: Mask = np.zeros((height, width), np.bool_) if before is None else before.copy()
     wanted, unwanted = placed.places[placed.wanted], placed.places[~placed.wanted]
     closed = np.zeros((height + 2, width + 2), np.uint8)
     if placed.box is not None:
@@ -72,10 +72,10 @@ def flood_fill(image: Rgb, placed: Placed, before: Mask | None) -> Mask:
         if not len(wanted):
             wanted = np.array([[(left + right) // 2, (top + bottom) // 2]])
     for x, y in wanted:
-        found |= _filled(smooth, closed, (int(x), int(y)), unwanted)
+        region |= _filled(smooth, closed, (int(x), int(y)), unwanted)
     for x, y in unwanted:
-        found &= ~_filled(smooth, closed, (int(x), int(y)), wanted)
-    return found
+        region &= ~_filled(smooth, closed, (int(x), int(y)), wanted)
+    return region
 
 
 def _filled(image: Rgb, closed: NDArray[np.uint8], seed: tuple[int, int], dry: NDArray[np.int64]) -> Mask:
@@ -123,8 +123,8 @@ def follow_edges(image: Rgb, placed: Placed, before: Mask | None) -> Mask:
         cv2.circle(markers, (int(x), int(y)), SPOT, 1 if wanted else 2, -1)
     if not (markers == 1).any():
         return np.zeros((height, width), bool)
-    found = cv2.watershed(np.ascontiguousarray(cv2.GaussianBlur(image, (5, 5), 0)), markers)
-    inside = (found == 1).astype(np.uint8)
+    basins = cv2.watershed(np.ascontiguousarray(cv2.GaussianBlur(image, (5, 5), 0)), markers)
+    inside = (basins == 1).astype(np.uint8)
     return cv2.dilate(inside, np.ones((3, 3), np.uint8)) > 0  # the watershed itself is a pixel wide, and of nobody
 
 
@@ -173,5 +173,5 @@ class ShrunkPicture:
         small = None
         if before is not None:
             small = cv2.resize(np.asarray(before, np.float32), self.work, interpolation=cv2.INTER_AREA) > 0.5
-        found = self.way(self.image, Placed(places, placed.wanted, box), small)
-        return Answer(np.asarray(cv2.resize(found.astype(np.float32), self.size, interpolation=cv2.INTER_LINEAR)))
+        mask = self.way(self.image, Placed(places, placed.wanted, box), small)
+        return Answer(np.asarray(cv2.resize(mask.astype(np.float32), self.size, interpolation=cv2.INTER_LINEAR)))

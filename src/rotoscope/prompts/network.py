@@ -143,8 +143,8 @@ class Head(nn.Module):
         near = (clicked @ flat).unflatten(2, key.shape[-2:])
         maps = []
         for sign in (1, -1):
-            found = near.masked_fill((asked.signs != sign)[:, :, None, None], -1).amax(dim=1)
-            maps.append(torch.where((asked.signs == sign).any(dim=1)[:, None, None], found, 0.0))
+            nearest = near.masked_fill((asked.signs != sign)[:, :, None, None], -1).amax(dim=1)
+            maps.append(torch.where((asked.signs == sign).any(dim=1)[:, None, None], nearest, 0.0))
         inside, _ = box_maps(asked.boxes, centres(key.shape[-2], key.shape[-1], 8, asked.boxes))
         for weights in (F.avg_pool2d(asked.before, 8 // FINE)[:, 0], inside):
             mean = F.normalize((flat @ weights.flatten(1)[:, :, None].to(flat.dtype)), dim=1)
@@ -166,8 +166,8 @@ class Head(nn.Module):
         """Logits of the IoU that masks will have, ``[N]``; teaches neither features nor masks."""
         deep, inside = deep.detach(), F.avg_pool2d(torch.sigmoid(logits.detach()), 16 // FINE)
         seen = torch.cat([deep.mean(dim=(2, 3)), deep.amax(dim=(2, 3)), pooled(deep, inside)], dim=1)
-        found: Tensor = self.quality(seen)[:, 0]
-        return found
+        quality: Tensor = self.quality(seen)[:, 0]
+        return quality
 
 
 class PromptsNetwork(nn.Module):
@@ -206,8 +206,8 @@ def sampled(features: Tensor, points: Tensor, stride: int) -> Tensor:
     height, width = features.shape[-2] * stride, features.shape[-1] * stride
     grid = (torch.stack([points[..., 0] / width, points[..., 1] / height], dim=-1) * 2 - 1)[:, None].float()
     # in float32: on a CPU in bfloat16 its values come from memory that nobody has written
-    found = F.grid_sample(features.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return found[:, :, 0].transpose(1, 2).to(features.dtype)
+    sampled = F.grid_sample(features.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled[:, :, 0].transpose(1, 2).to(features.dtype)
 
 
 def pooled(features: Tensor, weights: Tensor) -> Tensor:

@@ -28,8 +28,8 @@ def detached_part(
     x, y = place
     if not mask[y, x]:
         return None
-    _, parts, found, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    areas = found[1:, cv2.CC_STAT_AREA]
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
     meant = parts[y, x]
     if areas[meant - 1] > LARGEST * areas.max() or any(parts[row, column] == meant for column, row in wanted):
         return None

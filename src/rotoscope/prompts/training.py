@@ -140,9 +140,9 @@ class Talk:
 
     def click(self, number: int) -> None:
         """Click once more on an object, if its answer has a fault."""
-        found = next_click(self.answers[number], self.truth[number], self.rng)
-        if found is not None:
-            self.clicks[number].append(found)
+        click = next_click(self.answers[number], self.truth[number], self.rng)
+        if click is not None:
+            self.clicks[number].append(click)
 
     def follow(self, answered: Answered) -> None:
         """Take answers as the masks so far, and click on the faults of each."""
@@ -171,8 +171,8 @@ def losses(answered: Answered, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     overlap = dice_loss(probabilities, wanted, torch.ones_like(wanted[:, :, 0, 0]))
     ours, truth = logits.detach() > 0, wanted > 0.5
     both, either = (ours & truth).sum(dim=(1, 2, 3)), (ours | truth).sum(dim=(1, 2, 3))
-    found = F.binary_cross_entropy_with_logits(answered.quality.float(), both / either.clamp(min=1))
-    return normalised_focal_loss(logits, wanted), overlap, found
+    foreseen = F.binary_cross_entropy_with_logits(answered.quality.float(), both / either.clamp(min=1))
+    return normalised_focal_loss(logits, wanted), overlap, foreseen
 
 
 def normalised_focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
@@ -217,11 +217,11 @@ def spoilt_mask(mask: Mask, rng: np.random.Generator) -> Mask:
 
 def _targets(labels: Tensor, objects: int) -> Mask:
     """Masks of the slots of pictures with labels ``[B, H, W]``, ``[B * objects, H, W]``; empty slots ask again."""
-    found = []
+    masks = []
     for picture in labels.cpu().numpy():
         count = max(int(picture.max()), 1)
-        found += [picture == 1 + slot % count for slot in range(objects)]
-    return np.stack(found)
+        masks += [picture == 1 + slot % count for slot in range(objects)]
+    return np.stack(masks)
 
 
 @torch.no_grad()

@@ -143,7 +143,7 @@ class TrainingData:
     @functools.cached_property
     def layered(self) -> LayeredClips:
         """Layered clips of the folder of photographs and of all videos, each of these drawn alike."""
-        return LayeredClips(self.photographs, [VideoClips(found) for _, found in self.videos])
+        return LayeredClips(self.photographs, [VideoClips(videos) for _, videos in self.videos])
 
     def _all(self) -> list[tuple[float, StillDataset | VideoDataset]]:
         return [*self.stills, *self.videos]

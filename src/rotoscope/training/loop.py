@@ -202,13 +202,13 @@ class Trainer:
         """What makes clips on the device, with all pictures there."""
         return Renderer(self.data.layered.stock.to(self.device))
 
-    def learn(self, given: Batch | StepPlan) -> dict[str, float]:
+    def learn(self, work: Batch | StepPlan) -> dict[str, float]:
         """Take one optimiser step, with clips or with the plan of some; return the loss and its parts.
 
         They are averaged over processes.
         """
         recipe, fabric = self.recipe, self.fabric
-        batch = self.renderer(given) if isinstance(given, StepPlan) else given
+        batch = self.renderer(work) if isinstance(work, StepPlan) else work
         stage = recipe.stage(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule.rate(self.step) * group["share"] * stage.factor(group["part"])

@@ -180,13 +180,13 @@ def attention_loss(
         (here, attention.shares(query, reference, there)),
         (there, attention.shares(reference, query, here, back=True)),
     )
-    found = []
+    terms = []
     for own, share in ways:
         share = share.clamp(1e-6, 1 - 1e-6)
         inside = -(own * share.log()).sum() / own.sum().clamp(min=1)
         outside = -((1 - own) * (1 - share).log()).sum() / (1 - own).sum().clamp(min=1)
-        found.append(0.5 * (inside + outside))
-    return torch.stack(found).mean()
+        terms.append(0.5 * (inside + outside))
+    return torch.stack(terms).mean()
 
 
 def _by_cell(mask: Tensor, features: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class Targets:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class RSISLoss:
     """What steps cost, each term a scalar, unweighted.
 
     Attributes:
@@ -91,7 +91,7 @@ class Lesson:
     matched: Tensor
 
 
-def rsis_lesson(answers: Steps, truth: Targets) -> Lesson:
+def rsis_loss(answers: Steps, truth: Targets) -> RSISLoss:
     """What RSIS learns (released code).
 
     The first steps, as many as there are objects, are matched with the objects that they fit best. With fewer steps
@@ -118,7 +118,7 @@ def rsis_lesson(answers: Steps, truth: Targets) -> Lesson:
         classes = F.cross_entropy(answers.classes.flatten(0, 1), names.flatten(), reduction="none").view_as(costs)
     if answers.boxes is not None:
         boxes = F.smooth_l1_loss(answers.boxes, boxes_of(masks), reduction="none").sum(dim=2)
-    return Lesson(
+    return RSISLoss(
         _mean(costs, matched),
         _mean(stops, ends),
         _mean(classes, matched),
@@ -131,7 +131,7 @@ def rsis_lesson(answers: Steps, truth: Targets) -> Lesson:
 
 
 @dataclass(frozen=True, eq=False)
-class RISLesson:
+class RISLoss:
     """What RIS learns from one picture.
 
     Attributes:
@@ -145,7 +145,7 @@ class RISLesson:
     truth_of: Tensor
 
 
-def ris_lesson(masks: Tensor, scores: Tensor, truth: Tensor, weight: float = 1.0) -> RISLesson:
+def ris_loss(masks: Tensor, scores: Tensor, truth: Tensor, weight: float = 1.0) -> RISLoss:
     """What RIS learns from one picture (released code).
 
     Args:
@@ -165,7 +165,7 @@ def ris_lesson(masks: Tensor, scores: Tensor, truth: Tensor, weight: float = 1.0
     matrix = torch.cat([rows, rows.new_zeros(count - first, count)])
     truth_of = assign(matrix.T[None])[0] if count else torch.zeros(0, dtype=torch.int64, device=masks.device)
     costs = rows.gather(1, truth_of[:first, None]).sum() - weight * _ln(1 - scores[count:]).sum()
-    return RISLesson(costs / steps, matrix, truth_of)
+    return RISLoss(costs / steps, matrix, truth_of)
 
 
 def boxes_of(masks: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from rotoscope.methods.bundles import Training
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.recipe import Recipe, Stage
 from rotoscope.methods.rsis.config import RIS_LEAVES, RIS_PERSONS
-from rotoscope.methods.rsis.losses import Targets, ris_lesson, rsis_lesson
+from rotoscope.methods.rsis.losses import Targets, ris_loss, rsis_loss
 from rotoscope.methods.rsis.network import RSISNetwork, Steps
 
 MOST = 20
@@ -183,16 +183,16 @@ def clip_loss(
             f"objects are of class {int(truth.classes.max())}, and the network tells {answers.classes.shape[2]} "
             f"classes apart, 0 among them. Give more: --set config.classes=…"
         )
-    lesson = rsis_lesson(answers, truth)
+    costs = rsis_loss(answers, truth)
     weights = {"soft_iou": 1.0, "stop": stop, "entropy": entropy}
-    terms = {"soft_iou": lesson.mask, "stop": lesson.stop, "entropy": lesson.entropy}
+    terms = {"soft_iou": costs.mask, "stop": costs.stop, "entropy": costs.entropy}
     if answers.classes is not None and known is not None:
-        terms["classes"], weights["classes"] = lesson.classes, classes
+        terms["classes"], weights["classes"] = costs.classes, classes
     if answers.boxes is not None:
-        terms["box"], weights["box"] = lesson.box, box
+        terms["box"], weights["box"] = costs.box, box
     loss = torch.stack([weights[name] * term for name, term in terms.items() if weights[name]]).sum()
     parts = {name: term.item() for name, term in terms.items()}
-    return ClipLoss(loss, parts, _answers(answers, truth, lesson.truth_of, lesson.matched, clip))
+    return ClipLoss(loss, parts, _answers(answers, truth, costs.truth_of, costs.matched, clip))
 
 
 def _ris_loss(answers: Steps, truth: Targets, clip: ClipBatch, stop: float, beyond: int) -> ClipLoss:
@@ -201,10 +201,10 @@ def _ris_loss(answers: Steps, truth: Targets, clip: ClipBatch, stop: float, beyo
     for number, count in enumerate(truth.objects.sum(dim=1).int().tolist()):
         steps = min(answers.stop.shape[1], count + beyond)
         scores = torch.sigmoid(answers.stop[number, :steps])
-        lesson = ris_lesson(answers.masks[number, :steps], scores, truth.masks[number, :count], stop)
-        losses.append(lesson.loss)
+        costs = ris_loss(answers.masks[number, :steps], scores, truth.masks[number, :count], stop)
+        losses.append(costs.loss)
         first = min(count, steps)
-        truth_of[number, :first], matched[number, :first] = lesson.truth_of[:first], 1
+        truth_of[number, :first], matched[number, :first] = costs.truth_of[:first], 1
     loss = torch.stack(losses).mean()
     return ClipLoss(loss, {"ris": loss.item()}, _answers(answers, truth, truth_of, matched, clip))
 

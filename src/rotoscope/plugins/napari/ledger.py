@@ -34,7 +34,7 @@ class Ledger:
         """Whether a person gave, or corrected, the labels of a frame."""
         return self.code(frame) != self._written.get(frame, self._blank)
 
-    def given(self) -> list[int]:
+    def prompted(self) -> list[int]:
         """Frames that a person gave or corrected, in order."""
         return [frame for frame in range(len(self)) if self.is_given(frame)]
 

@@ -57,32 +57,32 @@ def plan_run(what: What, here: int, ledger: Ledger, finds: bool = False) -> Plan
     frames = len(ledger)
     if finds:
         return _without_masks(what, here, frames)
-    given = ledger.given()
-    if not given:
+    prompted = ledger.prompted()
+    if not prompted:
         raise InputError("nothing is given to follow. Paint each object with a label of its own on one frame first.")
     if what == "both":
-        return Plan("both", 0, frames, _prompts(ledger, given), range(frames))
-    if what == "correct" and here not in given:
+        return Plan("both", 0, frames, _prompts(ledger, prompted), range(frames))
+    if what == "correct" and here not in prompted:
         raise InputError(f"the labels of frame {here} are as they were found. Change them first, then press Correct.")
-    if what == "here" and here in given:
+    if what == "here" and here in prompted:
         raise InputError(f"the masks of frame {here} are given. Go to another frame, or press Forward or Back.")
-    before, after = [g for g in given if g <= here], [g for g in given if g >= here]
+    before, after = [g for g in prompted if g <= here], [g for g in prompted if g >= here]
     if what == "back" or (what == "here" and not before):
-        return _backward(what, here, after, given, ledger)
+        return _backward(what, here, after, prompted, ledger)
     if not before:
         raise InputError(f"nothing is given on frame {here} or before it. Press Back or Both, or paint here.")
     end = frames
     if what == "here":
         end = here + 1
     elif what == "correct":
-        end = next((g for g in given if g > here), frames)
+        end = next((g for g in prompted if g > here), frames)
     if end <= here + 1 and what != "here":
         raise InputError(f"nothing comes after frame {here} to be answered.")
     start = _begin(reversed(before), ledger)
-    return Plan("forward", start, end, _prompts(ledger, [g for g in given if start <= g < end]), range(here, end))
+    return Plan("forward", start, end, _prompts(ledger, [g for g in prompted if start <= g < end]), range(here, end))
 
 
-def _backward(what: What, here: int, after: list[int], given: list[int], ledger: Ledger) -> Plan:
+def _backward(what: What, here: int, after: list[int], prompted: list[int], ledger: Ledger) -> Plan:
     """From the nearest given frame that all objects are shown by, back to the clip's start or only to ``here``."""
     if not after:
         raise InputError(
@@ -92,7 +92,7 @@ def _backward(what: What, here: int, after: list[int], given: list[int], ledger:
     if what == "back" and here == 0:
         raise InputError("nothing comes before frame 0.")
     last = _begin(after, ledger)
-    prompts = _prompts(ledger, [g for g in reversed(given) if first <= g <= last])
+    prompts = _prompts(ledger, [g for g in reversed(prompted) if first <= g <= last])
     return Plan("backward", first, last + 1, prompts, range(first, here + 1))
 
 

@@ -113,7 +113,7 @@ class SegmentWidget(Container):  # type: ignore[type-arg]
         )  # fmt: skip
         unsure: list[int] = []
         begun = time.perf_counter()
-        self.worker.yielded.connect(lambda found: self._take(found, ledger, labels, before, unsure, plan, begun))
+        self.worker.yielded.connect(lambda step: self._take(step, ledger, labels, before, unsure, plan, begun))
         self.worker.returned.connect(lambda lines: self._returned(lines, unsure))
         self.worker.errored.connect(self._failed)
         self.worker.finished.connect(self._ended)
@@ -127,27 +127,27 @@ class SegmentWidget(Container):  # type: ignore[type-arg]
         return self._model[1]
 
     def _take(
-        self, found: Found, ledger: Ledger, labels: Any, before: dict[int, int], unsure: list[int], plan: Plan,
+        self, step: Found, ledger: Ledger, labels: Any, before: dict[int, int], unsure: list[int], plan: Plan,
         begun: float,
     ) -> None:  # fmt: skip
         """Put what a step found into the layer; called in the thread of the window."""
-        if found.frame is None:
+        if step.frame is None:
             self._say("opening the weights …")
             return
-        self.progress.value = found.steps
-        rate = found.steps / max(time.perf_counter() - begun, 1e-6)
-        self._say(f"frame {found.frame}: {found.steps} of {plan.steps}, {rate:.1f} frames/s")
-        if found.labels is None:
+        self.progress.value = step.steps
+        rate = step.steps / max(time.perf_counter() - begun, 1e-6)
+        self._say(f"frame {step.frame}: {step.steps} of {plan.steps}, {rate:.1f} frames/s")
+        if step.labels is None:
             return
         try:
-            written = ledger.put(found.frame, found.labels, found.ids, before[found.frame])
+            written = ledger.put(step.frame, step.labels, step.ids, before[step.frame])
         except InputError as error:
             self.stop()
             show_error(str(error))
             return
-        if written and min(found.confidence, default=1) < UNSURE:
-            unsure.append(found.frame)
-        if written and found.frame == self._shown(labels):
+        if written and min(step.confidence, default=1) < UNSURE:
+            unsure.append(step.frame)
+        if written and step.frame == self._shown(labels):
             labels.refresh()
 
     def _returned(self, lines: list[str] | None, unsure: list[int]) -> None:

@@ -56,8 +56,8 @@ class Renderer:
         own = self._marks(scenes, plan)
         table = plan.tables.to(self.device, non_blocking=True)
         labels = torch.gather(table[:, None].expand(-1, own.shape[1], -1), 2, own.flatten(2)).view_as(own)
-        for order, given in enumerate(plan.layers, 1):
-            layer = given.on(self.device)
+        for order, plan_of_layer in enumerate(plan.layers, 1):
+            layer = plan_of_layer.on(self.device)
             rows, (_, target), behind = layer.rows, layer.numbers, layer.values[4]
             seen = self._seen(layer, plan)
             alpha = seen.alpha * (1 - _spread(behind) * (own[rows] > 0))

@@ -224,10 +224,10 @@ def _plain(path: Path) -> tuple[Rgb, Labels]:
 
 def _boxes(labels: Labels) -> dict[int, tuple[NDArray[np.float64], float]]:
     """Middle, half of the extent, and area of each object of a picture."""
-    found = {}
+    extents = {}
     for label in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[1:]) + 1:
         mask = labels == label
         left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
         box = np.array([left + (width - 1) / 2, top + (height - 1) / 2, width / 2, height / 2])
-        found[int(label)] = box, float(mask.sum())
-    return found
+        extents[int(label)] = box, float(mask.sum())
+    return extents

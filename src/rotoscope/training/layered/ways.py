@@ -196,7 +196,7 @@ class Ways:
 
 def matrices_of(path: Path2D, pivot: Floats, flip: bool) -> Floats:
     """From pixels of the frames to pixels of the picture, ``[T, 2, 3]``; ``pivot`` lies on the path's centre."""
-    found = np.empty((len(path.centre), 2, 3))
+    affine = np.empty((len(path.centre), 2, 3))
     for t, (centre, angle, scale, shear) in enumerate(
         zip(path.centre, path.angle, path.scale, path.shear, strict=True)
     ):
@@ -205,17 +205,17 @@ def matrices_of(path: Path2D, pivot: Floats, flip: bool) -> Floats:
         inverse = np.linalg.inv(forward)
         if flip:
             inverse = np.diag([-1.0, 1.0]) @ inverse
-        found[t, :, :2], found[t, :, 2] = inverse, pivot - inverse @ centre
-    return found
+        affine[t, :, :2], affine[t, :, 2] = inverse, pivot - inverse @ centre
+    return affine
 
 
 def moved(layer: Layer, by: Floats) -> Layer:
     """The layer shifted in each frame, by pixels of the frame ``[T, 2]``."""
 
     def shifted(matrices: Floats) -> Floats:
-        found = matrices.copy()
-        found[:, :, 2] -= np.einsum("tij,tj->ti", matrices[:, :, :2], by)
-        return found
+        moved = matrices.copy()
+        moved[:, :, 2] -= np.einsum("tij,tj->ti", matrices[:, :, :2], by)
+        return moved
 
     track = layer.track + np.concatenate([by, np.zeros_like(by)], axis=1)
     return replace(layer, matrices=shifted(layer.matrices), mask_matrices=shifted(layer.mask_matrices), track=track)
@@ -223,9 +223,9 @@ def moved(layer: Layer, by: Floats) -> Layer:
 
 def seen_track(boxes: Floats, matrices: Floats) -> Floats:
     """Boxes of pictures, ``[T, 4]``, as boxes of the frames: middle and half of the extent."""
-    found = np.empty_like(boxes)
+    turned = np.empty_like(boxes)
     for t, (box, matrix) in enumerate(zip(boxes, matrices, strict=True)):
         forward = np.linalg.inv(matrix[:, :2])
-        found[t, :2] = forward @ (box[:2] - matrix[:, 2])
-        found[t, 2:] = np.abs(forward) @ box[2:]
-    return found
+        turned[t, :2] = forward @ (box[:2] - matrix[:, 2])
+        turned[t, 2:] = np.abs(forward) @ box[2:]
+    return turned
