@@ -1,15 +1,17 @@
-"""Weights in eight bits: how near they are, what is refused, and the command that stores them."""
+"""Weights in eight bits and means of weights: how near they are, what is refused, and the command that stores them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from conftest import tiny
+from conftest import TINY, tiny
 from rotoscope.cli import main
 from rotoscope.errors import CheckpointError
+from rotoscope.methods import build_method
 from rotoscope.weights import load
 from rotoscope.weights.files import read_own, save_method
 from rotoscope.weights.packing import LEAST, LEVELS, SCALE, packed, unpacked
@@ -118,3 +120,58 @@ def test_convert_stores_in_eight_bits(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["convert", str(tiny_weights), "-o", str(tmp_path / "b.safetensors"), "--store", "int4"]) == 2
     assert "float32, float16, int8" in capsys.readouterr().err
     assert not (tmp_path / "b.safetensors").exists()
+
+
+def other(tmp_path: Path, seed: int, **config: Any) -> Path:
+    """Weights of a tiny STCN of its own."""
+    torch.manual_seed(seed)
+    path = tmp_path / f"{seed}.safetensors"
+    model = build_method("stcn", {**TINY["stcn"], **config})
+    save_method(path, "stcn", model.config, model.state_dict())
+    return path
+
+
+def test_the_mean_of_weights_is_taken_tensor_by_tensor(tmp_path: Path) -> None:
+    one, two = other(tmp_path, 1), other(tmp_path, 2)
+    assert main(["convert", str(one), str(two), "-o", str(tmp_path / "even.safetensors")]) == 0
+    assert (
+        main(["convert", str(one), str(two), "--shares", "0.75,0.25", "-o", str(tmp_path / "three.safetensors")]) == 0
+    )
+    first, second = read_own(one)[2], read_own(two)[2]
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    for name in first:
+        even, three = (
+            read_own(tmp_path / "even.safetensors")[2][name],
+            read_own(tmp_path / "three.safetensors")[2][name],
+        )
+        torch.testing.assert_close(even, (first[name] + second[name]) / 2)
+        torch.testing.assert_close(three, 0.75 * first[name] + 0.25 * second[name])
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ("0.5", "1 shares for 2 weights"),
+        ("0.5,0.6", "must be above 0 and sum to 1"),
+        ("1.5,-0.5", "must be above 0 and sum to 1"),
+        ("half,half", "give numbers with commas between"),
+        ("nan,1", "must be above 0 and sum to 1"),
+    ],
+)
+def test_shares_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str], shares: str, message: str) -> None:
+    one, two, mean = other(tmp_path, 1), other(tmp_path, 2), tmp_path / "mean.safetensors"
+    assert main(["convert", str(one), str(two), "--shares", shares, "-o", str(mean)]) == 2
+    assert message in capsys.readouterr().err
+    assert not mean.exists()
+
+
+def test_only_weights_of_one_config_have_a_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, mean = other(tmp_path, 1), tmp_path / "mean.safetensors"
+    wider = other(tmp_path, 2, key_dim=32)
+    assert main(["convert", str(one), str(wider), "-o", str(mean)]) == 2
+    assert "its key_dim is" in capsys.readouterr().err
+    model = tiny("cosnet")
+    save_method(tmp_path / "cosnet.safetensors", "cosnet", model.config, model.state_dict())
+    assert main(["convert", str(one), str(tmp_path / "cosnet.safetensors"), "-o", str(mean)]) == 2
+    assert "weights of cosnet, while" in capsys.readouterr().err
+    assert not mean.exists()

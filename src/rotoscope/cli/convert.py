@@ -12,9 +12,13 @@ from rotoscope.errors import InputError, shown
 
 
 def command(
-    checkpoint: Annotated[
-        Path,
-        typer.Argument(help="What the authors released: a file, a folder, or a TensorFlow checkpoint without .index."),
+    checkpoints: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CHECKPOINT...",
+            help="What the authors released: a file, a folder, or a TensorFlow checkpoint without .index. Or weights "
+            "of ours, by name or file. The mean of several is taken.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="A .safetensors file.")],
     method: Annotated[str | None, typer.Option("--method", help="Whose it is; found out if left out.")] = None,
@@ -22,24 +26,33 @@ def command(
         str,
         typer.Option("--store", help="float32, float16 (half the size), or int8 (a quarter; weights are rounded)."),
     ] = "float32",
+    shares: Annotated[
+        str | None, typer.Option("--shares", help="Of each in the mean, such as 0.65,0.35; all alike if left out.")
+    ] = None,
 ) -> int:
-    """Turn a released checkpoint, or a file of ours, into a file of ours, which opens without what it was made with."""
+    """Turn a released checkpoint, or weights of ours, into a file of ours; or the mean of several into one."""
     if output.suffix != ".safetensors":
         raise InputError(f"{output}: give a name that ends in .safetensors.")
     if output.exists():
         raise InputError(f"{output}: is there already. Give another name.")
     from rotoscope.methods import name_of
-    from rotoscope.weights import load, save_method
-    from rotoscope.weights.files import Store
+    from rotoscope.weights.averaging import averaged
+    from rotoscope.weights.files import Store, save_method
+    from rotoscope.weights.load import load_exact
 
     if store not in get_args(Store):
         raise InputError(f"--store {shown(store)}: is none of {', '.join(get_args(Store))}.")
-
-    model = load(checkpoint, method, device="cpu", precision="exact")
-    name = name_of(model)
-    save_method(output, name, model.config, model.state_dict(), store=cast(Store, store))
-    out.print(
-        f"{output}: {name}, {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters, "
-        f"{output.stat().st_size / 1e6:.1f} MB"
-    )
+    parts = _numbers(shares) if shares else None
+    models = [load_exact(checkpoint, method) for checkpoint in checkpoints]
+    state = averaged(models, checkpoints, parts)
+    save_method(output, name_of(models[0]), models[0].config, state, store=cast(Store, store))
+    count = sum(p.numel() for p in models[0].parameters()) / 1e6
+    out.print(f"{output}: {name_of(models[0])}, {count:.1f} M parameters, {output.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--shares {shown(text)}: give numbers with commas between, such as 0.65,0.35.") from None

@@ -80,12 +80,12 @@ def load(
     return _ready(model, target, precision, config, runtime)
 
 
-def load_exact(name_or_path: str | Path) -> Model:
+def load_exact(name_or_path: str | Path, method: str | None = None) -> Model:
     """Open weights of any kind, a method's or the click network's, in float32 on the CPU; see :func:`load`."""
     if str(name_or_path) in PROMPTERS:
         return _ready(open_file(verified(PROMPTERS[str(name_or_path)])), torch.device("cpu"), "exact", {})
     path, entry = located(name_or_path)
-    model = open_file(path)
+    model = open_file(path, method)
     config = entry.config if entry is not None and isinstance(model, Method) else {}
     changed = {k: v for k, v in config.items() if getattr(model.config, k) != v}
     return _ready(model, torch.device("cpu"), "exact", changed)
