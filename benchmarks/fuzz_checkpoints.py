@@ -174,6 +174,7 @@ def wholes(folder: Path) -> tuple[dict[str, bytes], dict[str, Tensor]]:
     model = CapsuleVOS(SIZES)
     state = released(model)
     save_method(folder / "ours.safetensors", "capsulevos", model.config, model.state_dict())
+    save_method(folder / "packed.safetensors", "capsulevos", model.config, model.state_dict(), store="int8")
     torch.save(state, folder / "new.pth")
     torch.save(state, folder / "legacy.pth", _use_new_zipfile_serialization=False)
     arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in state.items()}
