@@ -19,7 +19,6 @@ import numpy as np
 import rotoscope
 from common import SIZE, options, report
 from rotoscope.experiments.speed import method_to_time, moving_frames, squares
-from rotoscope.methods import graphs_of, name_of
 from rotoscope.methods.base import Method
 from rotoscope.runtimes import Served, installed_runtimes
 
@@ -80,9 +79,8 @@ def rate(model: Method, images: np.ndarray[Any, Any], objects: int, direct: bool
 def columns(name: str, chosen: Any, images: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
     """Rows of one method: by number of objects and of busy processes."""
     models = {"torch": method_to_time(name, None, chosen.precision)}
-    if graphs_of(name_of(models["torch"])) is not None:
-        others = [runtime for runtime in installed_runtimes() if runtime != "torch"]
-        models |= {runtime: method_to_time(name, None, chosen.precision, runtime) for runtime in others}
+    others = [runtime for runtime in installed_runtimes() if runtime != "torch"]
+    models |= {runtime: method_to_time(name, None, chosen.precision, runtime) for runtime in others}
     ways = [(runtime, runtime, nullcontext) for runtime in models]
     if chosen.glue:
         kept = [(f"{r}, PyTorch keeps its threads", r, torch_keeps_its_threads) for r in models if r != "torch"]

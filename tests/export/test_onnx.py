@@ -127,13 +127,9 @@ def test_the_example_follows_objects_as_a_session_does(folder: Path, tmp_path: P
 def test_wrong_requests_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
+    without = build_method("agame", {**TINY["agame"], "appearance": "none", "mean_scores": False})
     for model, format, where, message in (
-        (
-            tiny("capsulevos"),
-            "onnx",
-            "new",
-            "capsulevos cannot be exported yet; what can is ",
-        ),
+        (without, "onnx", "new", "a network of A-GAME without appearance or propagation cannot be exported"),
         (tiny("stcn"), "tflite", "new", "format 'tflite' is not known"),
         (tiny("stcn"), "onnx", "full", "not empty"),
     ):

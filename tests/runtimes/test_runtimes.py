@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import first_mask, moving, tiny
+from conftest import TINY, first_mask, moving, tiny
 from rotoscope import InputError, load, segment
 from rotoscope.cli import main
+from rotoscope.methods import build_method
 from rotoscope.methods.base import Method
 from rotoscope.runtimes import choosing, engines, served, store
 from rotoscope.runtimes.choosing import Choice, fastest
@@ -39,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("name", ["stcn:light", "stcn", "rvos", "agame", "cosnet", "giel"])
+@pytest.mark.parametrize("name", ["stcn:light", "stcn", "rvos", "agame", "cosnet", "giel", "rsis", "capsulevos"])
 def test_sessions_on_onnxruntime_answer_as_on_torch(name: str, cache: Path) -> None:
     model = tiny(name)
     model.reconfigure(**({"include_last": True} if name == "stcn" else {}))
@@ -137,8 +138,9 @@ def test_wrong_requests_are_one_line(
 ) -> None:
     with pytest.raises(InputError, match="runtime 'onnx' is not known; use auto, torch, onnxruntime, openvino"):
         load("stcn-small", runtime="onnx")
-    with pytest.raises(InputError, match="capsulevos runs on torch only; onnxruntime can run stcn, "):
-        put_on_runtime(tiny("capsulevos"), "onnxruntime", "exact", tmp_path)
+    without = build_method("agame", {**TINY["agame"], "appearance": "none", "mean_scores": False})
+    with pytest.raises(InputError, match="a network of A-GAME without appearance or propagation cannot be exported"):
+        put_on_runtime(without, "onnxruntime", "exact", tmp_path)
     monkeypatch.setattr(Method, "device", torch.device("cuda"))
     with pytest.raises(InputError, match="computes on the CPU, not on cuda"):
         put_on_runtime(tiny("rvos"), "onnxruntime", "exact", tmp_path)

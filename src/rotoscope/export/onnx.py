@@ -12,7 +12,7 @@ from typing import Any
 from rotoscope.errors import InputError
 from rotoscope.files import make_folder
 from rotoscope.layers.precision import fold_batch_norms
-from rotoscope.methods import MODELS, graphs_of, name_of
+from rotoscope.methods import graphs_of, name_of
 from rotoscope.methods.model import Model
 from rotoscope.methods.stcn import STCN
 from rotoscope.runtimes.engines import missing_packages
@@ -43,14 +43,9 @@ def portable(model: Model) -> Portable:
     """A method's network as graphs.
 
     Raises:
-        InputError: its method cannot be exported.
+        InputError: a network that its method has no graphs of.
     """
-    name = name_of(model)
-    made = graphs_of(name)
-    if made is None:
-        known = ", ".join(name for name in MODELS if graphs_of(name) is not None)
-        raise InputError(f"{name} cannot be exported yet; what can is {known}.")
-    return made.portable(model.network, model.config)
+    return graphs_of(name_of(model)).portable(model.network, model.config)
 
 
 def export(model: Model, folder: str | Path, format: str = "onnx", *, overwrite: bool = False) -> list[Exported]:
@@ -63,7 +58,7 @@ def export(model: Model, folder: str | Path, format: str = "onnx", *, overwrite:
         overwrite: replace what an earlier export left.
 
     Raises:
-        InputError: a method that cannot be exported, a package that is not installed, or a folder that is not empty.
+        InputError: a network that cannot be exported, a package that is not installed, or a folder that is not empty.
         RotoscopeError: a graph answers otherwise than the network.
     """
     check_format(format)

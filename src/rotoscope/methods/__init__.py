@@ -34,9 +34,6 @@ METHODS: dict[str, str] = {
 MODELS: dict[str, str] = {**METHODS, "prompts": "rotoscope.prompts:Prompts"}
 """The same of all that has weights and is trained: the methods, and the network that turns clicks into masks."""
 
-PORTABLE = ("stcn", "rvos", "agame", "cosnet", "giel", "prompts")
-"""Those whose networks can be graphs that other programs run."""
-
 
 def method_class(name: str) -> type[Method]:
     """Return the class of a method.
@@ -74,9 +71,9 @@ def training_of(name: str) -> Training:
     return training
 
 
-def graphs_of(name: str) -> GraphSet | None:
-    """What can be made of a model's networks for other programs; None if nothing can."""
-    graphs: GraphSet | None = _room(name, "graphs").GRAPHS if name in PORTABLE else None
+def graphs_of(name: str) -> GraphSet:
+    """What can be made of a model's networks for other programs."""
+    graphs: GraphSet = _room(name, "graphs").GRAPHS
     return graphs
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rotoscope.errors import InputError
 from rotoscope.layers.precision import apply_precision, fold_batch_norms, has_native_bfloat16
-from rotoscope.methods import METHODS, graphs_of, name_of
+from rotoscope.methods import graphs_of, name_of
 from rotoscope.methods.base import Method
 from rotoscope.runtimes.choosing import Choice, choose
 from rotoscope.runtimes.engines import RUNTIMES, check_runtime, installed_runtimes
@@ -32,19 +32,16 @@ def put_on_runtime(model: Method, runtime: str, precision: str, folder: Path) ->
         folder: the user's cache folder.
 
     Raises:
-        InputError: an unknown runtime, one that is not installed, or a method that has no graphs.
+        InputError: an unknown runtime, one that is not installed, or a network that its method has no graphs of.
     """
     check_runtime(runtime)
     made = graphs_of(name_of(model))
-    if made is None and runtime not in ("torch", "auto"):
-        known = ", ".join(name for name in METHODS if graphs_of(name) is not None)
-        raise InputError(f"{name_of(model)} runs on torch only; {runtime} can run {known}.")
     others = [name for name in installed_runtimes() if name != "torch"]
-    if runtime == "auto" and (made is None or not others or model.device.type != "cpu"):
-        why = "no graphs of this method" if made is None else "no other is installed"
-        model.runtime_note = f"runtime torch ({why if model.device.type == 'cpu' else 'on ' + model.device.type})"
+    if runtime == "auto" and (not others or model.device.type != "cpu"):
+        why = "no other is installed" if model.device.type == "cpu" else f"on {model.device.type}"
+        model.runtime_note = f"runtime torch ({why})"
         return
-    if runtime == "torch" or made is None:
+    if runtime == "torch":
         return
     if model.device.type != "cpu":
         raise InputError(f"runtime {runtime} computes on the CPU, not on {model.device.type}. Give --device cpu.")

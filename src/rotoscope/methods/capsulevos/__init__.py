@@ -34,4 +34,4 @@ class CapsuleVOS(Method):
         Raises:
             InputError: an option that does not exist, or a value out of range.
         """
-        return self.opened(CapsuleVOSSession(self.network, self.configured(options)))
+        return self.opened(CapsuleVOSSession(self.functions, self.configured(options)))

@@ -16,6 +16,7 @@ from rotoscope.methods.capsulevos.convolution import (
     SameConv2d,
     SameConv3d,
     SameConvTranspose3d,
+    divided,
 )
 
 VIDEO = ((1, 2, 1), (2, 4, 2), (8, 8, 1), (8, 8, 2), (16, 16, 1), (16, 16, 1))
@@ -116,7 +117,7 @@ class FrameBranch(nn.Module):
         """
         seen = self.convs(torch.cat([frame, mask], dim=1))
         if features is not None:
-            seen = torch.cat([seen, features.expand(len(seen), -1, -1, -1)], dim=1)
+            seen = torch.cat([seen, features.expand(seen.shape[0], -1, -1, -1)], dim=1)
         state = self.lstm(seen, state)
         return self.capsules(state.hidden.to(seen.dtype)[:, :, None]), state
 
@@ -145,10 +146,10 @@ class FineSkip(nn.Module):
         """
         frames = features.shape[1]
         when = torch.linspace(0, 1, frames, device=features.device, dtype=features.dtype)
-        seen = self.frames(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        seen = divided(self.frames(features.flatten(0, 1)), 0, features.shape[0], frames)
         both = seen + self.given(first)[:, None] + (when[:, None] * self.late.to(when.dtype))[:, :, None, None]
         merged: Tensor = F.relu(self.merge(F.relu(both).flatten(0, 1)))
-        return merged.unflatten(0, (len(first), frames))
+        return divided(merged, 0, first.shape[0], frames)
 
 
 class Decoder(nn.Module):
@@ -188,7 +189,7 @@ class Decoder(nn.Module):
                 x = torch.cat([x, skip.flatten(0, 1)], dim=1)
             x = _biased(deconv.flat(x), self.biases[number])
         logits = F.conv2d(x, self.segment.weight[:, :, 0], self.segment.bias)
-        return logits.unflatten(0, (batch, frames))[:, :, 0].float()
+        return divided(logits, 0, batch, frames)[:, :, 0].float()
 
 
 def _biased(x: Tensor, bias: Tensor) -> Tensor:

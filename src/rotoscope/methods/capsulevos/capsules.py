@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rotoscope.methods.capsulevos.convolution import SameConv3d
+from rotoscope.methods.capsulevos.convolution import SameConv3d, divided
 from rotoscope.methods.capsulevos.routing import Attended, Fitted, attention_routing, em_routing
 
 SIDE = 4
@@ -48,7 +48,7 @@ class PrimaryCapsules(nn.Module):
 
     def forward(self, features: Tensor) -> Capsules:
         """``[B, channels, T, H, W]`` to capsules of ``[T, H / 2, W / 2]``."""
-        pose = self.pose(features).float().unflatten(1, (self.types, POSE))
+        pose = divided(self.pose(features).float(), 1, self.types, POSE)
         if self.activation is None:
             return Capsules(pose, torch.ones_like(pose[:, :, 0]))
         return Capsules(pose, torch.sigmoid(self.activation(features).float()))
@@ -75,13 +75,13 @@ def pooled(capsules: Capsules) -> Capsules:
     """
     border = (1,) * 6
     pose, activation = (F.avg_pool3d(F.pad(x, border), 3, 2) for x in (capsules.flat, capsules.activation))
-    return Capsules(pose.unflatten(1, capsules.pose.shape[1:3]), activation)
+    return Capsules(divided(pose, 1, capsules.pose.shape[1], POSE), activation)
 
 
 def by_place(capsules: Capsules) -> tuple[Tensor, Tensor]:
     """Poses ``[P, I, 4, 4]`` and activations ``[P, I]``, places in the order B, T, H, W."""
     pose = capsules.pose.permute(0, 3, 4, 5, 1, 2).flatten(0, 3)
-    return pose.unflatten(-1, (SIDE, SIDE)), capsules.activation.permute(0, 2, 3, 4, 1).flatten(0, 3)
+    return divided(pose, 2, SIDE, SIDE), capsules.activation.permute(0, 2, 3, 4, 1).flatten(0, 3)
 
 
 def votes(weight: Tensor, pose: Tensor) -> Tensor:
@@ -97,10 +97,10 @@ def votes(weight: Tensor, pose: Tensor) -> Tensor:
 
 def in_volume(pose: Tensor, activation: Tensor, like: Capsules) -> Capsules:
     """Poses ``[P, J, 16]`` and activations ``[P, J]`` back in the volume that ``like`` fills."""
-    batch, volume = like.pose.shape[0], like.pose.shape[3:]
+    places = like.pose.shape[0], *like.pose.shape[3:]
     return Capsules(
-        pose.unflatten(0, (batch, *volume)).permute(0, 4, 5, 1, 2, 3),
-        activation.unflatten(0, (batch, *volume)).permute(0, 4, 1, 2, 3),
+        divided(pose, 0, *places).permute(0, 4, 5, 1, 2, 3),
+        divided(activation, 0, *places).permute(0, 4, 1, 2, 3),
     )
 
 

@@ -16,11 +16,22 @@ def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def divided(x: Tensor, dim: int, *sizes: int) -> Tensor:
+    """One dimension as several, from the front: ``x.unflatten(dim, sizes)``.
+
+    A graph traced through ``unflatten`` holds all later sizes as the numbers of its trace.
+    """
+    return x.reshape(*x.shape[:dim], *sizes, *x.shape[dim + 1 :])
+
+
 def _padded(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-    """Padding of the strided dimensions; those of stride 1 are padded evenly by the convolution itself."""
+    """Padding of the strided dimensions; those of stride 1 are padded evenly by the convolution itself.
+
+    A traced graph has the margins of the sides that it was traced with: right for all multiples of the stride.
+    """
     margins: list[int] = []
     for side, k, s in reversed(list(zip(x.shape[2:], kernel, stride, strict=True))):
-        margins += same_padding(side, k, s) if s > 1 else (0, 0)
+        margins += same_padding(int(side), k, s) if s > 1 else (0, 0)
     return F.pad(x, margins) if any(margins) else x
 
 

@@ -26,7 +26,7 @@ from rotoscope.methods.capsulevos.capsules import (
     over_time,
 )
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
-from rotoscope.methods.capsulevos.convolution import LSTMState
+from rotoscope.methods.capsulevos.convolution import LSTMState, divided
 from rotoscope.methods.capsulevos.sampling import crop_and_resize
 
 TRUNK_STAGES = 3
@@ -111,7 +111,7 @@ class CapsuleVOSNetwork(nn.Module):
         if self.trunk is None or self.features is None:
             return Seen(self.video(clip.to(self.dtype).transpose(1, 2)), None)
         frames = normalise(clip.flatten(0, 1)).to(self.dtype)
-        features = self.features(self.trunk(frames)).unflatten(0, clip.shape[:2])
+        features = divided(self.features(self.trunk(frames)), 0, clip.shape[0], clip.shape[1])
         return Seen(self.video(features.transpose(1, 2)), features)
 
     def segment(self, seen: Seen, frame: Tensor, mask: Tensor, state: LSTMState | None) -> tuple[Tensor, LSTMState]:

@@ -100,7 +100,7 @@ def em_routing(
             (released code).
         steps: M-steps.
     """
-    assignment = activations[..., None].expand(votes.shape[:-1]) / votes.shape[2]
+    assignment = activations[..., None].expand(-1, -1, votes.shape[2]) / votes.shape[2]
     fitted = m_step(assignment, votes, beta_v, beta_a, temperature(0), EPSILON)
     for step in range(1, steps):
         assignment = e_step(fitted, votes, activations)

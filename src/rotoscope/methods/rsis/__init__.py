@@ -46,4 +46,4 @@ class RSIS(Method):
         Raises:
             InputError: an option that does not exist.
         """
-        return self.opened(RSISSession(self.network, self.configured(options)))
+        return self.opened(RSISSession(self.functions, self.configured(options)))

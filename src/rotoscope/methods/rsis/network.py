@@ -216,7 +216,7 @@ class RSISNetwork(nn.Module):
         if self.pooling == "levels":
             return torch.cat([h.amax(dim=(2, 3)) for h in hidden], dim=1)
         last = hidden[-1]
-        side = (F.adaptive_max_pool2d(last, 2) if self.pooling == "quarters" else last).flatten(1)
+        side = (quarters(last) if self.pooling == "quarters" else last).flatten(1)
         if side.shape[1] != self.fc_stop.in_features:
             height, width = (side * self.stride for side in last.shape[-2:])
             raise InputError(
@@ -269,6 +269,17 @@ class RSISNetwork(nn.Module):
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Bilinear, with corners aligned, as everywhere in RSIS."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
+def quarters(x: Tensor) -> Tensor:
+    """The largest value of each quarter, ``[B, C, h, w]`` to ``[B, C, 4]``; sides that are odd share their middle.
+
+    It is ``adaptive_max_pool2d(x, 2)``, which ONNX has at fixed sizes only.
+    """
+    height, width = x.shape[-2], x.shape[-1]
+    halves = (x[..., : (height + 1) // 2, :], x[..., height // 2 :, :])
+    parts = [part for half in halves for part in (half[..., : (width + 1) // 2], half[..., width // 2 :])]
+    return torch.stack([part.amax(dim=(2, 3)) for part in parts], dim=2)
 
 
 def inhibited(logits: Tensor, offset: Tensor) -> Tensor:
