@@ -64,7 +64,9 @@ def test_given_features_are_protected_unless_told_otherwise(tiny_stcn: Method) -
     assert free.bank.pinned.sum() == 0  # type: ignore[attr-defined]
 
 
-def test_a_byte_budget_chooses_the_capacity(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
+def test_a_byte_budget_chooses_the_capacity(
+    tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
     each = 4 * (16 + 16) + 32  # bytes of one feature of one object
     session = tiny_stcn.session(memory_budget=each * 12 * 3 + 5)
     session.add({1: mask})
@@ -74,6 +76,13 @@ def test_a_byte_budget_chooses_the_capacity(tiny_stcn: Method, clip: np.ndarray,
     session.add({2: ~mask})
     session.push(clip[0])
     assert session.bank.capacity == 24  # type: ignore[attr-defined]
+    monkeypatch.setattr("rotoscope.methods.stcn.session.LARGE", 23)
+    monkeypatch.setattr("rotoscope.memory.storage.LARGE", 23)
+    halved = tiny_stcn.session(memory_budget=(each - 2 * 16) * 12 * 3)
+    halved.add({1: mask})
+    halved.push(clip[0])
+    assert halved.bank.capacity == 36  # type: ignore[attr-defined]
+    assert halved.bank._keys.dtype == torch.float16  # type: ignore[attr-defined]
     small = tiny_stcn.session(memory_budget=100)
     small.add({1: mask})
     with pytest.raises(InputError, match="not even one frame"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,10 +10,7 @@ from torch import Tensor
 
 from rotoscope.memory.policies import Policy
 from rotoscope.memory.read import dense_read, top_features, weighted_sum
-
-GROWTH_WARNING = 1_000_000
-"""Stored features at which a bank without a capacity warns (about 600 frames at 480p)."""
-
+from rotoscope.memory.storage import GROWTH_WARNING, grown, kind_of_keys, lengths, rounded, warn_of_growth
 
 Similarity = Literal["l2", "dot"]
 """How keys are compared; see :class:`MemoryBank`."""
@@ -27,6 +23,10 @@ class MemoryBank:
     it reads from that part; eviction keeps the order. Pinned features never leave, but count towards the capacity:
     pins are granted only while they leave room for one more frame. Beside the stored features there may be one
     temporary frame (``include_last``), which the next write replaces and which is not counted.
+
+    With ``l2``, a bank with room for more than :data:`~rotoscope.memory.storage.LARGE` features keeps keys in float16.
+    Norms are those of the rounded keys, so a read compares with these keys exactly, and the nearest ones differ least.
+    With ``dot`` keys stay as they come: the error of a product grows with the length of keys.
 
     Args:
         policy: what enters and what leaves.
@@ -109,8 +109,9 @@ class MemoryBank:
         self._reserve(key, values, count)
         stop = self._size + count
         span = slice(self._size, stop)
+        key = rounded(key, self._keys.dtype)
         self._keys[:, span] = key
-        self._norms[span] = key.square().sum(dim=0) if self.similarity == "l2" else 0
+        self._norms[span] = lengths(key) if self.similarity == "l2" else 0
         for object_id, value in values.items():
             self._values[object_id][span] = value.transpose(0, 1)
             self._start.setdefault(object_id, self._size)
@@ -125,11 +126,7 @@ class MemoryBank:
         self._size = stop
         if self.capacity is None and stop > GROWTH_WARNING and not self._warned:
             self._warned = True
-            warnings.warn(
-                f"the memory holds {stop} features and grows with the video; use the policy lfu:M for long videos",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            warn_of_growth(stop)
 
     def read(
         self,
@@ -240,21 +237,19 @@ class MemoryBank:
         size, temporary, stored, capacity = state["numbers"]
         self.capacity = None if capacity < 0 else capacity
         self._size = self._temporary = 0
-        values = {int(object_id): state[f"value.{object_id}"] for object_id, _ in state["start"]}
-        self._values = {}
         key: Tensor = state["keys"]
+        self._values = {}
         if key.shape[1]:
-            self._keys = self._keys[:, :0]
-            self._reserve(
-                key, {i: value.transpose(0, 1) for i, value in values.items()}, int(state["room"]), exact=True
-            )
-            total = size + temporary
+            room, total = int(state["room"]), size + temporary
+            self._grow(key.to(state["norms"].dtype), room, key.dtype)
             self._keys[:, :total] = key
             self._norms[:total] = state["norms"]
             for name in ("hits", "age", "pinned", "serial"):
                 getattr(self, f"_{name}")[:size] = state[name]
-            for object_id, value in values.items():
-                self._values[object_id][:total] = value
+            for object_id, _ in state["start"]:
+                value: Tensor = state[f"value.{object_id}"]
+                self._values[int(object_id)] = value.new_zeros(room, value.shape[1])
+                self._values[int(object_id)][:total] = value
         self._size, self._temporary, self._stored = size, temporary, stored
         self._start = {int(object_id): int(start) for object_id, start in state["start"]}
 
@@ -294,25 +289,26 @@ class MemoryBank:
         """Which ``surplus`` of the features at these places leave."""
         return candidates[self.policy.victims(self._hits[candidates], self._age[candidates], surplus)]
 
-    def _reserve(self, key: Tensor, values: Mapping[int, Tensor], count: int, exact: bool = False) -> None:
+    def _reserve(self, key: Tensor, values: Mapping[int, Tensor], count: int) -> None:
         """Make storage for ``count`` more features; a bank without a capacity doubles its own."""
-        used, have = self._size, self._keys.shape[1]
-        needed = used + count
-        if needed > have:
-            room = needed if exact else max(needed, 2 * have if self.capacity is None else self.capacity)
-            keys = key.new_empty(key.shape[0], room)
-            keys[:, :used] = self._keys[:, :used] if used else 0
-            self._keys = keys
-            for name in ("_norms", "_hits", "_age", "_pinned", "_serial"):
-                old: Tensor = getattr(self, name)
-                kind = key.dtype if name == "_norms" else old.dtype
-                new = torch.zeros(room, dtype=kind, device=key.device)
-                new[:used] = old[:used]
-                setattr(self, name, new)
-            for object_id, value in self._values.items():
-                grown = value.new_empty(room, value.shape[1])
-                grown[:used] = value[:used]
-                self._values[object_id] = grown
+        needed, room = self._size + count, self._keys.shape[1]
+        if needed > room:
+            room = max(needed, 2 * room if self.capacity is None else self.capacity)
+            self._grow(key, room, kind_of_keys(room, key, self.similarity == "l2"))
         for object_id, value in values.items():
             if object_id not in self._values:
-                self._values[object_id] = value.new_zeros(self._keys.shape[1], value.shape[0])
+                self._values[object_id] = value.new_zeros(room, value.shape[0])
+
+    def _grow(self, key: Tensor, room: int, kind: torch.dtype) -> None:
+        """Move everything into storage for ``room`` features like ``key``, kept as ``kind``."""
+        used = self._size
+        keys = torch.empty(key.shape[0], room, dtype=kind, device=key.device)
+        if used:
+            keys[:, :used] = rounded(self._keys[:, :used], kind)
+        if used and kind != self._keys.dtype:
+            self._norms[:used] = lengths(keys[:, :used])
+        self._keys = keys
+        self._norms = grown(self._norms.to(key.dtype), room, used, key)
+        for name in ("_hits", "_age", "_pinned", "_serial"):
+            setattr(self, name, grown(getattr(self, name), room, used, key))
+        self._values = {object_id: grown(value, room, used, value) for object_id, value in self._values.items()}

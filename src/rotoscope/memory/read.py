@@ -23,13 +23,13 @@ def similarity(keys: Tensor, norms: Tensor, query: Tensor) -> Tensor:
     """Negative squared distance over sqrt(Ck), less the term that is constant along the memory.
 
     Args:
-        keys: ``[Ck, N]``.
+        keys: ``[Ck, N]``, of the query's type or kept in a smaller one.
         norms: squared length of each key, ``[N]``.
         query: ``[Q, Ck]``.
     Returns: ``[Q, N]``, ``(2 k . q - |k|^2) / sqrt(Ck)`` (STCN's L2 similarity, released code).
     """
     scale = 1.0 / float(keys.shape[0]) ** 0.5
-    return torch.addmm(norms[None], query, keys, beta=-scale, alpha=2 * scale)
+    return torch.addmm(norms[None], query, keys.to(query.dtype), beta=-scale, alpha=2 * scale)
 
 
 def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ def top_features(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Te
 
 def _nearest(keys: Tensor, norms: Tensor, query: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Similarities and indices of the k nearest of ``keys``, or of all if there are fewer, ``[Q, k]`` each."""
-    k = min(k, keys.shape[1])
+    k, keys = min(k, keys.shape[1]), keys.to(query.dtype)
     parts = [largest(similarity(keys, norms, part), k) for part in _parts(query, keys.shape[1])]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
@@ -144,7 +144,7 @@ def dense_read(keys: Tensor, norms: Tensor, query: Tensor, values: list[Tensor])
     Returns: a readout ``[Q, Cv]`` for each of ``values``, and the weight each feature got in all, ``[N]``.
     """
     readouts: list[list[Tensor]] = [[] for _ in values]
-    usage = torch.zeros_like(norms)
+    usage, keys = torch.zeros_like(norms), keys.to(query.dtype)
     for part in _parts(query, keys.shape[1]):
         weights = torch.softmax(similarity(keys, norms, part), dim=1)
         usage += weights.sum(dim=0)

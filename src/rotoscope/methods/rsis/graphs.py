@@ -138,7 +138,7 @@ def _features(network: RSISNetwork, config: RSISConfig) -> tuple[Port, ...]:
     width, encoder = config.hidden, network.encoder.channels
     shown = (width, width, width // 2, width // 4, width // 8)
     skipped = len(network.skips)
-    own = list(zip(shown, encoder[::-1], STRIDES, strict=False))[: network.layers]  # type: ignore[index, misc]
+    own = list(zip(shown, encoder[::-1], STRIDES, strict=False))[: network.layers]  # type: ignore[index]
     return tuple(
         Port(
             f"feature{stride}",

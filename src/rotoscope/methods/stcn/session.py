@@ -12,6 +12,7 @@ from torch import Tensor
 from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate
 from rotoscope.memory import MemoryBank, ObjectBank, parse_policy
+from rotoscope.memory.storage import LARGE
 from rotoscope.methods.canvas_session import CanvasSession
 from rotoscope.methods.crossings import Crossings
 from rotoscope.methods.prediction import Prediction
@@ -255,6 +256,8 @@ class STCNSession(CanvasSession):
         if self.memory_budget is None:
             return
         each = 4 * (key.shape[0] + value.shape[0] * value.shape[1]) + 32
+        if self.memory_budget // each > LARGE:  # then keys take half
+            each -= 2 * key.shape[0]
         frames = self.memory_budget // (each * key.shape[1])
         if frames < 1:
             least = each * key.shape[1] / 2**20
