@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def walk(name: str, sizes: tuple[int, int, int], lengths: list[int], most: int) 
                 spent.append(time.perf_counter() - begun)
             rows.append({"policy": name, "frames": number, "features": len(bank), "read (ms)": 1e3 * min(spent)})
             rows[-1]["bank (MiB)"] = bank.nbytes / 2**20
+            told = (f"{key}: {value:.4g}" if key != "policy" else value for key, value in rows[-1].items())
+            print("  ".join(map(str, told)), file=sys.stderr, flush=True)
     return rows
 
 

@@ -2,7 +2,10 @@
 
 Every number is of the whole way of a frame from an array to its labels, with the next frame encoded in a thread where
 the method can; reading and writing files is not in it. Runtimes take turns, and the best round of each counts.
-``--glue`` adds what happens where PyTorch keeps its threads while a runtime has as many.
+A measurement ends after ``--frames`` or ``--seconds``, whichever comes first. As they stand, the options take all
+methods through all runtimes in less than eight minutes on two idle cores, with the graphs that must be made first;
+``--seconds 60 --frames 60 --rounds 3 --method …`` is the long form. ``--glue`` adds what happens where PyTorch keeps
+its threads while a runtime has as many.
 """
 
 from __future__ import annotations
@@ -24,18 +27,18 @@ from rotoscope.runtimes import Served, installed_runtimes
 
 METHODS = [
     "stcn-small",
-    "stcn-small-resnet18",
     "stcn",
     "rvos-small",
     "agame-small",
     "giel-small",
-    "giel-small-fast",
     "cosnet-small",
     "rsis-small",
     "capsulevos-small",
 ]
 WARM = 6
-"""Frames that come before those that are timed."""
+"""Answers that come before those that are timed; of a method that answers clips, those of the first clip."""
+WARM_SECONDS = 3.0
+"""After so long a slow method is warm from its second answer on."""
 
 
 @contextmanager
@@ -61,23 +64,39 @@ def torch_keeps_its_threads() -> Iterator[None]:
         Served.turn = turn  # type: ignore[method-assign]
 
 
-def rate(model: Method, images: np.ndarray[Any, Any], objects: int, direct: bool) -> float:
-    """Frames a second; ``direct`` pushes frames one after another, with all threads for each."""
+def answers_of(model: Method, images: np.ndarray[Any, Any], objects: int, direct: bool) -> Iterator[Any]:
+    """The answers to a clip; ``direct`` pushes frames one after another, with all threads for each."""
     masks = squares(objects, SIZE) if model.task == "semi" else None
-    if direct:
-        session = model.session()
-        session.add(masks or {})
-        answers: Any = (found for image in images for found in session.push(image))
-    else:
-        answers = rotoscope.segment(images, None if masks is None else {0: masks}, model)
+    if not direct:
+        yield from rotoscope.segment(images, None if masks is None else {0: masks}, model)
+        return
+    session = model.session()
+    session.add(masks or {})
+    for image in images:
+        yield from session.push(image)
+
+
+def rate(model: Method, images: np.ndarray[Any, Any], objects: int, chosen: Any) -> float:
+    """Frames a second, over whole clips where a method answers these at once."""
+    latency = model.session().latency
+    warm, at_once = (latency + 1, latency + 1 - model.config.overlap) if latency else (WARM, 1)
+    answers = answers_of(model, images, objects, chosen.direct)
+    asked, begun, first = time.perf_counter(), 0.0, 0
     for number, _ in enumerate(answers, 1):
-        if number == WARM:
-            begun = time.perf_counter()
-    return (len(images) - WARM) / (time.perf_counter() - begun)
+        now = time.perf_counter()
+        if not first and (number == warm or (number > 1 and not latency and now - asked > WARM_SECONDS)):
+            begun, first = now, number
+        elif first and (number - first) % at_once == 0:
+            timed, taken = number - first, now - begun
+            if taken > chosen.seconds or timed + at_once > chosen.frames:
+                break
+    answers.close()  # type: ignore[attr-defined]
+    return timed / taken
 
 
 def columns(name: str, chosen: Any, images: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
     """Rows of one method: by number of objects and of busy processes."""
+    print(f"{name}: loading, and making graphs that are not kept yet", file=sys.stderr, flush=True)
     models = {"torch": method_to_time(name, None, chosen.precision)}
     others = [runtime for runtime in installed_runtimes() if runtime != "torch"]
     models |= {runtime: method_to_time(name, None, chosen.precision, runtime) for runtime in others}
@@ -93,7 +112,7 @@ def columns(name: str, chosen: Any, images: np.ndarray[Any, Any]) -> list[dict[s
                 for _ in range(chosen.rounds):
                     for title, runtime, around in ways:
                         with around():
-                            best[title] = max(best[title], rate(models[runtime], images, objects, chosen.direct))
+                            best[title] = max(best[title], rate(models[runtime], images, objects, chosen))
             row: dict[str, Any] = {"method": name, "objects": objects or "-", "busy": count}
             row |= {f"{title}, frames/s": f"{found:.3g}" for title, found in best.items()}
             row |= {f"{t} / torch": f"{f / best['torch']:.2f}" for t, f in best.items() if t != "torch"}
@@ -108,18 +127,25 @@ def main() -> None:
         method=METHODS,
         objects="1",
         busy="0,4",
-        frames=30,
+        frames=40,
+        seconds=1.5,
         rounds=2,
         precision="fast",
         glue=False,
         direct=False,
+        markdown=False,
     )
-    images = np.stack(moving_frames(WARM + chosen.frames, SIZE))
+    begun = time.perf_counter()
+    images = np.stack(moving_frames(2 * WARM + chosen.frames, SIZE))
     found = [row for name in chosen.method for row in columns(name, chosen, images)]
     titles = dict.fromkeys(title for row in found for title in row)
     rows = [{title: row.get(title, "-") for title in titles} for row in found]
     way = "frames pushed one after another" if chosen.direct else "the next frame encoded in a thread"
-    report("runtimes", f"{chosen.precision}, {SIZE[0]}x{SIZE[1]}, {chosen.frames} frames, {way}", rows, chosen)
+    report("runtimes", f"{chosen.precision}, {SIZE[0]}x{SIZE[1]}, {way}", rows, chosen)
+    if chosen.markdown:
+        table = [list(rows[0]), ["---"] * len(rows[0]), *(list(map(str, row.values())) for row in rows)]
+        print("\n".join(f"| {' | '.join(line)} |" for line in table))
+    print(f"{time.perf_counter() - begun:.0f} s in all", file=sys.stderr)
 
 
 if __name__ == "__main__":
