@@ -6,6 +6,7 @@ import copy
 import importlib.util
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -14,17 +15,22 @@ import torch
 from conftest import TINY, first_mask, moving, tiny
 from rotoscope import InputError, load, segment
 from rotoscope.cli import main
-from rotoscope.methods import build_method
+from rotoscope.masks.points import Placed
+from rotoscope.methods import build_method, build_model
 from rotoscope.methods.base import Method
+from rotoscope.methods.model import Model
+from rotoscope.prompts.answering import NetworkPrompter
 from rotoscope.runtimes import choosing, engines, served, store
 from rotoscope.runtimes.choosing import Choice, fastest
+from rotoscope.weights import load_prompter
 from rotoscope.weights.running import put_on_runtime
 
 pytest.importorskip("onnxruntime")
+ModelType = TypeVar("ModelType", bound=Model)
 CLIP = moving(7, (70, 44))
 
 
-def on(runtime: str, model: Method, folder: Path) -> Method:
+def on(runtime: str, model: ModelType, folder: Path) -> ModelType:
     model = copy.deepcopy(model)
     put_on_runtime(model, runtime, "exact", folder)
     return model
@@ -50,6 +56,19 @@ def test_sessions_on_onnxruntime_answer_as_on_torch(name: str, cache: Path) -> N
     ours.served.ask = lambda graph, *t: (asked.append(graph), answer(graph, *t))[1]  # type: ignore[union-attr, method-assign]
     assert (labels(ours) != labels(model)).mean() < 2e-3
     assert {graph.name for graph in ours.served._graphs.values()} - {"decode_first"} == set(asked)  # type: ignore[union-attr]
+
+
+def test_clicks_on_onnxruntime_are_answered_as_on_torch(cache: Path) -> None:
+    torch.manual_seed(7)
+    model = build_model("prompts", {"dims": (8, 8, 16, 16), "key_dim": 8, "short_side": 64}).eval()
+    ours = on("onnxruntime", model.requires_grad_(False), cache)
+    clicks = Placed(np.array([[20, 15], [50, 30]]), np.array([True, False]))
+    answers = [NetworkPrompter(one).open(CLIP[0]).answer(clicks) for one in (model, ours)]  # type: ignore[arg-type]
+    np.testing.assert_allclose(answers[1].mask, answers[0].mask, atol=1e-4)
+    assert answers[1].confidence == pytest.approx(answers[0].confidence, abs=1e-4)
+    assert {name for name, _ in ours.served._engines} == {"encode", "answer"}  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="grabcut has no network that onnxruntime could compute"):
+        load_prompter("grabcut", runtime="onnxruntime")
 
 
 def test_sessions_on_openvino_answer_as_on_torch(tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.options import Device, Precision, Threads, use_threads
+from rotoscope.cli.options import Device, Precision, Runtime, Threads, use_threads
 from rotoscope.cli.output import err, print_json, warning_line
 from rotoscope.cli.pointing import DEFAULT, Box, NotPoint, Point, Prompter, read_points
 from rotoscope.errors import InputError
@@ -29,6 +30,7 @@ def command(
     prompter: Prompter = DEFAULT,
     device: Device = "auto",
     precision: Precision = "fast",
+    runtime: Runtime = "torch",
     threads: Threads = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> int:
@@ -47,8 +49,9 @@ def command(
     points = _of_one_picture(picture, read_points(point, not_point, box))
     use_threads(threads)
     image = read_image(picture)
+    opened = partial(load_prompter, prompter, device, precision, runtime)
     before = {} if mask is None else dict(read_masks(mask, size=(image.shape[1], image.shape[0])).masks)
-    answers = answered(lambda: load_prompter(prompter, device, precision), Frame(0, image), points, before)
+    answers = answered(opened, Frame(0, image), points, before)
     labels = labels_of({**before, **{clicked.object_id: clicked.answer.mask for clicked in answers}})
     save_labels(output, labels, [int(i) for i in set(labels.ravel().tolist()) if i])
     if show is not None:

@@ -18,6 +18,7 @@ from rotoscope.methods.codes import code_of_weights
 from rotoscope.prompts import Prompts
 from rotoscope.prompts.network import FINE, MULTIPLE, Answered, Asked, Scene
 from rotoscope.prompts.parts import detached_part
+from rotoscope.runtimes.served import computing
 
 GONE = -10.0
 """Logit of what a click took away; its probability vanishes in 8 bits."""
@@ -55,8 +56,8 @@ class NetworkPrompter:
         size = image.shape[1], image.shape[0]
         canvas = Canvas.fit(size, short_side=self.model.config.short_side, multiple=MULTIPLE, resizing="area")
         weight = next(self.model.parameters())
-        with torch.inference_mode():
-            scene = self.model.network.encode(canvas.image(image, weight.device).to(weight.dtype))
+        with computing(self.model.functions):
+            scene = self.model.functions.encode(canvas.image(image, weight.device).to(weight.dtype))
         return EncodedPicture(self.model, canvas, scene)
 
 
@@ -112,13 +113,13 @@ class EncodedPicture:
             self._begun, self._steps = begun, []
         first = 0 if placed.box is not None else spent + 1
         parts = [tuple(clicks[:count]) for count in range(min(first, len(clicks)), len(clicks) + 1)]
-        with torch.inference_mode():
+        with computing(self.model.functions):
             mask = self._start(before)
             for number, part in enumerate(parts):
                 if number >= len(self._steps) or self._steps[number][0] != part:
                     del self._steps[number:]
                     asked = self._asked(part, placed.box, mask)
-                    answered = self.model.network.answer(self.scene, asked)
+                    answered = self.model.functions.answer(self.scene, asked)
                     if number and before is not None and not part[-1][2]:
                         answered = without_part(answered, self._steps[-1][1], asked)
                     self._steps.append((part, answered))

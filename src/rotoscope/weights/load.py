@@ -92,7 +92,10 @@ def load_exact(name_or_path: str | Path, method: str | None = None) -> Model:
 
 
 def load_prompter(
-    name_or_path: str | Path = DEFAULT_PROMPTER, device: str | torch.device = "auto", precision: str = "fast"
+    name_or_path: str | Path = DEFAULT_PROMPTER,
+    device: str | torch.device = "auto",
+    precision: str = "fast",
+    runtime: str = "torch",
 ) -> Prompter:
     """Open what makes masks of clicks and boxes; the same call gives the same one again.
 
@@ -101,20 +104,25 @@ def load_prompter(
             ``grabcut``, ``flood`` or ``edges``.
         device: see :func:`load`.
         precision: see :func:`load`.
+        runtime: see :func:`load`; of the click network.
 
     Raises:
-        InputError: an unknown name, device or precision.
+        InputError: an unknown name, device, precision or runtime; a runtime for a way that has no network.
         CheckpointError: a file that is truncated, foreign, or of a method.
     """
+    check_runtime(runtime)
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} is not known; use {' or '.join(PRECISIONS)}.")
     if str(name_or_path) in WAYS:
+        if runtime in EXTRAS:
+            raise InputError(f"{name_or_path} has no network that {runtime} could compute. Leave --runtime out.")
         return ClassicalPrompter(str(name_or_path))
-    return _network_prompter(str(name_or_path), find_device(device), precision)
+    target = find_device("cpu" if device == "auto" and runtime in EXTRAS else device)
+    return _network_prompter(str(name_or_path), target, precision, runtime)
 
 
 @cache
-def _network_prompter(name: str, target: torch.device, precision: str) -> Prompter:
+def _network_prompter(name: str, target: torch.device, precision: str, runtime: str) -> Prompter:
     path = Path(name)
     if name in PROMPTERS:
         path = verified(PROMPTERS[name])
@@ -124,7 +132,7 @@ def _network_prompter(name: str, target: torch.device, precision: str) -> Prompt
     model = open_file(path)
     if not isinstance(model, Prompts):
         raise CheckpointError(f"{path}: weights of {name_of(model)}, which answers no clicks. Give those of prompts.")
-    return NetworkPrompter(_ready(model, target, precision, {}))
+    return NetworkPrompter(_ready(model, target, precision, {}, runtime))
 
 
 def _or(words: Sequence[str]) -> str:
@@ -138,8 +146,7 @@ def _ready(
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)
-    if isinstance(model, Method):
-        put_on_runtime(model, runtime, precision, cache_folder())
+    put_on_runtime(model, runtime, precision, cache_folder())
     apply_precision(model, precision, bfloat16=model.served is None and has_native_bfloat16(target))
     model.precision = precision
     return model

@@ -13,7 +13,7 @@ from typing import Any
 from rotoscope.errors import InputError
 from rotoscope.layers.precision import apply_precision, fold_batch_norms, has_native_bfloat16
 from rotoscope.methods import graphs_of, name_of
-from rotoscope.methods.base import Method
+from rotoscope.methods.model import Model
 from rotoscope.runtimes.choosing import Choice, choose
 from rotoscope.runtimes.engines import RUNTIMES, check_runtime, installed_runtimes
 from rotoscope.runtimes.graphs import GraphSet, Portable
@@ -21,7 +21,7 @@ from rotoscope.runtimes.served import Served
 from rotoscope.runtimes.store import graphs_in, key_of
 
 
-def put_on_runtime(model: Method, runtime: str, precision: str, folder: Path) -> None:
+def put_on_runtime(model: Model, runtime: str, precision: str, folder: Path) -> None:
     """Let a runtime compute what sessions of a method ask of its network; in place.
 
     Args:
@@ -35,7 +35,6 @@ def put_on_runtime(model: Method, runtime: str, precision: str, folder: Path) ->
         InputError: an unknown runtime, one that is not installed, or a network that its method has no graphs of.
     """
     check_runtime(runtime)
-    made = graphs_of(name_of(model))
     others = [name for name in installed_runtimes() if name != "torch"]
     if runtime == "auto" and (not others or model.device.type != "cpu"):
         why = "no other is installed" if model.device.type == "cpu" else f"on {model.device.type}"
@@ -43,6 +42,7 @@ def put_on_runtime(model: Method, runtime: str, precision: str, folder: Path) ->
         return
     if runtime == "torch":
         return
+    made = graphs_of(name_of(model))
     if model.device.type != "cpu":
         raise InputError(f"runtime {runtime} computes on the CPU, not on {model.device.type}. Give --device cpu.")
     if runtime == "auto":
@@ -54,7 +54,7 @@ def put_on_runtime(model: Method, runtime: str, precision: str, folder: Path) ->
         model.runtime = runtime
 
 
-def _served(model: Method, made: GraphSet, runtime: str, precision: str, folder: Path) -> Served:
+def _served(model: Model, made: GraphSet, runtime: str, precision: str, folder: Path) -> Served:
     """What stands in the network's place."""
     whole = made.calls(model.network, model.config)
     paths = graphs_in(folder / "graphs" / _key(model, whole, runtime), runtime, partial(_folded, model, made))
@@ -63,21 +63,21 @@ def _served(model: Method, made: GraphSet, runtime: str, precision: str, folder:
     return served
 
 
-def _folded(model: Method, made: GraphSet) -> Portable:
+def _folded(model: Model, made: GraphSet) -> Portable:
     """The graphs of a copy whose batch norms are folded."""
     other = copy.deepcopy(model)
     fold_batch_norms(other)
     return made.calls(other.network, other.config)
 
 
-def _key(model: Method, whole: Portable, runtime: str) -> str:
+def _key(model: Model, whole: Portable, runtime: str) -> str:
     config = dataclasses.asdict(model.config)
     fixed = {name: value for name, value in config.items() if name not in model.inference_options}
     network: Any = model.network
     return key_of(network, whole, runtime, fixed)
 
 
-def _chosen(model: Method, made: GraphSet, precision: str, folder: Path, others: list[str]) -> Choice:
+def _chosen(model: Model, made: GraphSet, precision: str, folder: Path, others: list[str]) -> Choice:
     """The fastest of the runtimes that are installed."""
 
     def as_torch_runs_it() -> Portable:
