@@ -43,6 +43,26 @@ def test_every_way_is_timed_and_shown_beside_the_plain_one(small: STCN) -> None:
     assert text.count("all of these") == 2
 
 
+def test_a_slow_first_way_makes_all_ways_be_timed_on_as_few_frames(
+    small: STCN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "PATIENCE", 0.0)
+    monkeypatch.setattr(compare, "TELLING", 0.0)
+    monkeypatch.setattr(compare, "OBJECTS", (1,))
+    told: list[str] = []
+    (found,) = compare.compare(["stcn"], 12, tell=told.append)
+    assert [measured.frames for _, _, measured in found.rows] == [5, 5, 5]
+    assert found.products[1] == multiply_adds(small, 1, 5)
+    assert any("5 frames are timed instead of 12" in line for line in told)
+    assert any("frame 3 of 18" in line for line in told)
+
+
+def test_frames_are_as_many_as_asked_for_where_there_is_time(small: STCN) -> None:
+    (way,) = (way for way in compare.WAYS if way.name == "exact")
+    assert compare.time_way(way, small, 1, 7).frames == 7
+    assert compare.time_way(way, small, 1, 7, patience=1e9).frames == 7
+
+
 def test_the_plain_formulation_is_not_asked_for_what_it_cannot_compute(small: STCN) -> None:
     small.config = small.config.__class__(**{**vars(small.config), "short_side": 32})
     assert not compare.is_released(small)
@@ -75,9 +95,8 @@ def test_the_plain_formulation_gives_the_session_s_answers(small: STCN) -> None:
         torch.testing.assert_close(session.push(image)[0].probabilities, theirs, atol=2e-4, rtol=0)
 
 
-def test_only_stcn_is_compared_and_over_enough_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "method_to_time", lambda name, weights, precision: tiny("cosnet"))
+def test_only_stcn_is_compared_and_over_enough_frames() -> None:
     with pytest.raises(InputError, match="is no STCN"):
-        compare.compare(["cosnet"], 5)
+        compare.compare(["stcn", "cosnet"], 5)
     with pytest.raises(InputError, match="at least 5"):
         compare.compare(["stcn"], 4)

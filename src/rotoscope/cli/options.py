@@ -163,11 +163,13 @@ def load_method(
     Raises:
         InputError: no such method, weights, device or runtime, or weights of another method.
     """
+    from rotoscope.cli.heap import keep_freed_memory
     from rotoscope.cli.output import err
     from rotoscope.methods import METHODS
     from rotoscope.methods.baselines import BASELINES, baseline
     from rotoscope.weights import find, load
 
+    keep_freed_memory()
     use_threads(threads)
     if method in BASELINES:
         if weights is not None:

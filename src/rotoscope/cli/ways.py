@@ -14,13 +14,13 @@ def ways_table(comparison: Comparison, threads: int) -> Table:
     """Ways of computing a method: seconds a frame in all and by part, and how many times as fast as the first."""
     table = Table(title=f"{comparison.method}, 854x480, {threads} threads, seconds per frame", box=None)
     parts = list(dict.fromkeys(part for _, _, measured in comparison.rows for part in measured.parts))
-    for title in ("way", "objects", "frames/s", "in all", "times as fast", *parts):
+    for title in ("way", "objects", "frames", "frames/s", "in all", "times as fast", *parts):
         table.add_column(title, justify="right")
     for row in comparison.rows:
         name, objects, measured = row
         cells = [f"{measured.parts_per_frame[part]:.4f}" if part in measured.parts else "-" for part in parts]
         whole = (f"{measured.rate:.2f}", f"{measured.per_frame:.4f}", f"{comparison.ratio(row):.2f}")
-        table.add_row(name, str(objects), *whole, *cells)
+        table.add_row(name, str(objects), str(measured.frames), *whole, *cells)
     return table
 
 

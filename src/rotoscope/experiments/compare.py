@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from rotoscope.experiments.plain import PlainSTCN
 from rotoscope.experiments.speed import SIZE, method_to_time, moving_frames, squares
 from rotoscope.methods.stcn import STCN
 from rotoscope.runs.measure import Measurement
+from rotoscope.weights import find
 
 COMPARED = ("stcn", "stcn-small")
 """Names of the networks that are compared unless others are named."""
@@ -30,6 +31,18 @@ GEMM = 1024
 """Side of the matrices whose product shows the peak."""
 PARTS = ("encode key", "read memory", "decode", "encode value")
 """Parts that are products, whose multiply-adds are counted."""
+
+
+PATIENCE = 20.0
+"""Seconds after which the first way of a row is timed on fewer frames than were asked for; all others on as many."""
+TELLING = 5.0
+"""Seconds between two lines that tell how far a row is."""
+
+Tell = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass
@@ -169,56 +182,81 @@ def _counted(counts: dict[str, float], part: str, compute: Callable[[], Any]) ->
     return result
 
 
-def time_way(way: Way, model: STCN, objects: int, frames: int) -> Measurement:
-    """Time ``frames`` frames one way, after :data:`WARM` others."""
+def time_way(
+    way: Way, model: STCN, objects: int, frames: int, *, patience: float = float("inf"), tell: Tell = _silent
+) -> Measurement:
+    """Time ``frames`` frames one way, after :data:`WARM` others.
+
+    Args:
+        way: how it is computed.
+        model: a network that the way takes.
+        objects: how many are followed.
+        frames: how many are timed, at most.
+        patience: seconds, those of the frames before included, after which fewer frames must do: the next number of
+            them that the distance between remembered frames divides, so that every frame's share of these is the same.
+        tell: is told, between frames, how far it is.
+    """
     clip = way.opens(model, squares(objects, SIZE))
-    images = moving_frames(WARM + frames, SIZE)
-    for image in images[:WARM]:
+    total, every, wall, told, begun = WARM + frames, MEMORY["mem_every"], 0.0, 0.0, time.perf_counter()
+    for number, image in enumerate(moving_frames(total, SIZE)):
+        if number == WARM:
+            clip.seconds.clear()
+        since = time.perf_counter()
         clip.push(image)
-    clip.seconds.clear()
-    begun = time.perf_counter()
-    for image in images[WARM:]:
-        clip.push(image)
-    wall = time.perf_counter() - begun
-    return Measurement(frames, wall, dict(clip.seconds))
+        now = time.perf_counter()
+        timed = max(number + 1 - WARM, 0)
+        wall += now - since if timed else 0.0
+        if timed and timed % every == 0 and now - begun > patience:
+            break
+        if now - begun - told > TELLING:
+            told = now - begun
+            tell(f"  frame {number + 1} of {total}, {told / (number + 1):.1f} s each")
+    return Measurement(timed, wall, dict(clip.seconds))
 
 
 def compare(
-    methods: Sequence[str],
-    frames: int,
-    ways: Sequence[Way] = WAYS,
-    tell: Callable[[str], None] = lambda line: None,
-) -> list[Comparison]:
+    methods: Sequence[str], frames: int, ways: Sequence[Way] = WAYS, tell: Tell = _silent
+) -> Iterator[Comparison]:
     """Time all ways of computing methods at 854x480, in one run.
 
     Args:
         methods: names of STCN networks; those without weights here get random ones, as speed does not depend on them.
-        frames: how many are timed for each row.
+        frames: how many are timed for each row. Where the first way, which is the slowest, has taken more than
+            :data:`PATIENCE`, fewer: at least as many as lie between remembered frames, and for all ways the same.
         ways: ways of computing; the first that takes a method is what its others are compared with.
-        tell: is told of each row when it begins and when it is measured.
+        tell: is told of each row when it begins, how far it is, and when it is measured.
+
+    Yields: each method's comparison when it is done.
 
     Raises:
         InputError: a method that is no STCN, or too few frames.
     """
     if frames < MEMORY["mem_every"]:
         raise InputError(f"of {frames} frames none may be remembered; give at least {MEMORY['mem_every']} to compare.")
-    return [_compared(name, frames, ways, tell) for name in methods]
+    for name in methods:
+        if find(name).method != "stcn":
+            raise InputError(f"{name}: is no STCN, whose plain formulation the others are compared with.")
+    return (_compared(name, frames, ways, tell) for name in methods)
 
 
-def _compared(name: str, frames: int, ways: Sequence[Way], tell: Callable[[str], None]) -> Comparison:
+def _compared(name: str, frames: int, ways: Sequence[Way], tell: Tell) -> Comparison:
     models: dict[str, STCN] = {}
     for precision in dict.fromkeys(("exact", *(way.precision for way in ways))):
         model = method_to_time(name, None, precision)
-        if not isinstance(model, STCN):
-            raise InputError(f"{name}: is no STCN, whose plain formulation the others are compared with.")
+        assert isinstance(model, STCN)
         models[precision] = model
     result = Comparison(name)
     for precision, model in models.items():
         result.peak[precision] = gemm_peak(model.network.key_proj.weight.dtype)
     for objects in OBJECTS:
-        result.products[objects] = multiply_adds(models["exact"], objects, frames)
+        count, patience = frames, PATIENCE
         for way in (way for way in ways if way.takes(models[way.precision])):
-            tell(f"{name}, {way.name}, {objects} object(s), {frames} frames at {SIZE[0]}x{SIZE[1]} ...")
-            result.rows.append((way.name, objects, time_way(way, models[way.precision], objects, frames)))
-            tell(f"  {result.rows[-1][2].rate:.2f} frames/s")
+            tell(f"{name}, {way.name}, {objects} object(s), {count} frames at {SIZE[0]}x{SIZE[1]} ...")
+            measured = time_way(way, models[way.precision], objects, count, patience=patience, tell=tell)
+            result.rows.append((way.name, objects, measured))
+            tell(f"  {measured.rate:.2f} frames/s")
+            if measured.frames < count:
+                tell(f"  slow: {measured.frames} frames are timed instead of {count}, by every way")
+            count, patience = measured.frames, float("inf")  # a memory that grows makes other frames others' times
+        result.products[objects] = multiply_adds(models["exact"], objects, count)
     return result

@@ -132,6 +132,7 @@ class LightDecoder(nn.Module):
         if self.subpixel > 1:
             x = F.pixel_shuffle(x, self.subpixel)
         scores = None if self.score is None else self._scores(x16, x)
+        x = x if torch.is_grad_enabled() else x.float()  # half the time of bfloat16 on a CPU
         return Decoded(
             F.interpolate(x, scale_factor=FINE // self.subpixel, mode="bilinear", align_corners=False), scores
         )
