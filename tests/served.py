@@ -45,7 +45,7 @@ class Served:
         self.thread.start()
         assert ready.wait(300)
         self.client = httpx.Client(base_url=self.launch.address, timeout=60)
-        given_entry = self.launch.service.library.given
+        given_entry = self.launch.service.library.named
         assert given_entry is not None
         self.key = given_entry.key
         self.api = f"api/projects/{self.key}"
