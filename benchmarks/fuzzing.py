@@ -28,8 +28,12 @@ SECONDS = 20
 """Of processor time that a case may take."""
 STANDS = 300
 """Seconds after which a case that does nothing is ended."""
-COMPLAINTS = re.compile(r"tempfile\.tif: |\w+(?:Decode|Setup)\w*: |TIFF\w+: |libpng ")
-"""What libtiff and libpng print on damage, which cannot be kept from it; they name no file of the user's."""
+NOT_OURS = r"(?!rotoscope\b|\w*(?:Error|Warning|Exception|Interrupt)\b)"
+COMPLAINTS = re.compile(rf"tempfile\.tif: |{NOT_OURS}[A-Za-z_]\w+: |libpng ")
+"""What libtiff and libpng print on damage, which cannot be kept from it; they name no file of the user's.
+
+libtiff's lines begin with the name of its function. Lines of ours, and the last ones of tracebacks, do so too.
+"""
 GOOD = ("read", "refused", "damage told")
 """What a case may come to."""
 
