@@ -106,7 +106,8 @@ def test_a_folder_that_a_run_is_writing_to_is_refused(tiny_stcn: Method, tmp_pat
 
     def another(prediction: Prediction) -> None:
         if prediction.index == 4:
-            before = {path: path.read_bytes() for path in tmp_path.rglob("[!.]*.png")}  # half written ones begin with a dot
+            # half written ones begin with a dot
+            before = {path: path.read_bytes() for path in tmp_path.rglob("[!.]*.png")}
             with pytest.raises(InputError, match="is writing to it") as raised:
                 segmented(tmp_path, tiny_stcn, overwrite=True)
             refused.append(str(raised.value))
