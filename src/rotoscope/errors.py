@@ -26,6 +26,10 @@ class CheckpointError(InputError):
     """A weights file is truncated, foreign, or of another variant than asked for."""
 
 
+class GraphError(RotoscopeError):
+    """A graph that a runtime cannot compute, or computes otherwise than the network."""
+
+
 class SessionError(RotoscopeError):
     """A session was used out of order, such as pushed to after it finished."""
 

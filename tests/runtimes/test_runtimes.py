@@ -20,7 +20,7 @@ from rotoscope.methods import build_method, build_model
 from rotoscope.methods.base import Method
 from rotoscope.methods.model import Model
 from rotoscope.prompts.answering import NetworkPrompter
-from rotoscope.runtimes import choosing, engines, served, store
+from rotoscope.runtimes import choosing, engines, served, store, writing
 from rotoscope.runtimes.choosing import Choice, fastest
 from rotoscope.weights import load_prompter
 from rotoscope.weights.running import put_on_runtime
@@ -71,10 +71,28 @@ def test_clicks_on_onnxruntime_are_answered_as_on_torch(cache: Path) -> None:
         load_prompter("grabcut", runtime="onnxruntime")
 
 
-def test_sessions_on_openvino_answer_as_on_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["rvos", "agame", "capsulevos"])
+def test_sessions_on_openvino_answer_as_on_torch(tmp_path: Path, name: str) -> None:
     pytest.importorskip("openvino")
-    model = tiny("rvos")
+    model = tiny(name)
     assert (labels(on("openvino", model, tmp_path)) != labels(model)).mean() < 2e-3
+
+
+def failing(sizes: object) -> list[np.ndarray]:
+    """What a runtime does with a graph that it cannot compute."""
+    raise RuntimeError("Exception from node.cpp:794:\n\n[CPU] shapes do not fit")
+
+
+def test_a_runtime_that_cannot_compute_a_network_is_refused_in_a_line_and_never_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "open_graph", lambda path, threads: failing)
+    with pytest.raises(InputError, match=r"onnxruntime does not run this rvos\..*shapes do not fit.*torch") as raised:
+        on("onnxruntime", tiny("rvos"), tmp_path)
+    assert str(raised.value).isprintable()
+    chosen = on("auto", tiny("rvos"), tmp_path)
+    assert chosen.runtime == "torch"
+    assert "onnxruntime cannot" in chosen.runtime_note
 
 
 def test_what_is_saved_on_one_goes_on_to_the_same_answer(cache: Path) -> None:

@@ -1,5 +1,6 @@
 """Weights in eight bits and means of weights: how near they are, what is refused, and the command that stores them."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,36 +81,29 @@ def test_a_packed_file_opens_as_any_other_at_a_quarter_of_the_size(tmp_path: Pat
         assert torch.allclose(state[name].float(), tensor.float(), atol=float(tensor.abs().amax()) / 200 + 1e-3), name
 
 
-@pytest.mark.parametrize("fault", ["none", "shape", "type"])
-def test_scales_that_do_not_fit(tmp_path: Path, fault: str) -> None:
+def with_scale(path: Path, change: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
+    """Write a packed file, one of whose scales was changed, or left out."""
     model = tiny("stcn")
-    path = tmp_path / "a.safetensors"
     save_method(path, "stcn", model.config, model.state_dict(), store="int8")
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     tensors = load_file(path)
-    scale = next(name for name in tensors if name.endswith(SCALE))
-    wrong = {"shape": tensors[scale][:-1].clone(), "type": tensors[scale].half()}
-    tensors = {name: wrong.get(fault, tensor) if name == scale else tensor for name, tensor in tensors.items()}
-    if fault == "none":
-        del tensors[scale]
-    save_file(tensors, path, metadata)
+    name = next(name for name in tensors if name.endswith(SCALE))
+    changed = change(tensors.pop(name))
+    save_file(tensors if changed is None else tensors | {name: changed}, path, metadata)
+
+
+@pytest.mark.parametrize("change", [lambda scale: None, lambda scale: scale[:-1].clone(), lambda scale: scale.half()])
+def test_scales_that_do_not_fit(tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
+    with_scale(tmp_path / "a.safetensors", change)
     with pytest.raises(CheckpointError, match="eight bits without scales that fit"):
-        load(path, device="cpu")
+        load(tmp_path / "a.safetensors", device="cpu")
 
 
 def test_scales_that_are_not_finite(tmp_path: Path) -> None:
-    model = tiny("stcn")
-    path = tmp_path / "a.safetensors"
-    save_method(path, "stcn", model.config, model.state_dict(), store="int8")
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-    tensors = load_file(path)
-    scale = next(name for name in tensors if name.endswith(SCALE))
-    tensors[scale][0] = float("nan")
-    save_file(tensors, path, metadata)
+    with_scale(tmp_path / "a.safetensors", lambda scale: scale * float("nan"))
     with pytest.raises(CheckpointError, match="holds NaN or infinity"):
-        load(path, device="cpu")
+        load(tmp_path / "a.safetensors", device="cpu")
 
 
 def test_convert_stores_in_eight_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_weights: Path) -> None:

@@ -59,7 +59,7 @@ def export(model: Model, folder: str | Path, format: str = "onnx", *, overwrite:
 
     Raises:
         InputError: a network that cannot be exported, a package that is not installed, or a folder that is not empty.
-        RotoscopeError: a graph answers otherwise than the network.
+        GraphError: a graph cannot be computed, or answers otherwise than the network.
     """
     check_format(format)
     target = Path(folder)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from rotoscope.errors import GraphError
 from rotoscope.files import atomic_write, make_folder
 from rotoscope.runtimes.graphs import Graph, Portable
 from rotoscope.runtimes.served import Served
@@ -29,7 +31,8 @@ class Choice:
 
     Attributes:
         runtime: its name.
-        seconds: what the network's graphs take for a frame with one object, by runtime.
+        seconds: what the network's graphs take for a frame with one object, by runtime; infinity for one that cannot
+            compute them.
         kept: whether they were measured by an earlier call.
     """
 
@@ -41,7 +44,7 @@ class Choice:
     def note(self) -> str:
         """One line for a person."""
         others = sorted((s, name) for name, s in self.seconds.items() if name != self.runtime)
-        told = ", ".join(f"{name} {1000 * seconds:.0f}" for seconds, name in others)
+        told = ", ".join(f"{name} {1000 * s:.0f}" if math.isfinite(s) else f"{name} cannot" for s, name in others)
         own = f"runtime {self.runtime}: {1000 * self.seconds[self.runtime]:.0f} ms a frame in the network"
         when = "measured earlier" if self.kept else "measured now and kept"
         return f"{own} ({told}; {when})" if told else f"{own} (no other is installed)"
@@ -71,7 +74,11 @@ def choose(
     seconds = _kept(path, where, {"torch", *served})
     if seconds is not None:
         return Choice(fastest(seconds), seconds, kept=True)
-    seconds = _measured(torch_graphs(), {name: make() for name, make in served.items()}, threads)
+    able: dict[str, Served] = {}
+    for name, make in served.items():
+        with suppress(GraphError):
+            able[name] = make()
+    seconds = dict.fromkeys(served, math.inf) | _measured(torch_graphs(), able, threads)
     make_folder(folder)
     with atomic_write(path) as target:
         target.write_text(json.dumps({"where": where, "seconds": seconds}, indent=1), encoding="utf-8")

@@ -76,7 +76,7 @@ def graphs_in(folder: Path, runtime: str, make: Callable[[], Portable]) -> dict[
 
     Raises:
         WriteError: it cannot be written.
-        RotoscopeError: a graph answers otherwise than the network.
+        GraphError: the runtime cannot compute a graph, or answers otherwise than the network.
     """
     graphs = kept_graphs(folder)
     if graphs is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rotoscope.errors import RotoscopeError
+from rotoscope.errors import GraphError, shown
 from rotoscope.runtimes.engines import Engine, open_graph
 from rotoscope.runtimes.graphs import Graph, Port, Portable
 
@@ -32,7 +32,7 @@ def write_graph(graph: Graph, whole: Portable, folder: Path, format: str) -> tup
     Returns: the path of its file, and the largest difference of its answers from the network's.
 
     Raises:
-        RotoscopeError: see :func:`compare`.
+        GraphError: see :func:`compare`.
     """
     path = folder / f"{graph.name}.onnx"
     ports = (*graph.inputs, *graph.outputs)
@@ -64,23 +64,24 @@ def compare(graph: Graph, engine: Engine, sizes: Mapping[str, int]) -> float:
         sizes: of its symbols.
 
     Raises:
-        RotoscopeError: they differ by more than rounding, or in shape.
+        GraphError: they differ by more than rounding, or in shape, or the runtime fails.
     """
     example = graph.example(sizes)
     with torch.no_grad():
         answer = graph.module(*example)
     theirs: tuple[Tensor, ...] = answer if isinstance(answer, tuple) else (answer,)
-    ours = engine({port.name: tensor.numpy() for port, tensor in zip(graph.inputs, example, strict=True)})
+    try:
+        ours = engine({port.name: tensor.numpy() for port, tensor in zip(graph.inputs, example, strict=True)})
+    except RuntimeError as error:  # OpenVINO's own, on graphs that are right
+        raise GraphError(f"{graph.name}: cannot be computed at {sizes} ({shown(error, 120)}).") from None
     largest = 0.0
     for port, mine, other in zip(graph.outputs, ours, theirs, strict=True):
         if mine.shape != port.shape(sizes):
-            raise RotoscopeError(f"{graph.name}: {port.name} is {mine.shape} and not {port.shape(sizes)} at {sizes}.")
+            raise GraphError(f"{graph.name}: {port.name} is {mine.shape} and not {port.shape(sizes)} at {sizes}.")
         wanted = other.numpy().astype(np.float64)
         difference = float(np.abs(mine - wanted).max())
         if not difference <= TOLERANCE + 1e-3 * float(np.abs(wanted).max()):
-            raise RotoscopeError(
-                f"{graph.name}: {port.name} differs by {difference:.2g} from the network's at {sizes}."
-            )
+            raise GraphError(f"{graph.name}: {port.name} differs by {difference:.2g} from the network's at {sizes}.")
         largest = max(largest, difference)
     return largest
 

@@ -36,7 +36,7 @@ def averaged(models: Sequence[Model], names: Sequence[str], shares: Sequence[flo
         raise InputError(f"{len(shares)} shares for {len(models)} weights. Give one for each.")
     if any(not share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-3:
         raise InputError(f"shares {', '.join(map(str, shares))}: must be above 0 and sum to 1.")
-    first, kind, config = models[0].state_dict(), name_of(models[0]), dataclasses.asdict(models[0].config)
+    kind, config = name_of(models[0]), dataclasses.asdict(models[0].config)
     for model, name in zip(models[1:], names[1:], strict=True):
         if name_of(model) != kind:
             raise InputError(f"{name}: weights of {name_of(model)}, while {names[0]} has those of {kind}.")
@@ -47,11 +47,10 @@ def averaged(models: Sequence[Model], names: Sequence[str], shares: Sequence[flo
                 f"{name}: its {fields[0]} is {other[fields[0]]!r}, that of {names[0]} is {config[fields[0]]!r}. "
                 "Only weights of one config have a mean."
             )
-    mean: dict[str, Tensor] = {}
-    for key, tensor in first.items():
+    states = [model.state_dict() for model in models]
+    mean = dict(states[0])
+    for key, tensor in mean.items():
         if tensor.is_floating_point():
-            parts = [share * model.state_dict()[key].double() for share, model in zip(shares, models, strict=True)]
+            parts = [share * state[key].double() for share, state in zip(shares, states, strict=True)]
             mean[key] = torch.stack(parts).sum(dim=0).to(tensor.dtype)
-        else:
-            mean[key] = tensor
     return mean

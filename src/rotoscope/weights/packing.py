@@ -41,7 +41,7 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         ValueError: a name that a scale's name would take, or a tensor that is already of whole numbers of eight bits.
     """
-    found: dict[str, Tensor] = {}
+    stored: dict[str, Tensor] = {}
     for name, tensor in state.items():
         if tensor.dtype == torch.int8 or (name.endswith(SCALE) and name.removesuffix(SCALE) in state):
             raise ValueError(f"{name} cannot be told from a packed tensor or its scales.")
@@ -49,11 +49,11 @@ def packed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             rows = tensor.detach().float().flatten(1)
             scales = rows.abs().amax(dim=1) / LEVELS
             whole = (rows / scales.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round()
-            found[name] = whole.clamp(-LEVELS, LEVELS).to(torch.int8).view(tensor.shape)
-            found[name + SCALE] = scales
+            stored[name] = whole.clamp(-LEVELS, LEVELS).to(torch.int8).view(tensor.shape)
+            stored[name + SCALE] = scales
         else:
-            found |= halved({name: tensor})
-    return found
+            stored |= halved({name: tensor})
+    return stored
 
 
 def unpacked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -66,7 +66,7 @@ def unpacked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a packed tensor without scales, or with scales that do not fit it.
     """
-    found = {}
+    opened = {}
     scales = {name + SCALE for name, tensor in tensors.items() if tensor.dtype == torch.int8}
     for name, tensor in tensors.items():
         if name in scales:
@@ -79,5 +79,5 @@ def unpacked(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
                     f"{path}: {one_line(name)} is stored in eight bits without scales that fit. Get the file again."
                 )
             tensor = (tensor.float().flatten(1) * scale[:, None]).view(tensor.shape)
-        found[name] = tensor
-    return found
+        opened[name] = tensor
+    return opened

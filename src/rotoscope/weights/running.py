@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rotoscope.errors import InputError
+from rotoscope.errors import GraphError, InputError
 from rotoscope.layers.precision import apply_precision, fold_batch_norms, has_native_bfloat16
 from rotoscope.methods import graphs_of, name_of
 from rotoscope.methods.model import Model
@@ -32,7 +32,8 @@ def put_on_runtime(model: Model, runtime: str, precision: str, folder: Path) -> 
         folder: the user's cache folder.
 
     Raises:
-        InputError: an unknown runtime, one that is not installed, or a network that its method has no graphs of.
+        InputError: an unknown runtime, one that is not installed or cannot compute the network, or a network that its
+            method has no graphs of.
     """
     check_runtime(runtime)
     others = [name for name in installed_runtimes() if name != "torch"]
@@ -50,7 +51,11 @@ def put_on_runtime(model: Model, runtime: str, precision: str, folder: Path) -> 
         model.runtime_note = choice.note
         runtime = choice.runtime
     if runtime != "torch":
-        model.served = _served(model, made, runtime, precision, folder)
+        try:
+            model.served = _served(model, made, runtime, precision, folder)
+        except GraphError as error:
+            rest = " or ".join(name for name in RUNTIMES if name != runtime)
+            raise InputError(f"{runtime} does not run this {name_of(model)}. {error} Use --runtime {rest}.") from None
         model.runtime = runtime
 
 

@@ -2,6 +2,9 @@
 
 Layers that take the frame's features beside an object's are linear before their ReLU, so each is computed in two parts:
 the frame's once for all objects, the object's in one batch over objects.
+
+In sums of what is of the frame alone and what is of each object, the latter stands first: OpenVINO joins a sum to the
+convolution before it, and gives it the batch of its first term.
 """
 
 from __future__ import annotations
@@ -29,12 +32,12 @@ class Propagation(nn.Module):
         """The part that sees the given frame ``[N or 1, C16, h, w]`` and mask ``[N, 2, h, w]``: ``[N, P, h, w]``."""
         weight = self.enter.weight
         seen = F.conv2d(s16, weight[:, self.features : 2 * self.features], self.enter.bias)
-        return seen + F.conv2d(masks.to(s16.dtype), weight[:, -2:])
+        return F.conv2d(masks.to(s16.dtype), weight[:, -2:]) + seen
 
     def forward(self, current: Tensor, first: Tensor, previous: Tensor) -> Tensor:
         """The three parts, the last of them a mask ``[N, 2, h, w]``, to ``[N, P, h, w]``."""
         last = F.conv2d(previous.to(first.dtype), self.enter.weight[:, 2 * self.features : -2])
-        x = F.relu(current + first + last)
+        x = F.relu(first + current + last)
         x = F.relu(torch.cat([branch(x) for branch in self.branches], dim=1))
         return F.relu(self.leave(x))
 
@@ -89,7 +92,7 @@ class Upsampling(nn.Module):
         """Features ``[N, D, h, w]`` and the frame's parts to logits ``[N, 2, 16h, 16w]``."""
         x = fused
         for skip, mix in ((skip8, self.blend8), (skip4, self.blend4)):
-            x = F.relu(skip + F.conv2d(enlarge(x, 2), mix.weight[:, self.channels :], padding=1))
+            x = F.relu(F.conv2d(enlarge(x, 2), mix.weight[:, self.channels :], padding=1) + skip)
         return enlarge(self.predict(x).float(), 4)
 
 
