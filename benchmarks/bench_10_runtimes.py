@@ -21,6 +21,7 @@ import numpy as np
 
 import rotoscope
 from common import SIZE, options, report
+from rotoscope.errors import InputError
 from rotoscope.experiments.speed import method_to_time, moving_frames, squares
 from rotoscope.methods.base import Method
 from rotoscope.runtimes import Served, installed_runtimes
@@ -98,8 +99,12 @@ def columns(name: str, chosen: Any, images: np.ndarray[Any, Any]) -> list[dict[s
     """Rows of one method: by number of objects and of busy processes."""
     print(f"{name}: loading, and making graphs that are not kept yet", file=sys.stderr, flush=True)
     models = {"torch": method_to_time(name, None, chosen.precision)}
-    others = [runtime for runtime in installed_runtimes() if runtime != "torch"]
-    models |= {runtime: method_to_time(name, None, chosen.precision, runtime) for runtime in others}
+    for runtime in installed_runtimes():
+        if runtime != "torch":
+            try:
+                models[runtime] = method_to_time(name, None, chosen.precision, runtime)
+            except InputError as error:  # a runtime that cannot compute the network has no column in its row
+                print(f"{name}: {error}", file=sys.stderr, flush=True)
     ways = [(runtime, runtime, nullcontext) for runtime in models]
     if chosen.glue:
         kept = [(f"{r}, PyTorch keeps its threads", r, torch_keeps_its_threads) for r in models if r != "torch"]
