@@ -271,6 +271,11 @@ def test_masks_of_files_of_data_sets_and_of_finished_runs_are_taken_in(
 def test_the_window_of_exports_writes_formats_and_says_what_the_command_line_would_be(page: Page, root: Path) -> None:
     go_to(page, 0)
     paint(page, (100, 200), (200, 200))
+    number = max(shown(root, 0))
+    page.locator(".objects input[type=color]").evaluate(
+        "(input) => { input.value = '#00ff00'; input.dispatchEvent(new Event('change')); }"
+    )
+    until(lambda: lines(root)[-1].get("object", {}).get("colour") == "#00ff00")  # type: ignore[attr-defined]
     page.keyboard.press("Control+e")
     names = page.locator("dialog .formats b").all_inner_texts()
     assert names == list(FORMATS)
@@ -280,11 +285,16 @@ def test_the_window_of_exports_writes_formats_and_says_what_the_command_line_wou
     expect(page.locator("dialog .command")).to_contain_text("palette,objects,soft,npz,coco,cutout,overlay,greenscreen")
     page.locator("dialog select").first.select_option("each")
     expect(page.locator("dialog .command")).to_contain_text("--objects each")
+    expect(page.locator("dialog .command")).to_contain_text(f"--color '{number}=#00ff00'")
     page.screenshot(path=SCREENS / "11-export.png")
     page.locator("dialog .primary").click()
     expect(page.locator(".result")).to_contain_text("Written to")
     folder = Path(page.locator(".result code").inner_text())
-    assert {path.stem for path in folder.glob("*.mp4")} == {"overlay", f"greenscreen-{max(shown(root, 0))}"}
+    assert {path.stem for path in folder.glob("*.mp4")} == {"overlay", f"greenscreen-{number}"}
+    with open_video(folder / "overlay.mp4") as made, open_video(root / PROJECTS / DEMO / "clip.mp4") as clip:
+        own = labels(root, 0) == number
+        change = made[0].image[own].mean(axis=0) - clip[0].image[own].mean(axis=0)
+    assert change[1] > 40 > 0 > max(change[0], change[2])  # greener, and less of the rest
     assert {path.name for path in folder.iterdir() if path.is_dir()} == set(wanted) - {"greenscreen"}
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_have_count(0)

@@ -33,6 +33,21 @@ WRONG = {
     "states that never come": (["--state-every", "0"], "a state every 0 frames"),
     "no threads": (["--threads", "0"], "0 threads are not possible"),
     "a start beyond the end": (["--start", "40"], "last frame is 11"),
+    "a file as a method": (["--method", "SMALL"], "is a file. Give it as --weights."),
+    "a colour without an object": (["--format", "overlay", "--color", "orange"], "Give an object's id and a colour"),
+    "a colour that is none": (["--format", "overlay", "--color", "7=#ff880"], "'#ff880' is not understood as a colour"),
+    "two colours of one object": (
+        ["--format", "overlay", "--color", "7=orange", "--color", "7=red"],
+        "--color is given twice for object 7",
+    ),
+    "a colour of an object that is not there": (
+        ["--format", "overlay", "--color", "7=orange", "--color", "2=red"],
+        "object 2 is to be coloured, but the objects given are 7",
+    ),
+    "a colour that nothing shows": (
+        ["--format", "palette,soft", "--color", "7=orange"],
+        "--color has no effect on palette, soft. Leave it out, or add the format overlay.",
+    ),
     "to follow with what finds": (["NO MASK", "FINDER", "--then", "rvos-small-zeroshot"], "finds objects by itself"),
     "to follow with nonsense": (
         ["NO MASK", "FINDER", "--then", "stcn-small", "--then-option", "top_k=many"],

@@ -87,7 +87,7 @@ export class Panel {
   private row(one: Tracked, n: number): HTMLElement {
     const { editor } = this;
     const change = (changes: Partial<Tracked>) => this.change(one, changes);
-    const colour = h("input", { type: "color", value: one.colour, title: "Colour on the page", "aria-label": `colour of ${one.name}` });
+    const colour = h("input", { type: "color", value: one.colour, title: "Colour on the page and in the exported overlay", "aria-label": `colour of ${one.name}` });
     colour.addEventListener("change", () => change({ colour: colour.value }));
     const name = h("input", { type: "text", value: one.name, maxlength: 60, "aria-label": "name", spellcheck: "false" });
     name.addEventListener("focus", () => editor.select(one.id));

@@ -87,6 +87,10 @@ class Answers:
         low, high = self._span.T
         self.stale |= self.answered & (low <= frame) & (frame <= high) & (self._tick < tick)
 
+    def followed(self, index: int) -> set[int]:
+        """The objects that the answer of a frame speaks of; none where there is no answer."""
+        return {i for i, values in self.confidence.items() if not np.isnan(values[index])}
+
     def is_newer(self, index: int, tick: int) -> bool:
         """Whether a frame was answered by a run that had read the edit of number ``tick``."""
         return bool(self.answered[index] and self._tick[index] >= tick)

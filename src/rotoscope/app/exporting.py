@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from rotoscope.app.facts import read_facts
+from rotoscope.app.history import TrackedObject
 from rotoscope.app.pictures import Mask
 from rotoscope.app.project import Project
 from rotoscope.errors import InputError
@@ -23,6 +26,7 @@ from rotoscope.masks.writing import SEQUENCES, VIDEOS, WITH_IMAGE, formats, open
 from rotoscope.runs.deliver import check_videos, deliver, write_overlay
 from rotoscope.video.codings import WITH_ALPHA
 from rotoscope.video.writer import h264_encoder
+from rotoscope.weights import CATALOGUE
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +48,7 @@ class Export:
     Args:
         project: whose masks.
         names: formats, as of ``rotoscope segment --format``.
-        delivery: how objects are shown in those for other programs.
+        delivery: how objects are shown in those for other programs; names and colours are those of the project.
 
     Raises:
         InputError: an unknown format, none, or there is no mask yet.
@@ -52,7 +56,7 @@ class Export:
 
     def __init__(self, project: Project, names: list[str], delivery: Delivery | None = None) -> None:
         self.project = project
-        self.delivery = delivery or Delivery()
+        self.delivery = as_named(project, delivery or Delivery())
         self.formats = formats(names)
         if not self.formats:
             raise InputError("choose at least one format.")
@@ -86,7 +90,7 @@ class Export:
         make_folder(self.folder)
         at_the_end = ("overlay", *self.videos)
         places = {n: self.folder if n == "palette" else self.folder / n for n in self.formats if n not in at_the_end}
-        known = [one.id for one in self.project.history.objects]
+        known = sorted(ids_given(self.project))
         writers = [open_writer(name, place, self.delivery, known) for name, place in places.items()]
         kept = self.folder / ".mattes"
         store = MatteStore(kept, self.delivery) if self.videos else None
@@ -107,7 +111,8 @@ class Export:
         count = iter(range(done + 1, self.steps + 1))
         whole = self.project.part(0, None)
         if "overlay" in self.formats:
-            write_overlay(whole, self.folder, self.folder / "overlay.mp4", lambda: tell(next(count, self.steps)))
+            path, paints = self.folder / "overlay.mp4", self.delivery.paints()
+            write_overlay(whole, self.folder, path, lambda: tell(next(count, self.steps)), paints)
         if store is not None:
             deliver(whole, store, self.videos, self.folder, lambda: tell(next(count, self.steps)))
             remove_tree(kept)
@@ -118,13 +123,43 @@ def answered(project: Project, index: int) -> Answered:
     """The masks of a frame with their probabilities: those given, those found, and what is left for the background."""
     with project.lock:
         labels = project.labels(index)
-        ids = tuple(one.id for one in project.history.objects if one.ends is None or index < one.ends)
+        known = project.history.prompts.get(index, {}).keys() | project.answers.followed(index) | set(np.unique(labels))
+        there = (one for one in project.history.objects if one.ends is None or index < one.ends)
+        ids = tuple(one.id for one in there if one.id in known)
         own = [project.mask(index, object_id).astype(np.float32) / 255 for object_id in ids]
     soft: NDArray[Any] = np.stack(own) if own else np.zeros((0, *labels.shape), np.float32)
     total = np.maximum(soft.sum(axis=0, keepdims=True), 1)
     soft = soft / total
     probabilities = np.concatenate([1 - soft.sum(axis=0, keepdims=True), soft])
     return Answered(index, project.video.name_of(index), ids, labels, torch.from_numpy(probabilities.clip(0, 1)))
+
+
+def as_named(project: Project, delivery: Delivery) -> Delivery:
+    """A delivery with the colours that a project's objects have, and with their names as layers of EXR."""
+    objects = project.history.objects
+    own = Delivery.of(names=layers_of(objects), colours={one.id: one.colour for one in objects})
+    return replace(delivery, names=own.names, colours=own.colours)
+
+
+def layers_of(objects: Iterable[TrackedObject]) -> dict[int, str]:
+    """Names of objects as layers can have them: ``Café 2`` is ``Cafe_2``; those of no such letter keep their number.
+
+    Two of one name are told apart by their numbers.
+    """
+    layers: dict[int, str] = {}
+    for one in objects:
+        plain = unicodedata.normalize("NFKD", one.name).encode("ascii", "ignore").decode()
+        layer = re.sub(r"\W+", "_", plain).strip("_")[:80]
+        layer = layer if re.match(r"[A-Za-z_]", layer) else f"object_{one.id}"
+        layers[one.id] = layer if layer not in layers.values() else f"{layer}_{one.id}"
+    return layers
+
+
+def ids_given(project: Project) -> set[int]:
+    """Objects of which a mask with pixels is given on some frame: those that the command line would know."""
+    nothing = project.history.name_of(np.zeros(project.size[::-1], np.uint8))
+    known, prompts = project.history.by_id, project.history.prompts.values()
+    return {i for masks in prompts for i, name in masks.items() if i in known and name != nothing}
 
 
 def command_line(project: Project, names: list[str], method: str, delivery: Delivery | None = None) -> str:
@@ -135,11 +170,18 @@ def command_line(project: Project, names: list[str], method: str, delivery: Deli
     """
     video = read_facts(project.folder)["video"]["path"]
     words = ["rotoscope", "segment", video, "--mask", str(project.folder / "prompts"), "--output", "masks"]
-    words += ["--method", method] if method != "stcn-small" else []
+    words += [] if method == "stcn-small" else ["--method" if method in CATALOGUE else "--weights", method]
     words += ["--format", ",".join(names)] if names != ["palette"] else []
-    if delivery is not None and set(names) & {*SEQUENCES, *VIDEOS}:
-        words += ["--objects", str(delivery.objects)] if delivery.objects != "all" else []
+    shown, given = as_named(project, delivery or Delivery()), ids_given(project)
+    if set(names) & {*SEQUENCES, *VIDEOS}:
+        objects = shown.objects if isinstance(shown.objects, str) else ",".join(map(str, shown.objects))
+        words += ["--objects", objects] if objects != "all" else []
         heeded = set(names) & {"png", *WITH_ALPHA}
-        words += ["--alpha", delivery.alpha] if heeded and delivery.alpha != "straight" else []
-        words += ["--refine"] if delivery.refine else []
+        words += ["--alpha", shown.alpha] if heeded and shown.alpha != "straight" else []
+        words += ["--refine"] if shown.refine else []
+    if "exr" in names:
+        named = ((i, layer) for i, layer in shown.names if i in given and layer != f"object_{i}")
+        words += [word for i, layer in named for word in ("--name", f"{i}={layer}")]
+    if "overlay" in names:
+        words += [word for i, colour in shown.colours if i in given for word in ("--color", f"{i}={colour}")]
     return shlex.join(words)

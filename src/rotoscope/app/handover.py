@@ -14,6 +14,7 @@ from rotoscope.app.pictures import write_labels
 from rotoscope.app.project import Project
 from rotoscope.errors import InputError
 from rotoscope.files import append_line, inside, remove, remove_tree
+from rotoscope.masks.mattes import Delivery
 from rotoscope.methods.base import Method
 from rotoscope.runs.earlier import REPORT, WORK, Earlier, facts_of
 from rotoscope.runs.folder import OutputFolder
@@ -90,18 +91,20 @@ class Finished:
         folder: of its masks.
         names: by index of the frame, the name of its mask.
         report: what it said of itself.
+        colours: ``#rrggbb`` by object, where the run was given them.
     """
 
     folder: Path
     names: dict[int, str]
     report: Report
+    colours: dict[int, str]
 
     @classmethod
     def read(cls, folder: Path, project: Project) -> Finished:
         """Read what a run left.
 
         Raises:
-            InputError: it has not finished, has no palette masks, or is of another video.
+            InputError: it has not finished, has no palette masks, is of another video, or its record is damaged.
         """
         earlier = Earlier(folder)
         if not earlier.finished:
@@ -118,7 +121,9 @@ class Finished:
         if strange:
             raise InputError(f"{folder.name}: is a run of another clip; this one has no frame {strange[0]}.")
         ordered = {number: name for name, number in numbers.items() if number is not None}
-        return cls(folder, dict(sorted(ordered.items())), report)
+        told = earlier.run.get("colours")
+        by_id = {int(i): str(told[i]) for i in told if i.isdecimal()} if isinstance(told, dict) else {}
+        return cls(folder, dict(sorted(ordered.items())), report, dict(Delivery.of(colours=by_id).colours))
 
     def seen(self, index: int, ids: dict[int, int]) -> Seen:
         """What the report says of a frame; ``ids`` are those of the project by those of the run.

@@ -27,7 +27,7 @@ class TrackedObject:
     Attributes:
         id: 1 to 254; never given twice in a project.
         name: what the person calls it.
-        colour: on the page, ``#rrggbb``.
+        colour: on the page and in exported overlays, ``#rrggbb``.
         locked: whether no brush, no other object and no run changes it.
         hidden: whether the page leaves it out.
         ends: index of the first frame that it is gone from for good; None while it stays.

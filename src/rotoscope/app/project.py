@@ -144,8 +144,8 @@ class Project:
 
     # Changing.
 
-    def add_object(self, name: str = "") -> TrackedObject:
-        """A new object.
+    def add_object(self, name: str = "", colour: str = "") -> TrackedObject:
+        """A new object; of a name and a colour of its own unless they are given.
 
         Raises:
             InputError: there have been as many as ids.
@@ -156,7 +156,8 @@ class Project:
                 raise InputError(
                     f"this project has had {MOST_OBJECTS} objects, and no more have a place. Start another."
                 )
-            one = TrackedObject(number, name or f"object {number}", COLOURS[(number - 1) % len(COLOURS)])
+            colour = colour or COLOURS[(number - 1) % len(COLOURS)]
+            one = TrackedObject(number, name or f"object {number}", colour)
             self.history.change_objects((*self.history.objects, one))
             return one
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class Taking:
     def go(self, tell: Callable[[int], None], stopped: Callable[[], bool]) -> int:
         """Do it; ``tell`` is told how many frames are done. Return their number."""
         project, first = self.project, next(iter(self.run.names))
-        ids = objects_for(project, self.run.report.objects)
+        ids = objects_for(project, self.run.report.objects, self.run.colours)
         table = np.zeros(256, np.uint8)
         table[list(ids)] = list(ids.values())
         begun: set[int] = set()
@@ -126,10 +126,10 @@ class Taking:
                 shutil.copyfile(soft, temporary)
 
 
-def objects_for(project: Project, ids: Collection[int]) -> dict[int, int]:
-    """Objects of a project by the ids that masks have: those of the same ids, or new ones."""
-    known = set(project.history.by_id)
-    return {i: i if i in known else project.add_object(f"object {i}").id for i in sorted(ids)}
+def objects_for(project: Project, ids: Collection[int], colours: Mapping[int, str] | None = None) -> dict[int, int]:
+    """Objects of a project by the ids that masks have: those of the same ids, or new ones, of the colours given."""
+    known, chosen = set(project.history.by_id), colours or {}
+    return {i: i if i in known else project.add_object(f"object {i}", chosen.get(i, "")).id for i in sorted(ids)}
 
 
 def as_grey(mask: Any) -> Mask:

@@ -16,7 +16,7 @@ SEGMENT: Groups = {
     ),
     "Which method": ("method", "weights", "then", "size", "option", "then_option"),
     "What it remembers": ("memory", "memory_budget", "mem_every", "top_k", "include_last"),
-    "What is written": ("output", "format", "as_json"),
+    "What is written": ("output", "format", "color", "as_json"),
     "For other programs": ("objects", "alpha", "refine", "name"),
     "Going on": ("resume", "overwrite", "state_every", "by_contents"),
     "How it is computed": ("device", "precision", "runtime", "threads", "limit"),

@@ -167,7 +167,7 @@ def load_method(
     from rotoscope.cli.output import err
     from rotoscope.methods import METHODS
     from rotoscope.methods.baselines import BASELINES, baseline
-    from rotoscope.weights import find, load
+    from rotoscope.weights import CATALOGUE, find, load
 
     keep_freed_memory()
     use_threads(threads)
@@ -177,6 +177,8 @@ def load_method(
         if runtime not in ("torch", "auto"):
             raise InputError(f"{method}: is a baseline without a network; leave --runtime out.")
         return baseline(method)
+    if method not in CATALOGUE and Path(method).is_file():
+        raise InputError(f"--method {method}: is a file. Give it as --weights.")
     entry = find(method)
     if weights is not None and not weights.exists():
         raise InputError(f"{weights}: no such weights file.")

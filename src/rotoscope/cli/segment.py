@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rotoscope.cli.delivering import Alpha, Names, Objects, Refine, delivery_of
+from rotoscope.cli.delivering import Alpha, Colours, Names, Objects, Refine, delivery_of
 from rotoscope.cli.options import (
     Device,
     IncludeLast,
@@ -93,6 +93,7 @@ def command(
     alpha: Alpha = None,
     refine: Refine = False,
     name: Names = None,
+    color: Colours = None,
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from an interrupted run.")] = False,
     overwrite: Annotated[
@@ -117,9 +118,9 @@ def command(
     from rotoscope.runtimes import check_runtime
     from rotoscope.video import open_video
 
-    shown = delivery_of(objects, alpha, refine, name)
+    shown = delivery_of(objects, alpha, refine, name, color)
     outputs = Outputs.of(output, format or ["palette"], state_every, by_contents, shown)
-    outputs.check_used({"--objects": objects, "--alpha": alpha, "--refine": refine, "--name": name})
+    outputs.check_used({"--objects": objects, "--alpha": alpha, "--refine": refine, "--name": name, "--color": color})
     check_direction(direction)
     check_runtime(runtime)
     pointed = read_points(point, not_point, box)

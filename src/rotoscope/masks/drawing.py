@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -14,7 +14,11 @@ from rotoscope.masks.points import Placed
 
 
 def overlay(
-    image: NDArray[np.uint8], labels: NDArray[Any], alpha: float = 0.45, contours: bool = True
+    image: NDArray[np.uint8],
+    labels: NDArray[Any],
+    alpha: float = 0.45,
+    contours: bool = True,
+    colours: Mapping[int, tuple[int, int, int]] | None = None,
 ) -> NDArray[np.uint8]:
     """Lay masks over a frame.
 
@@ -23,15 +27,16 @@ def overlay(
         labels: ids ``[H, W]``, 0 = background.
         alpha: strength of the colour, in [0, 1].
         contours: draw outlines.
+        colours: RGB in [0, 255] by id; objects that are not in it have that of :func:`~rotoscope.masks.palette.colour`.
     Returns: RGB uint8 ``[H, W, 3]``.
     """
-    result = image.copy()
+    result, chosen = image.copy(), colours or {}
     width = max(1, round(min(image.shape[:2]) / 240))
     for object_id in np.unique(labels):
         if not object_id:
             continue
         mask = labels == object_id
-        paint = np.array(colour(int(object_id)), np.float32)
+        paint = np.array(chosen.get(int(object_id)) or colour(int(object_id)), np.float32)
         result[mask] = (result[mask] * (1 - alpha) + paint * alpha).astype(np.uint8)
         if contours:
             lines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

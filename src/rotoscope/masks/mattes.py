@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rotoscope.errors import InputError, WriteError, shown
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.guided import refine
+from rotoscope.masks.palette import parse_colour
 from rotoscope.masks.saving import Segmented
 
 AlphaKind = Literal["straight", "premultiplied"]
@@ -31,7 +32,7 @@ LEVELS = 4095
 
 @dataclass(frozen=True)
 class Delivery:
-    """How objects are shown in videos and pictures for other programs.
+    """How objects are shown in videos and pictures: in those for other programs, and in the overlay.
 
     Attributes:
         objects: ``all`` of them together; ``each`` in a file of its own; or the ids of those that are shown, together.
@@ -39,12 +40,14 @@ class Delivery:
             multiplied by alpha, as over black.
         refine: bring edges to those of the picture; see :func:`rotoscope.masks.guided.refine`.
         names: what objects are called in EXR, with their ids; ``object_ID`` unless given.
+        colours: of objects in the overlay, ``#rrggbb``, with their ids; the palette's unless given.
     """
 
     objects: Literal["all", "each"] | tuple[int, ...] = "all"
     alpha: AlphaKind = "straight"
     refine: bool = False
     names: tuple[tuple[int, str], ...] = ()
+    colours: tuple[tuple[int, str], ...] = ()
 
     @classmethod
     def of(
@@ -53,24 +56,28 @@ class Delivery:
         alpha: str = "straight",
         refine: bool = False,
         names: Mapping[int, str] | None = None,
+        colours: Mapping[int, str] | None = None,
     ) -> Delivery:
-        """What a caller means by ``each``, ``1,3`` or a list of ids.
+        """What a caller means by ``each``, ``1,3`` or a list of ids; colours are read by ``parse_colour``.
 
         Raises:
-            InputError: no such alpha; or objects that are no ids of 1 to 65535.
+            InputError: no such alpha; ids that are not 1 to 65535; a name that no layer can have; or no colour.
         """
         if alpha not in get_args(AlphaKind):
             raise InputError(f"alpha {alpha!r} is not known; use {' or '.join(get_args(AlphaKind))}.")
         if not isinstance(refine, bool):
             raise InputError(f"refine is {refine!r}; give True or False.")
-        called = _checked_names(names or {})
+        called, painted = _checked_names(names or {}), _checked_colours(colours or {})
+        strange = [i for i in (*(names or {}), *(colours or {})) if not 0 < i < 65536]
+        if strange:
+            raise InputError(f"object {strange[0]} cannot be: ids are 1 to 65535.")
         if isinstance(objects, str) and objects in ("all", "each"):
-            return cls(objects, alpha, refine, called)  # type: ignore[arg-type]
+            return cls(objects, alpha, refine, called, painted)  # type: ignore[arg-type]
         given = re.split(r"[,\s]+", objects.strip(", ")) if isinstance(objects, str) else list(objects)
         ids = [int(one) if isinstance(one, str) and one.isdecimal() else one for one in given]
         if not ids or not all(isinstance(i, int) and not isinstance(i, bool) and 0 < i < 65536 for i in ids):
             raise InputError(f"objects {objects!r}: give all, each, or ids such as 1,3.")
-        return cls(tuple(sorted({int(i) for i in ids})), alpha, refine, called)  # type: ignore[arg-type]
+        return cls(tuple(sorted({int(i) for i in ids})), alpha, refine, called, painted)  # type: ignore[arg-type]
 
     def mattes(self, item: Segmented) -> dict[int, NDArray[np.float32]]:
         """The mattes of a frame by id, ``[H, W]`` in [0, 1]; one of all together is under :data:`TOGETHER`."""
@@ -86,13 +93,18 @@ class Delivery:
         """The name of an object's layer in EXR."""
         return dict(self.names).get(object_id, f"object_{object_id}")
 
+    def paints(self) -> dict[int, tuple[int, int, int]]:
+        """The colours that are given, RGB in [0, 255] by id."""
+        return {i: parse_colour(colour) for i, colour in self.colours}
+
     def check_objects(self, known: Collection[int]) -> None:
         """See that objects asked for are among those given.
 
         Raises:
             InputError: one is not.
         """
-        asked = {"shown": () if isinstance(self.objects, str) else self.objects, "named": tuple(dict(self.names))}
+        asked = {"shown": () if isinstance(self.objects, str) else self.objects}
+        asked |= {"named": tuple(dict(self.names)), "coloured": tuple(dict(self.colours))}
         for what, ids in asked.items():
             missing = [i for i in ids if i not in known]
             if missing:
@@ -112,6 +124,16 @@ def _checked_names(names: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
     if len(set(names.values())) < len(names):
         raise InputError("two objects have one name. Give each its own.")
     return tuple(sorted(names.items()))
+
+
+def _checked_colours(colours: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
+    """Colours by id, in order, each written in one way.
+
+    Raises:
+        InputError: one is no colour.
+    """
+    values = {i: parse_colour(text) for i, text in sorted(colours.items())}
+    return tuple((i, f"#{red:02x}{green:02x}{blue:02x}") for i, (red, green, blue) in values.items())
 
 
 def solid(probability: NDArray[Any]) -> NDArray[np.float32]:

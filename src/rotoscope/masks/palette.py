@@ -7,6 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageColor
+
+from rotoscope.errors import InputError, shown
 
 
 @lru_cache(maxsize=1)
@@ -33,3 +36,18 @@ def colour(object_id: int) -> tuple[int, int, int]:
         return red, green, blue
     red_, green_, blue_ = colorsys.hsv_to_rgb(object_id * 0.618034 % 1.0, 0.75, 0.95)
     return round(red_ * 255), round(green_ * 255), round(blue_ * 255)
+
+
+def parse_colour(text: str) -> tuple[int, int, int]:
+    """Red, green and blue, in [0, 255], of a colour as Pillow reads them: ``#ff8800``, ``#f80``, ``orange``.
+
+    Raises:
+        InputError: it is no colour, or one that lets something through.
+    """
+    try:
+        values = ImageColor.getrgb(text)
+    except ValueError:
+        values = (-1, -1, -1)
+    if len(values) != 3 or not all(0 <= v <= 255 for v in values):
+        raise InputError(f"{shown(text)!r} is not understood as a colour. Write it as #ff8800, or by name, as orange.")
+    return values

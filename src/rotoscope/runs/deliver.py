@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -175,7 +175,13 @@ def video_files(folder: Path, kinds: Collection[str]) -> list[Path]:
     return [path for path in files if path.exists()]
 
 
-def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[], None] | None = None) -> None:
+def write_overlay(
+    video: Video,
+    folder: Path,
+    path: Path,
+    on_frame: Callable[[], None] | None = None,
+    colours: Mapping[int, tuple[int, int, int]] | None = None,
+) -> None:
     """Make a video of the frames with their palette masks laid over them.
 
     Args:
@@ -183,6 +189,7 @@ def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[],
         folder: palette masks, named as the frames.
         path: of the MP4 file.
         on_frame: called with each frame.
+        colours: of objects; see :func:`~rotoscope.masks.drawing.overlay`.
 
     Raises:
         RotoscopeError: it cannot be written.
@@ -196,4 +203,4 @@ def write_overlay(video: Video, folder: Path, path: Path, on_frame: Callable[[],
                 writer.write(frame.image, frame.time)
                 continue
             with Image.open(mask) as opened:
-                writer.write(overlay(frame.image, np.array(opened)), frame.time)
+                writer.write(overlay(frame.image, np.array(opened), colours=colours), frame.time)

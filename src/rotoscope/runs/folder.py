@@ -172,7 +172,8 @@ class OutputFolder:
 
     def _compare(self, theirs: Mapping[str, Any], which: str, where: Path) -> None:
         check_version(theirs, where)
-        differing = [name for name in self._identity if theirs.get(name) != self._identity[name]]
+        names = dict.fromkeys([*self._identity, *theirs])  # some facts are told only where they are not as usual
+        differing = [name for name in names if theirs.get(name) != self._identity.get(name)]
         if differing:
             raise InputError(
                 f"{self.path}: the {which} run differs in its {', '.join(differing)}. "

@@ -47,7 +47,7 @@ class Outputs:
         state_every: frames between saved states.
         by_contents: whether a run to resume is known by the contents of the video's files, which are all read for it;
             else by their names, sizes and times.
-        delivery: how objects are shown in formats for other programs.
+        delivery: how objects are shown in formats for other programs, and their colours in an overlay.
     """
 
     folder: Path
@@ -96,6 +96,13 @@ class Outputs:
         """Whether frames' images are written, or looked at, beside their masks."""
         return any(n in WITH_IMAGE or (n == "exr" and self.delivery.refine) for n in self.formats)
 
+    def looks(self) -> dict[str, Any]:
+        """What of the delivery makes other files than another would, by name; nothing where no format heeds it."""
+        delivery = asdict(self.delivery)
+        colours = delivery.pop("colours")
+        looks = {"delivery": delivery} if any(n in self.formats for n in (*SEQUENCES, *VIDEOS)) else {}
+        return looks | ({"colours": dict(colours)} if colours and "overlay" in self.formats else {})
+
     def check_used(self, options: Mapping[str, Any]) -> None:
         """See that options of how objects are shown are given with a format that heeds them.
 
@@ -104,11 +111,13 @@ class Outputs:
         """
         others = (*SEQUENCES, *VIDEOS)
         heeding = {"--objects": others, "--alpha": ("png", *WITH_ALPHA), "--refine": others, "--name": ("exr",)}
+        heeding["--color"] = ("overlay",)
         for option in (option for option, value in options.items() if value):
-            if not set(heeding[option]) & set(self.formats):
+            there = heeding[option]
+            if not set(there) & set(self.formats):
                 raise InputError(
-                    f"{option} has no effect on {', '.join(self.formats)}. Leave it out, or add one of the formats "
-                    f"{', '.join(heeding[option])}."
+                    f"{option} has no effect on {', '.join(self.formats)}. Leave it out, or add "
+                    f"{'the format' if len(there) == 1 else 'one of the formats'} {', '.join(there)}."
                 )
 
     def check(self, video: Video) -> None:
@@ -167,7 +176,7 @@ class Job:
         self._check_task()
         if self.outputs is not None:
             self.outputs.check(self.video)
-            if self.prompts and any(name in self.outputs.formats for name in (*SEQUENCES, *VIDEOS)):
+            if self.prompts and any(name in self.outputs.formats for name in ("overlay", *SEQUENCES, *VIDEOS)):
                 self.outputs.delivery.check_objects({i for masks in self.prompts.values() for i in masks})
         check_prompts(self.prompts, self.video)
         self._check_points()
@@ -228,8 +237,8 @@ class Job:
             "direction": self.direction,
             "options": dict(self.options),
         }
-        if self.outputs is not None and any(name in self.outputs.formats for name in (*SEQUENCES, *VIDEOS)):
-            facts["delivery"] = asdict(self.outputs.delivery)
+        if self.outputs is not None:
+            facts |= self.outputs.looks()
         if self._has_points() and self.model.prompter is not None:
             facts["what answers points"] = self.model.prompter().code
         plain: dict[str, Any] = json.loads(json.dumps(facts, default=_plain))

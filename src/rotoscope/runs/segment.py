@@ -138,7 +138,8 @@ def segment_to_folder(
         by_contents: know the video of the run to resume by the contents of its files, which are all read for it, rather
             than by their names, sizes and times of change. Give it from the first call on.
         delivery: how objects are shown in the formats for other programs (``png``, ``exr``, ``prores``, ``webm``,
-            ``ffv1``, ``matte``, ``greenscreen``, ``blur``): all together with straight alpha unless given.
+            ``ffv1``, ``matte``, ``greenscreen``, ``blur``), and their colours in ``overlay``: all together with
+            straight alpha, and the palette's, unless given.
         on_frame: called with each prediction; in direction ``both`` also with those of the backward pass, which are
             not answers yet.
         on_points: called with what became of points as soon as they are answered, and with the picture in
@@ -197,7 +198,9 @@ class _Work:
         if "overlay" in self.outputs.formats:
             with measured.part("overlay video"):
                 path = inside(self.outputs.folder, "overlay.mp4")
-                write_overlay(self.job.video, self.outputs.folder, path, self.folder.renew)
+                write_overlay(
+                    self.job.video, self.outputs.folder, path, self.folder.renew, self.outputs.delivery.paints()
+                )
         self._deliver()
         self.job.video.check_unchanged()
         self._sum_up()
