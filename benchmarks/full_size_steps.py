@@ -2,11 +2,15 @@
 
 Each set is drawn anew in its published layout and at its published size (miniature_sets.py); nothing is fetched. A
 line says what a stage is made of, its first and last loss, what a step took and the most memory held meanwhile, on a
-GPU that of the GPU. Steps are made of the paper's number of clips, one clip at a time unless --together says more, so
-that memory is that of so many clips. Weights that a recipe begins with and that are not here are told; the stage then
-begins at random. A stage that fails is told, and the next one is begun; the program then ends with 1.
+GPU that of the GPU. Stages that differ in rates, steps and limits of a curriculum only are taken once. Steps are made
+of the paper's number of clips, or of --clips; one clip at a time is computed unless --together says more. Weights that
+a recipe begins with and that are not here are replaced by a file in their released layout (stand_ins.py), or with
+--random by none. Every stage has a process of its own, which may hold no more than --memory GiB of data. A stage that
+fails is told, and the next one is begun; the program then ends with 1. What is done is kept in the JSON file: the same
+call goes on with the stages that are not in it, and prints all.
 
     python benchmarks/full_size_steps.py --recipe rvos --recipe agame
+    python benchmarks/full_size_steps.py --clips 1 --threads 1      # on a small machine
     python benchmarks/full_size_steps.py --plan                     # what `rotoscope train --plan` says of each
     python benchmarks/full_size_steps.py --device cuda --together 4 --workers 12 --stage-seconds 25 --seconds 300
 
@@ -17,10 +21,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
+import resource
 import sys
 import tempfile
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +43,8 @@ from rotoscope.training.clips import StepBatches, step_loader
 from rotoscope.training.data import TrainingData
 from rotoscope.training.loop import Trainer
 from rotoscope.training.run import launch, new_method
-from rotoscope.training.trunk import begin
-from rotoscope.weights.pretrained import AbsentWeightsError
+from rotoscope.training.trunk import SETTINGS, begin
+from stand_ins import CALLED, with_beginnings
 
 PUBLISHED = [name for name in recipes() if "small" not in name]
 
@@ -51,16 +58,35 @@ def different(recipe: Recipe) -> list[tuple[int, Stage]]:
     return list(kept.values())
 
 
+def begun_as(method: Any, recipe: Recipe, random: bool) -> str:
+    """Begin a network; say in short what each of its parts begins as."""
+    if random:
+        return "all random"
+    with tempfile.TemporaryDirectory(prefix="rotoscope-") as folder:
+        recipe = with_beginnings(recipe, Path(folder))
+        taken = begin(method, recipe).taken
+    parts = dict.fromkeys(name.split(".")[1] for name, _ in method.named_parameters())
+    whence: dict[str, list[str]] = {}
+    for part in parts:
+        sources = dict.fromkeys(Path(source).stem for name, source in taken.items() if name.split(".")[1] == part)
+        whence.setdefault("+".join(sources) or "random", []).append(part)
+    named = {source.replace(CALLED, "in place of "): ", ".join(own) for source, own in whence.items()}
+    if len(named) == 1:
+        return f"all {next(iter(named))}"
+    return "; ".join(f"{own}: {source}" for source, own in named.items())
+
+
 def run(recipe: Recipe, number: int, stage: Stage, specs: list[str], chosen: Any) -> dict[str, Any]:
     """Steps of one stage."""
+    torch.set_num_threads(chosen.threads)
+    if chosen.memory:
+        resource.setrlimit(resource.RLIMIT_DATA, (int(chosen.memory * 2**30), resource.RLIM_INFINITY))
     clips = chosen.clips or stage.batch
+    papers = stage.batch
     stage = dataclasses.replace(stage, steps=chosen.steps, batch=clips)
     recipe = dataclasses.replace(recipe, stages=(stage,), accumulate=-(-clips // chosen.together))
     method: Any = new_method(recipe)
-    try:
-        begins = begin(method, recipe).describe(method)[1:]
-    except AbsentWeightsError as missing:
-        begins = [f"random, as {str(missing).partition(':')[0]} is not here"]
+    begins = begun_as(method, recipe, chosen.random)
     on_gpu = chosen.device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -75,19 +101,23 @@ def run(recipe: Recipe, number: int, stage: Stage, specs: list[str], chosen: Any
             losses.append(trainer.learn(batch)["loss"])
             trainer.step += 1
             last = time.perf_counter()
+            print(f"{recipe.name} {number}: step {len(losses)}, loss {losses[-1]:.4g}", file=sys.stderr, flush=True)
             if chosen.stage_seconds and last - begun > chosen.stage_seconds:
                 break
     return {
         "recipe": recipe.name,
         "stage": number,
         "made of": "+".join(dict.fromkeys(origin.source for origin in recipe.origins())),
-        "clips": f"{clips}x{stage.frames}x{stage.shape}",
+        "size": stage.shape,
+        "frames": stage.frames,
+        "clips, paper's": papers,
+        "clips": clips,
         "steps": len(losses),
         "first loss": losses[0],
         "last loss": losses[-1],
         "s a step": (last - begun) / len(losses),
         "peak GiB": peak_memory() / 2**30,
-        "begins as": "; ".join(line.strip() for line in begins),
+        "begins as": begins,
     }
 
 
@@ -101,6 +131,31 @@ def tried(recipe: Recipe, number: int, stage: Stage, specs: list[str], chosen: A
         return {"recipe": recipe.name, "stage": number, "failed": why}
 
 
+def settings(recipe: Recipe, given: Recipe) -> list[str]:
+    """Words of the command that put stand-ins in the place of what a recipe begins with."""
+    words = ["--initial", given.initial] if given.initial != recipe.initial else []
+    for setting in SETTINGS.values():
+        if getattr(given, setting) != getattr(recipe, setting):
+            words += ["--set", f"{setting}={getattr(given, setting)}"]
+    return words
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    """Rows of an earlier call."""
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["rows"] if path.exists() else []
+    return rows
+
+
+def wanted(chosen: Any, done: set[tuple[str, int]]) -> list[tuple[Recipe, int, Stage]]:
+    """Stages that are to be taken."""
+    return [
+        (recipes()[name], number, stage)
+        for name in chosen.recipe
+        for number, stage in different(recipes()[name])
+        if chosen.stage in (0, number) and (name, number) not in done
+    ]
+
+
 def main() -> int:
     """Run; return the exit status."""
     chosen = options(
@@ -112,32 +167,40 @@ def main() -> int:
         together=1,
         workers=0,
         device="cpu",
+        memory=0.0,
         seconds=0.0,
         stage_seconds=0.0,
+        random=False,
         plan=False,
     )
-    begun, rows, left = time.perf_counter(), [], []
+    begun, path = time.perf_counter(), chosen.json / "full_size_steps.json"
+    rows, failed, left = kept(path), list[dict[str, Any]](), list[str]()
+    stages = wanted(chosen, {(row["recipe"], row["stage"]) for row in rows})
+    needs = [recipes()[name] for name in chosen.recipe] if chosen.plan else [recipe for recipe, *_ in stages]
     with tempfile.TemporaryDirectory(prefix="rotoscope-") as scratch:
-        made = make(Path(scratch), only=needed([recipes()[name] for name in chosen.recipe]))
-        for name in chosen.recipe:
-            recipe = recipes()[name]
-            given = data_for(recipe, made)
-            if chosen.plan:
-                words = [word for spec in given for word in ("--data", spec)]
-                command(["train", name, "--plan", "--device", chosen.device, *words])
+        made = make(Path(scratch), only=needed(needs))
+        if chosen.plan:
+            for recipe in needs:
+                words = [word for spec in data_for(recipe, made) for word in ("--data", spec)]
+                given = recipe if chosen.random else with_beginnings(recipe, Path(scratch))
+                words += settings(recipe, given)
+                command(["train", recipe.name, "--plan", "--device", chosen.device, *words])
+            return 0
+        for recipe, number, stage in stages:
+            if chosen.seconds and time.perf_counter() - begun > chosen.seconds:
+                left.append(f"{recipe.name} {number}")
                 continue
-            for number, stage in different(recipe):
-                if chosen.stage not in (0, number):
-                    continue
-                if chosen.seconds and time.perf_counter() - begun > chosen.seconds:
-                    left.append(f"{name} {number}")
-                    continue
-                rows.append(tried(recipe, number, stage, given, chosen))
-                print("; ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    done = [row for row in rows if "failed" not in row]
-    failed = [row for row in rows if "failed" in row]
-    if done:
-        report("full_size_steps", "Steps of the published recipes at their size", done, chosen, failed=failed)
+            apart = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=apart) as own:
+                row = own.submit(tried, recipe, number, stage, data_for(recipe, made), chosen).result()
+            print("; ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+            (failed if "failed" in row else rows).append(row)
+            chosen.json.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    order = [(recipe, number) for recipe in PUBLISHED for number, _ in different(recipes()[recipe])]
+    rows.sort(key=lambda row: order.index((row["recipe"], row["stage"])))
+    if rows:
+        report("full_size_steps", "Steps of the published recipes at their size", rows, chosen, failed=failed)
     for row in failed:
         print(f"failed: {row['recipe']}, stage {row['stage']}: {row['failed']}", file=sys.stderr)
     if left:

@@ -116,6 +116,16 @@ def test_zero_shot_finds_objects_with_stable_ids(clip: np.ndarray, recurrence: s
     assert list(segment(clip, None, make(one_shot=False, objectness=1.0)))[-1].object_ids == ()
 
 
+@pytest.mark.parametrize(("least", "found"), [(1e-3, [2, 3]), (0.1, [3]), (0.5, [])])
+def test_a_zero_shot_slot_must_fill_the_share_that_is_asked(least: float, found: list[int]) -> None:
+    masks = torch.full((3, 40, 50), 0.2)
+    masks[1, :4, :5] = 0.9  # a hundredth
+    masks[2, :20, :20] = 0.6  # a fifth
+    session = make(one_shot=False, slots=3, least=least).session()
+    session._discover(masks)
+    assert session._found == found
+
+
 def test_zero_shot_resumes_with_the_same_bits(clip: np.ndarray) -> None:
     model = make(one_shot=False, slots=3)
     whole = list(segment(clip, None, model))

@@ -96,7 +96,8 @@ def _plan(
         out.print(f"  {line}")
     target = find_device(device)
     shared = (devices or 1) if target.type == "cpu" else 1
-    out.print(f"from {STEPS} measured steps of one clip on {target}, {torch.get_num_threads()} threads, in float32:")
+    how = f"{target}, {torch.get_num_threads()} threads, in float32"
+    out.print(f"from up to {STEPS} measured steps of one clip on {how}:")
     costs = stage_costs(recipe, target, shared)
     for cost in costs:
         out.print(cost.line())

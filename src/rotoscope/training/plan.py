@@ -1,4 +1,4 @@
-"""What a run would take, from ten measured steps of each stage."""
+"""What a run would take, from up to ten measured steps of each stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from rotoscope.training.trunk import begin
 from rotoscope.weights.pretrained import AbsentWeightsError
 
 STEPS = 10
-"""Steps that are measured of each stage."""
+"""Steps that are measured of each stage, at most."""
+PATIENCE = 30.0
+"""Seconds after which no further step of a stage is measured. Two are in any case: the first, which asks for memory and
+chooses algorithms, does not count."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def beginning_lines(recipe: Recipe, initial: str | Path = "") -> list[str]:
 
 
 def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> list[StageCost]:
-    """Time ten steps of one clip of noise for each stage; clips are not made, which other processes do meanwhile.
+    """Time some steps of one clip of noise for each stage; clips are not made, which other processes do meanwhile.
+
+    There are :data:`STEPS`, or as many as begin within :data:`PATIENCE`.
 
     Args:
         recipe: what to measure.
@@ -83,8 +88,8 @@ def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> lis
         shares = stage.objects or recipe.objects
         objects = 1 + max(range(len(shares)), key=lambda i: shares[i])
         batch = noise(stage, objects)
-        spent = []
-        for _ in range(STEPS):
+        spent: list[float] = []
+        while len(spent) < STEPS and (len(spent) < 2 or sum(spent) < PATIENCE):
             begun = time.perf_counter()
             method.network.train()
             hold_norms(method.network, recipe)
@@ -95,7 +100,8 @@ def stage_costs(recipe: Recipe, device: torch.device, processes: int = 1) -> lis
             if device.type == "cuda":
                 torch.cuda.synchronize()
             spent.append(time.perf_counter() - begun)
-        each = sorted(spent)[len(spent) // 2]
+        counted = sorted(spent[1:] or spent)
+        each = counted[len(counted) // 2]
         clip = max(peak_memory() - before, 0)
         costs.append(StageCost(stage, each * stage.batch * processes, before + clip * stage.batch / recipe.accumulate))
     return costs

@@ -23,6 +23,7 @@ class RVOS(Method):
         "carry",
         "merging",
         "objectness",
+        "least",
         "recurrence",
         "slots",
     )

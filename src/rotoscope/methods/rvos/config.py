@@ -35,7 +35,9 @@ class RVOSConfig(MethodConfig):
             at 0.5, which cannot fade from frame to frame.
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` cuts at 0.5
             and paints, the best match of the first frame on top.
-        objectness: zero-shot slots less sure of themselves than this are no objects; see the session.
+        objectness: zero-shot slots less sure of themselves than this are no objects; see the session. It is never below
+            0.5, so that 0.5 keeps all.
+        least: share of the picture that a zero-shot slot must fill to be an object.
     """
 
     trunk: TrunkName = "resnet101"
@@ -51,6 +53,7 @@ class RVOSConfig(MethodConfig):
     carry: Carry = "soft"
     merging: Merging = "soft"
     objectness: Share = 0.5
+    least: Share = 1e-3
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

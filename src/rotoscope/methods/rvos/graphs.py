@@ -138,6 +138,7 @@ def _facts(config: RVOSConfig) -> dict[str, Any]:
             "carry": config.carry,
             "slots": config.slots,
             "objectness": config.objectness,
+            "least": config.least,
         },
     }
 

@@ -22,9 +22,6 @@ from rotoscope.methods.rvos.config import RVOSConfig
 from rotoscope.methods.rvos.network import Pyramid, RVOSNetwork, carried, resize, run_frame
 from rotoscope.video.frame import Frame
 
-LEAST_SHARE = 1e-3
-"""Share of the picture that a zero-shot slot must fill to be an object."""
-
 
 class RVOSSession(Session):
     """Segments one video.
@@ -36,7 +33,7 @@ class RVOSSession(Session):
     One-shot: masks given on a frame are the previous masks of that very frame (and the first ones once more of the
     next, as released); the answer on it is the given masks. Zero-shot: no masks; slot ``i`` is object ``i + 1`` along
     the whole clip, from the first frame on which it is sure enough of itself: the mean probability over its pixels,
-    its *objectness*, reaches the config's threshold and it fills a thousandth of the picture.
+    its *objectness*, reaches the config's threshold and it fills the share of the picture that the config asks.
     """
 
     prepares = True
@@ -172,7 +169,7 @@ class RVOSSession(Session):
             object_id = slot + 1
             inside = probabilities > 0.5
             share = inside.float().mean().item()
-            if object_id in self._found or share < LEAST_SHARE:
+            if object_id in self._found or share < self.config.least:
                 continue
             if probabilities[inside].mean().item() >= self.config.objectness:
                 self._found = sorted([*self._found, object_id])
