@@ -12,9 +12,10 @@ call goes on with the stages that are not in it, and prints all.
     python benchmarks/full_size_steps.py --recipe rvos --recipe agame
     python benchmarks/full_size_steps.py --clips 1 --threads 1      # on a small machine
     python benchmarks/full_size_steps.py --plan                     # what `rotoscope train --plan` says of each
-    python benchmarks/full_size_steps.py --device cuda --together 4 --workers 12 --stage-seconds 25 --seconds 300
+    python benchmarks/full_size_steps.py --device cuda --together 4 --workers 3 --beside 4 --seconds 300
 
---stage-seconds ends a stage after the step in which so much time has gone by, --seconds begins no further stage.
+--stage-seconds ends a stage after the step in which so much time has gone by, --seconds begins no further stage,
+--beside takes so many stages at once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ import sys
 import tempfile
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,15 @@ def tried(recipe: Recipe, number: int, stage: Stage, specs: list[str], chosen: A
         return {"recipe": recipe.name, "stage": number, "failed": why}
 
 
+def alone(recipe: Recipe, number: int, stage: Stage, specs: list[str], chosen: Any) -> dict[str, Any]:
+    """The same in a process of its own; of one that was killed, that it was."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as own:
+        try:
+            return own.submit(tried, recipe, number, stage, specs, chosen).result()
+        except BrokenProcessPool as error:
+            return {"recipe": recipe.name, "stage": number, "failed": f"its process was killed: {error}"}
+
+
 def settings(recipe: Recipe, given: Recipe) -> list[str]:
     """Words of the command that put stand-ins in the place of what a recipe begins with."""
     words = ["--initial", given.initial] if given.initial != recipe.initial else []
@@ -156,6 +167,19 @@ def wanted(chosen: Any, done: set[tuple[str, int]]) -> list[tuple[Recipe, int, S
     ]
 
 
+def told(rows: list[dict[str, Any]], failed: list[dict[str, Any]], left: list[str], chosen: Any) -> int:
+    """Print what was done and what was not; return the exit status."""
+    order = [(recipe, number) for recipe in PUBLISHED for number, _ in different(recipes()[recipe])]
+    rows.sort(key=lambda row: order.index((row["recipe"], row["stage"])))
+    if rows:
+        report("full_size_steps", "Steps of the published recipes at their size", rows, chosen, failed=failed)
+    for row in failed:
+        print(f"failed: {row['recipe']}, stage {row['stage']}: {row['failed']}", file=sys.stderr)
+    if left:
+        print(f"not begun, as the time was up: {', '.join(left)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
 def main() -> int:
     """Run; return the exit status."""
     chosen = options(
@@ -168,6 +192,7 @@ def main() -> int:
         workers=0,
         device="cpu",
         memory=0.0,
+        beside=1,
         seconds=0.0,
         stage_seconds=0.0,
         random=False,
@@ -181,31 +206,27 @@ def main() -> int:
         made = make(Path(scratch), only=needed(needs))
         if chosen.plan:
             for recipe in needs:
-                words = [word for spec in data_for(recipe, made) for word in ("--data", spec)]
                 given = recipe if chosen.random else with_beginnings(recipe, Path(scratch))
-                words += settings(recipe, given)
-                command(["train", recipe.name, "--plan", "--device", chosen.device, *words])
+                words = [word for spec in data_for(recipe, made) for word in ("--data", spec)]
+                command(["train", recipe.name, "--plan", "--device", chosen.device, *words, *settings(recipe, given)])
             return 0
-        for recipe, number, stage in stages:
+
+        def row_of(asked: tuple[Recipe, int, Stage]) -> dict[str, Any]:
             if chosen.seconds and time.perf_counter() - begun > chosen.seconds:
-                left.append(f"{recipe.name} {number}")
-                continue
-            apart = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=apart) as own:
-                row = own.submit(tried, recipe, number, stage, data_for(recipe, made), chosen).result()
-            print("; ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-            (failed if "failed" in row else rows).append(row)
-            chosen.json.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
-    order = [(recipe, number) for recipe in PUBLISHED for number, _ in different(recipes()[recipe])]
-    rows.sort(key=lambda row: order.index((row["recipe"], row["stage"])))
-    if rows:
-        report("full_size_steps", "Steps of the published recipes at their size", rows, chosen, failed=failed)
-    for row in failed:
-        print(f"failed: {row['recipe']}, stage {row['stage']}: {row['failed']}", file=sys.stderr)
-    if left:
-        print(f"not begun, as the time was up: {', '.join(left)}", file=sys.stderr)
-    return 1 if failed else 0
+                return {"left": f"{asked[0].name} {asked[1]}"}
+            return alone(*asked, data_for(asked[0], made), chosen)
+
+        with ThreadPoolExecutor(chosen.beside) as several:
+            for done in as_completed([several.submit(row_of, asked) for asked in stages]):
+                row = done.result()
+                if "left" in row:
+                    left.append(row["left"])
+                    continue
+                print("; ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+                (failed if "failed" in row else rows).append(row)
+                chosen.json.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    return told(rows, failed, left, chosen)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from rotoscope.weights.detectron import read_detectron
 from rotoscope.weights.files import save_method
 from rotoscope.weights.released import BEGINNINGS
 from rotoscope.weights.store import VARIABLE
+from stand_ins import stand_in
 
 
 @pytest.fixture
@@ -98,6 +99,17 @@ def test_both_encoders_of_stcn_begin_with_imagenet_and_masks_are_not_seen_yet(ca
     for seen in (torch.zeros(1, 2, 64, 64), torch.ones(1, 2, 64, 64)):
         for ours, theirs in zip(values(torch.cat([images(), seen], dim=1)), expected, strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+def test_the_encoders_of_the_published_stcn_begin_with_two_networks_of_imagenet(cache: Path) -> None:
+    recipe = find_recipe("stcn")
+    assert (recipe.trunk, recipe.mask_trunk) == ("imagenet", "imagenet")
+    for name in ("imagenet-resnet50", "imagenet-resnet18"):
+        assert main(["fetch", name, "--from", str(stand_in(name, cache))]) == 0
+    method = new_method(recipe)
+    lines = begin(method, recipe).describe(method)  # which refuses norms that are held and begin at random
+    assert any(line.startswith("  key_encoder: imagenet-resnet50, 215 of 215 tensors") for line in lines)
+    assert any(line.startswith("  value_encoder: imagenet-resnet18, ") for line in lines)
 
 
 @pytest.mark.parametrize("name", ["rvos-davis", "rvos-zeroshot-davis", "capsulevos-davis"])

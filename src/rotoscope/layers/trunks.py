@@ -92,18 +92,24 @@ def begin_small(trunk: str, *weights: Tensor) -> None:
 
 
 def residual_name(entries: Collection[str], prefix: str, default: TrunkName) -> TrunkName:
-    """The residual network that a checkpoint in torchvision's names holds.
+    """The residual network that a checkpoint in torchvision's names holds, all of it or its first stages.
 
     Args:
         entries: names of the checkpoint's tensors.
         prefix: what stands before ``layer1``.
-        default: where the number of blocks fits none.
+        default: where the number of blocks fits none, or fits this one too.
     """
     counted = tuple(
         sum(f"{prefix}layer{stage}.{index}.conv1.weight" in entries for index in range(40)) for stage in range(1, 5)
     )
+    stages = sum(map(bool, counted))  # encoders of STCN and GIEL end with the third
     bottleneck = f"{prefix}layer1.0.conv3.weight" in entries
-    for depth, blocks in BLOCKS.items():
-        if blocks == counted and (depth != 18) == bottleneck:
-            return next(name for name in TRUNKS if name == f"resnet{depth}")
+    fitting: list[TrunkName] = [
+        name
+        for depth, blocks in BLOCKS.items()
+        for name in TRUNKS
+        if name == f"resnet{depth}" and blocks[:stages] == counted[:stages] and (depth != 18) == bottleneck
+    ]
+    if stages and fitting and default not in fitting:
+        return fitting[0]
     return default
