@@ -24,8 +24,10 @@ from served import Process
 CLEAR = """async () => {
     const root = "api/projects/" + document.body.dataset.open;
     const facts = await (await fetch(root)).json();
-    for (const one of facts.objects)
+    for (const one of facts.objects) {
+        await fetch(`${root}/objects/${one.id}`, { method: "POST", body: '{"locked": false}' });
         await fetch(`${root}/objects/${one.id}/delete`, { method: "POST", body: '{"how": "everywhere"}' });
+    }
 }"""
 
 
@@ -89,6 +91,9 @@ def test_objects_are_named_coloured_locked_and_hidden_by_keys(page: Page, root: 
     expect(page.locator(".objects li").first).to_have_class("chosen")
     drag(page, (130, 90), (140, 110))
     expect(page.locator(".toast.wrong")).to_contain_text("cup is locked")
+    page.keyboard.press("Control+Delete")
+    expect(page.locator(".toast.wrong")).to_have_count(2)
+    expect(page.locator(".objects li")).to_have_count(2)
 
 
 def test_an_object_is_deleted_here_from_here_and_everywhere_and_comes_back(page: Page, root: Path) -> None:
@@ -257,7 +262,7 @@ def test_masks_of_files_of_data_sets_and_of_finished_runs_are_taken_in(
     expect(page.locator("dialog .entries")).to_contain_text("finished run")
     page.screenshot(path=SCREENS / "10-import.png")
     page.locator("dialog .entries button", has_text="cup.png").click()
-    expect(page.locator(".toasts")).to_contain_text("Masks of 1 frame taken in")
+    expect(page.locator(".toasts")).to_contain_text("Masks of 1 frame taken in, as object 1.")
     np.testing.assert_array_equal(labels(root, 2) == max(shown(root, 2)), truth[2] == 2)
     taken(page, "vos")
     expect(page.locator(".toasts")).to_contain_text("Masks of 2 frames taken in")
@@ -286,6 +291,16 @@ def test_the_window_of_exports_writes_formats_and_says_what_the_command_line_wou
     page.locator("dialog select").first.select_option("each")
     expect(page.locator("dialog .command")).to_contain_text("--objects each")
     expect(page.locator("dialog .command")).to_contain_text(f"--color '{number}=#00ff00'")
+    page.locator("dialog button", has_text="Copy").click()
+    expect(page.locator(".toast")).to_have_text("Copied.")
+    assert page.locator(".toasts").evaluate("(e) => e.matches(':popover-open')")  # in front of the window
+    said, window = page.locator(".toast").bounding_box(), page.locator("dialog").bounding_box()
+    assert said is not None
+    assert window is not None
+    assert said["x"] + said["width"] <= window["x"]
+    button = page.locator("dialog .primary").bounding_box()
+    assert button is not None
+    assert button["y"] + button["height"] < window["y"] + window["height"]  # long as the command line is
     page.screenshot(path=SCREENS / "11-export.png")
     page.locator("dialog .primary").click()
     expect(page.locator(".result")).to_contain_text("Written to")

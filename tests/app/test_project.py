@@ -122,6 +122,19 @@ def test_an_object_that_ends_is_gone_from_there_on(project: Project) -> None:
     assert not project.labels(6).any()
 
 
+def test_a_locked_object_is_neither_deleted_nor_ended(project: Project) -> None:
+    one = project.add_object("cup")
+    project.edit(2, {one.id: MASK})
+    project.change_object(one.id, locked=True)
+    for change in (lambda: project.remove_object(one.id), lambda: project.change_object(one.id, ends=1)):
+        with pytest.raises(InputError, match="cup is locked"):
+            change()
+    assert project.labels(2).any()
+    project.change_object(one.id, locked=False, name="mug")
+    project.remove_object(one.id)
+    assert not project.labels(2).any()
+
+
 def test_a_line_cut_short_by_a_kill_is_taken_away(project: Project) -> None:
     one = project.add_object()
     project.edit(0, {one.id: MASK})

@@ -164,7 +164,7 @@ export class ProjectApi {
   }
 
   /** Take masks in; a finished run is only begun to be, and tells nothing yet. */
-  takeIn(key: string, frame: number, resize: boolean): Promise<{ frames?: number[]; notes?: string[] }> {
+  takeIn(key: string, frame: number, resize: boolean): Promise<{ frames?: number[]; objects?: string[]; notes?: string[] }> {
     return post(`${this.root}/import`, { key, frame, resize });
   }
 }

@@ -1,7 +1,7 @@
 // Windows that come up, and those to choose something in: open, import.
 
 import { launch } from "./api";
-import { button, h, toast } from "./dom";
+import { button, h, hush, toast } from "./dom";
 import type { Editor } from "./editor";
 import { icon } from "./icons";
 import type { Entry } from "./types";
@@ -12,6 +12,7 @@ export function dialog(title: string, ...content: Node[]): HTMLDialogElement {
   element.addEventListener("close", () => element.remove());
   element.addEventListener("click", (event) => event.target === element && element.close());
   document.body.append(element);
+  hush();
   element.showModal();
   element.focus(); // rather than its first button
   return element;
@@ -65,7 +66,8 @@ export function importDialog(editor: Editor): Promise<void> {
   const take = async (entry: Entry) => {
     const taken = await editor.api.takeIn(entry.key, editor.index, resize.checked);
     if (!taken.frames) return;
-    toast(`Masks of ${taken.frames.length} frame${taken.frames.length === 1 ? "" : "s"} taken in.`);
+    const whose = (taken.objects ?? []).join(", ");
+    toast(`Masks of ${taken.frames.length} frame${taken.frames.length === 1 ? "" : "s"} taken in, as ${whose}.`);
     for (const note of taken.notes?.slice(0, 3) ?? []) toast(note);
     if (!taken.frames.includes(editor.index)) await editor.show(taken.frames[0]!);
   };

@@ -29,11 +29,18 @@ export function button(label: string | Node, title: string, act: () => void, ext
   return h("button", { type: "button", title, "aria-label": title, click: act, ...extra }, label);
 }
 
-const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
+const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite", popover: "manual" });
 
-/** Say something for a few seconds. */
+/** Take away what was said: it is of what went before. */
+export function hush(): void {
+  toasts.replaceChildren();
+}
+
+/** Say something for a few seconds, also in front of a window that is open: what comes up last is in front. */
 export function toast(text: string, kind: "note" | "wrong" = "note"): void {
   if (!toasts.isConnected) document.body.append(toasts);
+  else toasts.hidePopover();
+  toasts.showPopover();
   const line = h("div", { class: `toast ${kind}` }, text);
   toasts.append(line);
   setTimeout(() => line.remove(), kind === "wrong" ? 9000 : 4000);

@@ -164,7 +164,7 @@ class Project:
     def change_object(self, object_id: int, **changes: Any) -> TrackedObject:
         """Change name, colour, lock or hiding of an object, or (this alone can be undone) its end."""
         with self.lock:
-            changed = dataclasses.replace(self.object(object_id), **changes)
+            changed = dataclasses.replace(self.object(object_id, to_change="ends" in changes), **changes)
             if "ends" in changes:
                 others = (changed if one.id == object_id else one for one in self.history.objects)
                 self.history.change_objects(tuple(others))
@@ -175,19 +175,21 @@ class Project:
     def remove_object(self, object_id: int) -> None:
         """Take an object away from all frames; undoing brings it back."""
         with self.lock:
-            gone = self.object(object_id)
+            gone = self.object(object_id, to_change=True)
             left = tuple(one for one in self.history.objects if one != gone)
             self._done(self.history.change_objects(left), 1)
 
-    def object(self, object_id: int) -> TrackedObject:
+    def object(self, object_id: int, to_change: bool = False) -> TrackedObject:
         """An object by id.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or it is to be changed and is locked.
         """
         known = self.history.by_id
         if object_id not in known:
             raise InputError(f"there is no object {object_id}. It may have been deleted; undo brings it back.")
+        if to_change and known[object_id].locked:
+            raise InputError(f"{known[object_id].name} is locked. Unlock it to change it.")
         return known[object_id]
 
     def edit(self, index: int, masks: Mapping[int, Mask | None]) -> Mask:
@@ -206,8 +208,7 @@ class Project:
         self.check_index(index)
         with self.lock:
             for object_id, mask in masks.items():
-                if self.object(object_id).locked:
-                    raise InputError(f"{self.object(object_id).name} is locked. Unlock it to change it.")
+                self.object(object_id, to_change=True)
                 if mask is not None and mask.shape != self.size[::-1]:
                     raise InputError(f"a mask of {mask.shape[1]}x{mask.shape[0]} for a video of {self.size}.")
             before = self._stored(index)

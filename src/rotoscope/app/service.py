@@ -221,9 +221,9 @@ class Service:
         if entry.kind not in ("masks", "set"):
             raise InputError(f"{entry.label} is no mask.")
         path = masks_of_set(entry.path, project) if entry.kind == "set" else entry.path
-        frames, notes = take_masks(project, path, index, resize)
+        frames, names, notes = take_masks(project, path, index, resize)
         self.changed(key, None)
-        return {"frames": frames, "notes": notes}
+        return {"frames": frames, "objects": names, "notes": notes}
 
     def _take_run(self, key: str, project: Project, folder: Path) -> None:
         self._one_at_a_time()

@@ -20,7 +20,9 @@ SETS = "Annotations"
 """Folder of data sets such as DAVIS and YouTube-VOS that holds a folder of masks for each clip."""
 
 
-def take_masks(project: Project, path: Path, index: int, resize: bool = False) -> tuple[list[int], list[str]]:
+def take_masks(
+    project: Project, path: Path, index: int, resize: bool = False
+) -> tuple[list[int], list[str], list[str]]:
     """Give a project the masks of a file or folder.
 
     Args:
@@ -29,7 +31,7 @@ def take_masks(project: Project, path: Path, index: int, resize: bool = False) -
         index: of the frame that they are of, where they do not say it themselves.
         resize: bring masks of another size to the clip's.
 
-    Returns: the frames that they are of, and what was decided in reading them, one line each.
+    Returns: the frames that they are of; names of the objects; and what was decided in reading them, one line each.
 
     Raises:
         InputError: they cannot be read, or do not fit.
@@ -41,7 +43,8 @@ def take_masks(project: Project, path: Path, index: int, resize: bool = False) -
         ids = objects_for(project, sorted({object_id for masks in prompts.values() for object_id in masks}))
         for frame, masks in prompts.items():
             project.edit(frame, {ids[i]: as_grey(mask) for i, mask in masks.items()})
-    return sorted(prompts), notes
+        names = [project.object(i).name for i in ids.values()]
+    return sorted(prompts), names, notes
 
 
 def masks_of_set(folder: Path, project: Project) -> Path:
