@@ -12,7 +12,7 @@ from PIL import Image
 
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.files import atomic_write
-from rotoscope.masks.palette import davis_palette
+from rotoscope.masks.palette import palette_bytes
 from rotoscope.masks.saving import png_bytes, save_png
 
 Mask = NDArray[np.uint8]
@@ -26,7 +26,7 @@ QUALITY = 88
 def write_labels(path: Path, labels: Mask) -> None:
     """Write labels as a palette PNG, whole or not at all; it outlives the process, not a power cut."""
     picture = Image.fromarray(labels)
-    picture.putpalette(davis_palette().ravel().tolist())
+    picture.putpalette(palette_bytes())
     with atomic_write(path, durable=False) as temporary:
         picture.save(temporary, format="PNG", compress_level=1)
 

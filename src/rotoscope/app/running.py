@@ -247,8 +247,8 @@ class _Writer:
                 return  # a person was quicker; what was just painted stays
             known = project.history.by_id
             locked = [one.id for one in known.values() if one.locked]
-            labels = item.labels.astype(np.uint8)
             gone = [i for i in item.object_ids if i not in known]
+            labels = item.labels.astype(np.uint8, copy=bool(locked or gone))
             if locked:
                 before = project.labels(index)
                 labels[np.isin(labels, locked)] = 0
@@ -272,7 +272,7 @@ class _Writer:
 
         They are there for soft edges. All of the frame in 16 bits takes longer to pack than a sixth of the network.
         """
-        left, top, width, height = cv2.boundingRect(own.astype(np.uint8))
+        left, top, width, height = cv2.boundingRect(own.view(np.uint8))
         if not width:
             return  # what is not there is not asked for
         part = slice(max(top - AROUND, 0), top + height + AROUND), slice(max(left - AROUND, 0), left + width + AROUND)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rotoscope.errors import RotoscopeError
 from rotoscope.files import atomic_write, inside, make_folder
-from rotoscope.masks.palette import davis_palette
+from rotoscope.masks.palette import palette_bytes
 
 NO_FILTER = (cv2.IMWRITE_PNG_FILTER, 8) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()
 """Options of OpenCV from 4.11 on; older ones filter."""
@@ -68,7 +68,7 @@ def save_labels(path: Path, labels: NDArray[Any], object_ids: Collection[int]) -
     with atomic_write(path, durable=False) as temporary:
         if labels.dtype == np.uint8 and 255 not in object_ids:  # in 8 bits 255 reads as unknown
             picture = Image.fromarray(labels)
-            picture.putpalette(davis_palette().ravel().tolist())
+            picture.putpalette(palette_bytes())
             picture.save(temporary, format="PNG", compress_level=1)
         else:
             Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG", compress_level=1)

@@ -53,7 +53,7 @@ class Shape:
     @classmethod
     def of(cls, prediction: Prediction, object_id: int) -> Shape | None:
         """Measure an object's mask; None where it has no pixel."""
-        mask: NDArray[np.uint8] = np.asarray(prediction.labels == object_id, np.uint8)
+        mask: NDArray[np.uint8] = np.asarray(prediction.labels == object_id).view(np.uint8)
         left, top, width, height = cv2.boundingRect(mask)
         if not width:
             return None
