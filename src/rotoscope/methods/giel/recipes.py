@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from rotoscope.methods.augmentation import PLAIN, Geometry
 from rotoscope.methods.recipe import Recipe, Stage
-from rotoscope.methods.sources import Origin, Sets
+from rotoscope.methods.sources import Sets
 
 SMALL = {
     "trunk": "efficientnet-lite0",
@@ -27,17 +27,11 @@ SMALL = {
 affinity works from the first step; a support encoder in the form of the value encoder of ``stcn-small-resnet18``, whose
 weights it begins with. Keys are those that frames had as queries, so temporal attention sees values in their place."""
 
-ALIKE = (0.15, 0.3, 0.25, 0.15, 0.1, 0.05)
-"""How often a step of ``giel-small`` has one to six objects."""
-
 VIDEOS = ("youtubevos", "davis17")
 STEPS, TURN, ZOOM = 100_000, 15, (0.75, 1.5)
 """Our choices, as the paper gives no figures: optimiser steps; degrees of the rotation, and factors of the scaling, of
 its "random rotation and scaling". Also ours: how many objects a step has, that clips have the gaps of STCN's first
 curriculum, and that each set is drawn by its number of videos."""
-
-HIDDEN = (Origin("hiding", share=0.2),)
-"""A fifth of the clips: objects are covered whole for a while."""
 
 RECIPES: dict[str, Recipe] = {
     "giel-small": Recipe(
@@ -45,16 +39,16 @@ RECIPES: dict[str, Recipe] = {
         method="giel",
         config=SMALL,
         stages=(
-            Stage(1500, 192, 5, 8, "alike", also=HIDDEN),
-            Stage(1500, 240, 6, 8, "alike", skips=((0.0, 10),), also=HIDDEN),
+            Stage(600, 192, 4, 3, "composed"),
+            Stage(350, 256, 5, 2, "composed", skips=((0.0, 10),)),
         ),
         trunk="stcn-small",
         mask_trunk="stcn-small-resnet18",
         trunk_rate=0.3,
         frozen_norms=True,
-        objects=ALIKE,
+        objects=(0.5, 0.35, 0.15),
         learning_rate=6e-4,
-        warm_up=100,
+        warm_up=40,
         loss={"dice": 1.0, "correspondence": 0.3, "corruption": 0.3, "worth": 0.3},
         inference={"max_short_side": 320, "resizing": "area", "top_k": 20},
     ),

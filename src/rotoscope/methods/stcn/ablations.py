@@ -92,10 +92,10 @@ ABLATIONS: dict[str, Ablation] = {
             (
                 Row("stcn-small"),
                 Row(
-                    "ResNet-18 that giel-small has learnt, for a trunk",
+                    "ResNet-18 that stcn-small-resnet18 has learnt, for a trunk",
                     settings=(
                         "config.trunk=resnet18",
-                        "trunk=giel-small",
+                        "trunk=stcn-small-resnet18",
                         "frozen=key_encoder.conv1.,key_encoder.bn1.",
                     ),
                 ),
