@@ -82,10 +82,6 @@ def test_a_small_network_learns_a_clip_by_heart(one_shot: bool) -> None:
     assert best > 0.9
 
 
-SPECK = 0.02
-"""What zero-shot slots fill less of the picture than this are bits along outlines, which rounding moves."""
-
-
 @pytest.mark.parametrize("name", ["rvos-small", "rvos-small-zeroshot"])
 def test_fast_masks_agree_with_exact_ones(name: str) -> None:
     clip = demo_clip(8)
@@ -94,12 +90,10 @@ def test_fast_masks_agree_with_exact_ones(name: str) -> None:
         list(segment(clip.frames, given, load(name, device="cpu", precision=precision)))
         for precision in ("exact", "fast")
     )
-    ids = sorted({i for p in exact for i in p.object_ids if (p.labels == i).mean() > SPECK})
+    ids = sorted({i for p in exact for i in p.object_ids})
     assert ids
     scores = [region_similarity(a.labels == i, b.labels == i) for a, b in zip(exact, fast, strict=True) for i in ids]
     assert np.mean(scores) >= 0.95
-    together = [region_similarity(a.labels > 0, b.labels > 0) for a, b in zip(exact, fast, strict=True)]
-    assert np.mean(together) >= 0.95
 
 
 def test_the_built_in_weights_follow_the_built_in_clip() -> None:

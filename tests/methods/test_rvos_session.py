@@ -116,6 +116,18 @@ def test_zero_shot_finds_objects_with_stable_ids(clip: np.ndarray, recurrence: s
     assert list(segment(clip, None, make(one_shot=False, objectness=1.0)))[-1].object_ids == ()
 
 
+@pytest.mark.parametrize(("apart", "found"), [(1.0, [1, 2, 3]), (0.7, [1, 3]), (0.2, [1])])
+def test_a_slot_that_finds_a_known_object_once_more_is_no_object_of_its_own(apart: float, found: list[int]) -> None:
+    """Slot 2 is slot 1 but for a row; slot 3 shares three tenths of what both fill with slot 1."""
+    masks = torch.zeros(3, 32, 48)
+    masks[0, 0:16], masks[1, 0:15], masks[2, 9:23] = 0.9, 0.9, 0.9
+    session = make(one_shot=False, slots=3, apart=apart).session()
+    session._discover(masks)
+    assert session._found == found
+    session._discover(masks)  # nor later
+    assert session._found == found
+
+
 @pytest.mark.parametrize(("least", "found"), [(1e-3, [2, 3]), (0.1, [3]), (0.5, [])])
 def test_a_zero_shot_slot_must_fill_the_share_that_is_asked(least: float, found: list[int]) -> None:
     masks = torch.full((3, 40, 50), 0.2)

@@ -22,7 +22,8 @@ from rotoscope.weights.catalogue import Entry
 def test_the_small_recipe_trains_and_its_weights_load(
     tmp_path: Path, photographs_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = find_recipe("giel-small").changed(["stages=2x48x3x2:alike,1x64x3x2:hiding", "validation_clips=2", "warm_up=1"])
+    stages = "stages=2x48x3x2:alike,1x64x3x2:hiding"
+    recipe = find_recipe("giel-small").changed([stages, "validation_clips=2", "warm_up=1"])
     trainer = prepare(recipe, photographs_folder, tmp_path, device="cpu", workers=0)
     lines = list(trainer.run(log_every=1))
     assert [line.step for line in lines] == [1, 2, 3]

@@ -24,6 +24,7 @@ class RVOS(Method):
         "merging",
         "objectness",
         "least",
+        "apart",
         "recurrence",
         "slots",
     )

@@ -38,6 +38,8 @@ class RVOSConfig(MethodConfig):
         objectness: zero-shot slots less sure of themselves than this are no objects; see the session. It is never below
             0.5, so that 0.5 keeps all.
         least: share of the picture that a zero-shot slot must fill to be an object.
+        apart: a zero-shot slot whose mask overlaps an object's by a larger IoU than this is that object once more, and
+            none of its own; 1 keeps all, as the released code.
     """
 
     trunk: TrunkName = "resnet101"
@@ -54,6 +56,7 @@ class RVOSConfig(MethodConfig):
     merging: Merging = "soft"
     objectness: Share = 0.5
     least: Share = 1e-3
+    apart: Share = 1.0
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

@@ -139,6 +139,7 @@ def _facts(config: RVOSConfig) -> dict[str, Any]:
             "slots": config.slots,
             "objectness": config.objectness,
             "least": config.least,
+            "apart": config.apart,
         },
     }
 

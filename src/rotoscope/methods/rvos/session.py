@@ -33,7 +33,8 @@ class RVOSSession(Session):
     One-shot: masks given on a frame are the previous masks of that very frame (and the first ones once more of the
     next, as released); the answer on it is the given masks. Zero-shot: no masks; slot ``i`` is object ``i + 1`` along
     the whole clip, from the first frame on which it is sure enough of itself: the mean probability over its pixels,
-    its *objectness*, reaches the config's threshold and it fills the share of the picture that the config asks.
+    its *objectness*, reaches the config's threshold, it fills the share of the picture that the config asks, and it is
+    not what another object's slot has found too.
     """
 
     prepares = True
@@ -165,11 +166,12 @@ class RVOSSession(Session):
 
     def _discover(self, masks: Tensor) -> None:
         """Slots that are objects from now on."""
+        cut = masks > 0.5
         for slot, probabilities in enumerate(masks):
-            object_id = slot + 1
-            inside = probabilities > 0.5
-            share = inside.float().mean().item()
-            if object_id in self._found or share < self.config.least:
+            object_id, inside = slot + 1, cut[slot]
+            if object_id in self._found or inside.float().mean().item() < self.config.least:
+                continue
+            if any(_overlap(inside, cut[other - 1]) > self.config.apart for other in self._found):
                 continue
             if probabilities[inside].mean().item() >= self.config.objectness:
                 self._found = sorted([*self._found, object_id])
@@ -185,6 +187,11 @@ class RVOSSession(Session):
         labels = self._painter.paint(proposals, masks, shape, numbers={i: n for n, i in enumerate(self.objects.ids, 1)})
         hard = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(self.objects) + 1).permute(2, 0, 1).float()
         return Prediction.from_probabilities(frame, self.objects.ids, hard, bool(prompts))
+
+
+def _overlap(mask: Tensor, other: Tensor) -> float:
+    """Intersection over union of two masks that are not both empty."""
+    return ((mask & other).sum() / (mask | other).sum()).item()
 
 
 def _nearest(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
