@@ -31,7 +31,8 @@ LITE, RESNET = "efficientnet-lite0", "resnet18"
 
 def small(name: str, trunk: str, *changes: str) -> Recipe:
     """A method's small recipe on another trunk, made narrow and short."""
-    short = ["stages=5x48x3x2", "warm_up=1", "validation_clips=2", "frozen_norms=false"]
+    source = ":alike" if name == "giel" else ""  # its own wants videos
+    short = [f"stages=5x48x3x2{source}", "warm_up=1", "validation_clips=2", "frozen_norms=false"]
     recipe = find_recipe(f"{name}-small").changed([f"config.trunk={trunk}", "trunk=", "mask_trunk=", *short, *changes])
     config = {**recipe.config, **TINY[name], "trunk": recipe.config["trunk"]}
     return dataclasses.replace(recipe, config=config, frozen=())
