@@ -110,7 +110,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=6.4,
             summary="RVOS zero-shot on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="mostly takes all that stands out for one object; see its model card",
-            speed=9.7,
+            speed=7.0,
             config={"one_shot": False},
         ),
         Entry(
@@ -233,7 +233,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=3.6,
             summary="GIEL on an EfficientNet-Lite0 trunk, six objects in one pass, trained by this project",
             limits="fast, blurred and small objects; look-alikes; see its model card",
-            speed=9.5,
+            speed=11.1,
         ),
         Entry(
             name="giel-small-fast",
@@ -244,7 +244,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=3.6,
             summary="giel-small without its last decoder: the time hardly depends on the number of objects",
             limits="as giel-small; parts of objects that touch are told apart coarsely",
-            speed=11.9,
+            speed=14.9,
             config={"output": "fast"},
         ),
         Entry(

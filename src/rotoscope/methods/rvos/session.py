@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rotoscope.errors import InputError
 from rotoscope.layers.aggregation import aggregate, put_in
+from rotoscope.layers.matching import soft_iou_costs
 from rotoscope.layers.normalise import normalise
 from rotoscope.masks.assignment import FirstFrameAssignment
 from rotoscope.methods.base import Session
@@ -166,12 +167,15 @@ class RVOSSession(Session):
 
     def _discover(self, masks: Tensor) -> None:
         """Slots that are objects from now on."""
+        if len(self._found) == len(masks):
+            return
         cut = masks > 0.5
+        overlaps = 1 - soft_iou_costs(cut[None], cut[None])[0]
         for slot, probabilities in enumerate(masks):
             object_id, inside = slot + 1, cut[slot]
             if object_id in self._found or inside.float().mean().item() < self.config.least:
                 continue
-            if any(_overlap(inside, cut[other - 1]) > self.config.apart for other in self._found):
+            if any(overlaps[slot, other - 1] > self.config.apart for other in self._found):
                 continue
             if probabilities[inside].mean().item() >= self.config.objectness:
                 self._found = sorted([*self._found, object_id])
@@ -187,11 +191,6 @@ class RVOSSession(Session):
         labels = self._painter.paint(proposals, masks, shape, numbers={i: n for n, i in enumerate(self.objects.ids, 1)})
         hard = F.one_hot(torch.from_numpy(labels.astype(np.int64)), len(self.objects) + 1).permute(2, 0, 1).float()
         return Prediction.from_probabilities(frame, self.objects.ids, hard, bool(prompts))
-
-
-def _overlap(mask: Tensor, other: Tensor) -> float:
-    """Intersection over union of two masks that are not both empty."""
-    return ((mask & other).sum() / (mask | other).sum()).item()
 
 
 def _nearest(mask: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
