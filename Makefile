@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+# What is installed; CI adds docs to it, so that it all comes in one go.
+EXTRAS ?= dev
+# Modules are compiled when they are first imported, and kept so: most never are.
+export PYTHONDONTWRITEBYTECODE :=
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: setup demo test lint page check-page docs bench wheel-test clean
 
@@ -11,10 +16,10 @@ setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile "$$(grep '^torch==' constraints.txt)"
+	$(PIP) --editable ".[$(EXTRAS)]"
 	# It asks for opencv-python, whose files would overwrite those of opencv-python-headless: taken without dependencies.
-	$(BIN)/python -m pip install --quiet --no-deps "$$(grep '^vos-benchmark==' constraints.txt)"
+	$(PIP) --no-deps "$$(grep '^vos-benchmark==' constraints.txt)"
 	touch $(READY)
 
 demo: $(READY)
@@ -46,7 +51,7 @@ test: lint
 
 # The documentation site, in build/site; a link that leads nowhere stops it.
 docs: $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	test -x $(BIN)/mkdocs || $(PIP) --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)
