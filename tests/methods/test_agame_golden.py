@@ -21,7 +21,7 @@ from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.agame import AGAME, AGAMEConfig, appearance, heads, session
 from rotoscope.methods.agame.appearance import Model
-from rotoscope.methods.agame.network import Memory, shrink, with_background
+from rotoscope.methods.agame.network import AGAMENetwork, FrameFeatures, Memory, shrink, with_background
 from rotoscope.methods.agame.official import OFFICIAL
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, clip_loss
@@ -91,6 +91,25 @@ def models(tmp_path_factory: pytest.TempPathFactory, seeded: Seeded) -> Models:
     return get
 
 
+@pytest.fixture(scope="module")
+def encoded() -> dict[tuple[int, bytes], FrameFeatures]:
+    return {}
+
+
+@pytest.fixture
+def encoded_once(encoded: dict[tuple[int, bytes], FrameFeatures], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a network makes of a frame by itself is kept for all tests: the deep trunk is most of the work."""
+    encode = AGAMENetwork.encode
+
+    def once(self: AGAMENetwork, image: Tensor) -> FrameFeatures:
+        key = id(self), image.numpy().tobytes()
+        if key not in encoded:
+            encoded[key] = encode(self, image)
+        return encoded[key]
+
+    monkeypatch.setattr(AGAMENetwork, "encode", once)
+
+
 def close(ours: Tensor, theirs: np.ndarray, tolerance: float) -> None:
     expected = torch.from_numpy(theirs.astype(np.float32))
     half = 1e-3 if theirs.dtype == np.float16 else 0.0
@@ -157,6 +176,7 @@ def test_every_stage_of_the_first_frames(models: Models, golden: Golden, file: s
         close(answer.final[row], data[f"{name}_f1_logits"], LOGITS)
 
 
+@pytest.mark.usefixtures("encoded_once")
 @pytest.mark.parametrize("file", FILES)
 def test_two_objects_through_the_clip(models: Models, golden: Golden, file: str) -> None:
     data = golden(file)
@@ -173,6 +193,7 @@ def test_two_objects_through_the_clip(models: Models, golden: Golden, file: str)
     assert np.array_equal(np.stack([labels for labels, _ in seen]), data["hard"])
 
 
+@pytest.mark.usefixtures("encoded_once")
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize(("name", "recurrence"), [("fine", "own"), ("coarse", "coarse")])
 def test_one_object(models: Models, golden: Golden, file: str, name: str, recurrence: str) -> None:
@@ -187,6 +208,7 @@ def test_one_object(models: Models, golden: Golden, file: str, name: str, recurr
         assert np.array_equal(np.stack([labels for labels, _ in seen]), data[f"single_{name}_hard"])
 
 
+@pytest.mark.usefixtures("encoded_once")
 @pytest.mark.parametrize("file", FILES)
 def test_an_object_that_appears_later(models: Models, golden: Golden, file: str) -> None:
     data = golden(file)
@@ -223,11 +245,15 @@ MISTAKES = ("residual sign", "no +1", "corners", "product", "dilation", "no upda
 
 
 @pytest.fixture
-def mistaken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, AGAME], dict[str, object]]]:
+def mistaken(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str, AGAME], dict[str, object]]]:
     """Make one of the mistakes that reimplementations make; returns options of the session that belong to it."""
     undo: list[Callable[[], None]] = []
 
     def make(mistake: str, model: AGAME) -> dict[str, object]:
+        if mistake != "dilation":  # the one that is in the trunk
+            request.getfixturevalue("encoded_once")
         if mistake == "residual sign":
             monkeypatch.setattr(appearance, "residuals", lambda posterior, a: (a - posterior).clamp(min=0))
         elif mistake == "no +1":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from rotoscope.datasets.demo import demo_clip
 from rotoscope.evaluation import region_similarity
 from rotoscope.methods.clip_loss import ClipBatch
+from rotoscope.methods.prediction import Prediction
 from rotoscope.methods.rvos import RVOS, RVOSConfig, RVOSNetwork
 from rotoscope.methods.rvos.training import clip_loss
 from rotoscope.runs.segment import segment
@@ -53,14 +55,14 @@ def test_the_published_size_trains(one_shot: bool) -> None:
     groups = [{"params": network.encoder.parameters(), "lr": 1e-6}, {"params": rest, "lr": 1e-3}]
     optimiser = torch.optim.Adam(groups, weight_decay=1e-6)
     losses = []
-    for _ in range(10):
+    for _ in range(3):
         lesson = clip_loss(network, ClipBatch(images, labels, 1), inferred=0.0)
         optimiser.zero_grad()
         lesson.loss.backward()
         optimiser.step()
         losses.append(lesson.loss.item())
     assert np.isfinite(losses).all()
-    assert losses[-1] < losses[0]
+    assert losses[0] > losses[1] > losses[2]
 
 
 @pytest.mark.parametrize("one_shot", [True, False])
@@ -68,7 +70,7 @@ def test_a_small_network_learns_a_clip_by_heart(one_shot: bool) -> None:
     """J above 0.9 on the clip it was shown, within a minute."""
     images, labels = moving_square(4, (64, 64))
     network = RVOSNetwork(RVOSConfig(trunk="resnet18", hidden=32, one_shot=one_shot))
-    optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=4e-3)
     best = 0.0
     for _ in range(150):
         lesson = clip_loss(network, ClipBatch(images, labels, 1), slots=3.0, entropy=0.5)
@@ -82,14 +84,17 @@ def test_a_small_network_learns_a_clip_by_heart(one_shot: bool) -> None:
     assert best > 0.9
 
 
-@pytest.mark.parametrize("name", ["rvos-small", "rvos-small-zeroshot"])
-def test_fast_masks_agree_with_exact_ones(name: str) -> None:
+@functools.cache
+def eight_frames(name: str, precision: str) -> list[Prediction]:
+    """What built-in weights answer on the built-in clip, given masks or none."""
     clip = demo_clip(8)
     given = {0: {i: clip.labels[0] == i for i in (1, 2)}} if name == "rvos-small" else None
-    exact, fast = (
-        list(segment(clip.frames, given, load(name, device="cpu", precision=precision)))
-        for precision in ("exact", "fast")
-    )
+    return list(segment(clip.frames, given, load(name, device="cpu", precision=precision)))
+
+
+@pytest.mark.parametrize("name", ["rvos-small", "rvos-small-zeroshot"])
+def test_fast_masks_agree_with_exact_ones(name: str) -> None:
+    exact, fast = (eight_frames(name, precision) for precision in ("exact", "fast"))
     ids = sorted({i for p in exact for i in p.object_ids})
     assert ids
     scores = [region_similarity(a.labels == i, b.labels == i) for a, b in zip(exact, fast, strict=True) for i in ids]
@@ -106,8 +111,7 @@ def test_the_built_in_weights_follow_the_built_in_clip() -> None:
 
 def test_the_built_in_weights_find_objects() -> None:
     """Without a mask, what is found covers the clip's objects better than the whole picture would."""
-    clip = demo_clip(8)
-    found = list(segment(clip.frames, None, "rvos-small-zeroshot", device="cpu"))
+    clip, found = demo_clip(8), eight_frames("rvos-small-zeroshot", "fast")
     union = [region_similarity(p.labels > 0, t > 0) for p, t in zip(found, clip.labels, strict=True)]
     whole = [region_similarity(np.ones_like(t, bool), t > 0) for t in clip.labels]
     assert np.mean(union) > np.mean(whole)

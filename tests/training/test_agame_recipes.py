@@ -55,8 +55,11 @@ def test_the_published_rate_falls_by_the_epoch_and_by_the_stage() -> None:
 
 
 @pytest.mark.parametrize("name", ["agame-small", "agame"])
-def test_the_plan_of_a_recipe(name: str, every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """``--plan`` runs each stage's clips, which shows that they go through; here small ones."""
+def test_the_plan_of_a_recipe(
+    name: str, every_data: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--plan`` runs each stage's clips, which shows that they go through; here small ones, and two of each."""
+    monkeypatch.setattr("rotoscope.training.plan.STEPS", 2)
     settings = ["--set", "stages=4x64x3x1,4x64x3x1", "--set", "any_set=true"]
     assert main(["train", name, "--plan", "--device", "cpu", *settings, *every_data]) == 0
     shown = capsys.readouterr().out

@@ -127,8 +127,8 @@ def test_the_same_frame_from_every_direction(clip_file: Path, large: bool, monke
         assert video.problems == []
         behind = [(frame.index, read_number(frame.image)) for frame in video.frames(reverse=True)]
         assert behind == list(painted.items())[::-1]
-        for start in range(1, count, 5):
-            part = {frame.index: frame for frame in open_video(clip_file, start=start)}
+        for start in range(1, count, max(5, count // 5)):  # in this thread: the passes above were made in another
+            part = {frame.index: frame for frame in open_video(clip_file, start=start, prefetch=0)}
             assert list(part) == list(range(start, count))
             assert all(np.array_equal(frame.image, ahead[index].image) for index, frame in part.items())
             assert all(frame.time == ahead[index].time for index, frame in part.items())
