@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +29,20 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def movie(tmp_path: Path) -> Path:
-    """Sixty frames as a file."""
-    path = tmp_path / "movie.mp4"
+@pytest.fixture(scope="session")
+def kept_movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty frames as a file, which tests leave as it is."""
+    path = tmp_path_factory.mktemp("kept") / "movie.mp4"
     with VideoWriter(path, 25, (64, 48)) as writer:
         for frame in frames_of(60):
             writer.write(frame)
     return path
+
+
+@pytest.fixture
+def movie(kept_movie: Path, tmp_path: Path) -> Path:
+    """A copy of one's own."""
+    return Path(shutil.copy(kept_movie, tmp_path))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,13 +143,26 @@ def test_killed_in_the_backward_pass(
     assert masks(cut) == masks(whole)
 
 
-@pytest.fixture
-def killed(movie: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> tuple[Path, list[str]]:
+@pytest.fixture(scope="module")
+def left(kept_movie: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder that a killed run left, and the command line that began it."""
-    out = tmp_path / "out"
-    arguments = command(movie, mask_file, tiny_weights, out)
+    root = tmp_path_factory.mktemp("killed")
+    out, mask = root / "out", root / "first.png"
+    labels = np.zeros((48, 64), np.uint8)
+    labels[12:28, :16] = 7
+    Image.fromarray(labels).save(mask)
+    arguments = command(kept_movie, mask, tiny_weights, out)
     interrupted(arguments, out, 15, 15, signal.SIGKILL)
     return out, arguments
+
+
+@pytest.fixture
+def killed(left: tuple[Path, list[str]], tmp_path: Path) -> tuple[Path, list[str]]:
+    """A copy of it, and the command line that began that."""
+    whole, arguments = left
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    return out, [str(out) if word == str(whole) else word for word in arguments]
 
 
 def test_interrupted_by_hand_says_how_to_go_on(

@@ -90,7 +90,7 @@ def test_what_a_session_keeps_does_not_grow(any_method: Method) -> None:
     session = any_method.session(**options)
     session.add(stripes(2, size))
     sizes = []
-    for number in range(200):
+    for number in range(120):
         session.push(frames[number % 40])
         kept = session.state()
         sizes.append(sum(v.numel() * v.element_size() for v in kept.values() if isinstance(v, torch.Tensor)))

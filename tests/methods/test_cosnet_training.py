@@ -187,7 +187,7 @@ def test_the_published_size_trains() -> None:
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(trained, 1e-5, momentum=0.9)
     losses = []
-    for step in range(10):
+    for step in range(5):
         few = 1 if step % 3 == 0 else 2
         lesson = clip_loss(
             network, ClipBatch(F.interpolate(images[0, :few], size=(33, 33))[None], _small(labels[:, :few]), 1)

@@ -184,10 +184,17 @@ def test_the_command_line_without_a_mask(tmp_path: Path, clip: np.ndarray) -> No
     assert main(["segment", str(tmp_path / "frames"), "-o", str(tmp_path / "out2")]) == 2
 
 
-@pytest.mark.parametrize("one_shot", [True, False])
-@pytest.mark.parametrize("recurrence", ["spatial-temporal", "spatial", "temporal"])
+LOSSES: tuple[dict[str, float], ...] = (
+    {"inferred": 0.0},
+    {"inferred": 1.0, "entropy": 0.5},
+    {"any_slot": 1.0, "empty": 0.1, "slots": 4.0},
+)
+RECURRENCES = ("spatial-temporal", "spatial", "temporal")
+
+
 @pytest.mark.parametrize(
-    "options", [{"inferred": 0.0}, {"inferred": 1.0, "entropy": 0.5}, {"any_slot": 1.0, "empty": 0.1, "slots": 4.0}]
+    ("one_shot", "recurrence", "options"),
+    [((i + j) % 2 == 0, RECURRENCES[i], LOSSES[j]) for i in range(3) for j in range(3)],  # any two meet
 )
 def test_variants_train_five_steps(one_shot: bool, recurrence: str, options: dict[str, float]) -> None:
     torch.manual_seed(0)
