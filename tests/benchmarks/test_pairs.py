@@ -7,11 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
+
+import pairs
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "pairs.py"
 SOURCE = Path(__file__).parents[2] / "src"
@@ -22,6 +26,20 @@ def called(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment["PYTHONPATH"] = os.pathsep.join([str(SOURCE), environment.get("PYTHONPATH", "")])
     command = [sys.executable, str(SCRIPT), "--threads", "1", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+
+
+@pytest.fixture
+def called_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """The same in this process, which has imported everything."""
+    monkeypatch.delenv("ROTOSCOPE_DATA", raising=False)
+    threads = cv2.getNumThreads()
+
+    def call(*arguments: str | Path) -> None:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--threads", "1", *map(str, arguments)])
+        pairs.main()
+
+    yield call
+    cv2.setNumThreads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +91,18 @@ def test_the_table_of_two_networks(davis: Path, photographs_folder: Path, tiny_w
     assert rows["all", "stcn-small"]["wrong %"] == pytest.approx(mean)
 
 
-def test_a_part_without_data_is_left_out_and_said(davis: Path, tiny_weights: Path, tmp_path: Path) -> None:
-    done = called(
+def test_a_part_without_data_is_left_out_and_said(
+    davis: Path,
+    tiny_weights: Path,
+    tmp_path: Path,
+    called_here: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    called_here(
         "--dataset", f"davis16:{davis}", "--weights", tiny_weights, "--short-side", "48", "--clips", "1", "--frames",
         "2", "--json", tmp_path,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    left_out = [line for line in done.stderr.splitlines() if "left out" in line]
+    left_out = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
     assert left_out == ["look-alikes left out: no training data: pass --data FOLDER or set ROTOSCOPE_DATA."]
     parts = [row[""] for row in json.loads((tmp_path / "pairs.json").read_text())["rows"]]
     assert parts == ["pairs", "triples", "all"]
@@ -92,9 +115,17 @@ def test_a_part_without_data_is_left_out_and_said(davis: Path, tiny_weights: Pat
         (("--weights", "stcn-smal"), "stcn-smal"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(arguments: tuple[str, ...], line: str, tmp_path: Path) -> None:
-    done = called(*arguments, "--json", tmp_path)
-    assert done.returncode == 2
-    assert line in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_done_is_one_line(
+    arguments: tuple[str, ...],
+    line: str,
+    tmp_path: Path,
+    called_here: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        called_here(*arguments, "--json", tmp_path)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert line in said
+    assert "Traceback" not in said
     assert not list(tmp_path.iterdir())

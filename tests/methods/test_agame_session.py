@@ -396,16 +396,19 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     network = AGAME(AGAMEConfig(**small)).network  # type: ignore[arg-type]
     images, labels = scene()
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    worst = 0.0
     for _ in range(60):
         lesson = clip_loss(network, ClipBatch(images, labels, 2))
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 3.0)
         optimiser.step()
-    found = lesson.probabilities.argmax(dim=2)
-    for slot in (1, 2):
-        ours, truth = found == slot, labels[:, 1:] == slot
-        assert (ours & truth).sum() / (ours | truth).sum() > 0.9
+        found = lesson.probabilities.argmax(dim=2)
+        pairs = [(found == slot, labels[:, 1:] == slot) for slot in (1, 2)]
+        worst = min(((ours & truth).sum() / (ours | truth).sum()).item() for ours, truth in pairs)
+        if worst > 0.9:
+            break
+    assert worst > 0.9
 
 
 def test_losses_under_bfloat16_autocast() -> None:

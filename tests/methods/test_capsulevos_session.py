@@ -272,7 +272,7 @@ def test_every_ablation_trains_and_segments(row: Any, clip: np.ndarray, masks: d
     images, labels = drawn(10)
     optimiser = torch.optim.Adam(model.network.parameters(), lr=1e-3)
     losses = []
-    for _ in range(5):
+    for _ in range(3):
         torch.manual_seed(0)  # of the true boxes' leeway
         lesson = clip_loss(
             model.network, ClipBatch(images, labels, 2), true_seeds=1.0, **Schedule(recipe).loss_options(0)

@@ -15,6 +15,7 @@ from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.normalise import normalise
 from rotoscope.memory.read import dense_read, top_features, weighted_sum
 from rotoscope.methods.stcn import STCN, network
+from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
 from rotoscope.methods.stcn.session import STCNSession
 
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -81,6 +82,27 @@ def test_modules(stcn: STCN, golden: Golden) -> None:
     close(aggregate(torch.sigmoid(torch.from_numpy(data["logits"]))), data["aggregated"], atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def encoded() -> dict[bytes, FrameFeatures]:
+    return {}
+
+
+@pytest.fixture
+def encoded_once(stcn: STCN, encoded: dict[bytes, FrameFeatures], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the network makes of a frame by itself is kept for all tests: the deep encoder is most of the work."""
+    encode = STCNNetwork.encode_key
+
+    def once(self: STCNNetwork, image: Tensor) -> FrameFeatures:
+        if self is not stcn.network:
+            return encode(self, image)
+        key = image.numpy().tobytes()
+        if key not in encoded:
+            encoded[key] = encode(self, image)
+        return encoded[key]
+
+    monkeypatch.setattr(STCNNetwork, "encode_key", once)
+
+
 def follow(
     stcn: STCN, data: Mapping[str, np.ndarray], late: dict[int, np.ndarray] | None = None, **options: Any
 ) -> tuple[list[Tensor], STCNSession, list[Tensor]]:
@@ -105,6 +127,7 @@ def padded(answer: Tensor, channels: int) -> Tensor:
     return torch.cat([answer, answer.new_zeros(channels - len(answer), *answer.shape[1:])])
 
 
+@pytest.mark.usefixtures("encoded_once")
 @pytest.mark.parametrize(("include_last", "name"), [(False, "probs"), (True, "probs_include_last")])
 def test_inference(stcn: STCN, golden: Golden, include_last: bool, name: str) -> None:
     data = golden("stcn_infer")
@@ -112,6 +135,7 @@ def test_inference(stcn: STCN, golden: Golden, include_last: bool, name: str) ->
     assert mismatch(answers, data[name]) < NOISE
 
 
+@pytest.mark.usefixtures("encoded_once")
 def test_least_frequently_used(stcn: STCN, golden: Golden) -> None:
     data = golden("stcn_lfu")
     memory = f"lfu:{int(data['capacity_frames'])}"
@@ -121,6 +145,7 @@ def test_least_frequently_used(stcn: STCN, golden: Golden) -> None:
         assert held[number + 1].tolist() == sorted(data[f"kept_{number}"].tolist())
 
 
+@pytest.mark.usefixtures("encoded_once")
 def test_objects_that_appear_later(stcn: STCN, golden: Golden) -> None:
     data = golden("stcn_late")
     answers, session, _ = follow(stcn, data, split(data["late_labels"]), memory="every:3")
@@ -132,12 +157,16 @@ def test_objects_that_appear_later(stcn: STCN, golden: Golden) -> None:
     "mistake",
     ["norm_sign", "no_scale", "background", "others", "relu", "spatial_order"],
 )
-def test_each_single_mistake_is_seen(stcn: STCN, golden: Golden, monkeypatch: pytest.MonkeyPatch, mistake: str) -> None:
+def test_each_single_mistake_is_seen(
+    stcn: STCN, golden: Golden, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, mistake: str
+) -> None:
     """The comparison fails when one thing is done wrongly."""
     from rotoscope.layers import blocks
     from rotoscope.memory import read
     from rotoscope.methods.stcn import session as session_room
 
+    if mistake != "relu":  # which is made in the encoder as well
+        request.getfixturevalue("encoded_once")
     right = read.similarity
     if mistake == "norm_sign":
         monkeypatch.setattr(read, "similarity", lambda k, n, q: right(k, -n, q))

@@ -36,13 +36,12 @@ def killed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A format, a direction, and a folder with an unbroken run (``whole``) and what kills leave (``kept``)."""
     form, direction = request.param
     root = tmp_path_factory.mktemp("killed")
-    run(root / "whole", form, direction, FRAMES, EVERY)
-    with Recorder(root / "counted", root / "none", lambda _: False) as counted:
-        run(root / "counted", form, direction, FRAMES, EVERY)
-    assert contents(root / "counted") == contents(root / "whole")
+    with Recorder(root / "whole", root / "none", lambda _: False) as counted:
+        run(root / "whole", form, direction, FRAMES, EVERY)
     chosen = drawn(len(counted.seen), form, direction)
     with Recorder(root / "watched", root / "kept", chosen.__contains__) as recorder:
         run(root / "watched", form, direction, FRAMES, EVERY)
+    assert contents(root / "watched") == contents(root / "whole")
     assert len(recorder.kept) >= DRAWN
     return form, direction, root
 
@@ -120,9 +119,10 @@ def test_the_same_run_over_itself_is_not_resumed_from_masks_that_are_gone(tmp_pa
         run(out, "npz", "forward", FRAMES, EVERY)
     interrupted = recorder.kept[0]
     assert (interrupted / ".rotoscope" / "state.safetensors").exists()
-    with Recorder(interrupted, tmp_path / "again", lambda n: n < 60) as recorder:
+    with Recorder(interrupted, tmp_path / "again", lambda n: n < 60 and n % 9 == 0) as recorder:
         run(interrupted, "npz", "forward", FRAMES, EVERY, overwrite=True)
-    for kept in recorder.kept[::9]:
+    assert len(recorder.kept) >= 7
+    for kept in recorder.kept:
         run(kept, "npz", "forward", FRAMES, EVERY, resume=True)
         assert differences(kept, whole) == []
 

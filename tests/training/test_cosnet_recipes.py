@@ -143,7 +143,10 @@ def test_a_run_with_alternate_steps_resumes(tmp_path: Path, photographs_folder: 
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
-def test_the_plan_of_the_small_recipe(every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_of_the_small_recipe(
+    every_data: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotoscope.training.plan.STEPS", 2)
     settings = ["--set", "stages=4x32x2x1"]
     for setting in NARROW:
         settings += ["--set", setting]

@@ -59,8 +59,11 @@ def test_the_published_recipe_falls_to_nothing_and_counts_every_pixel() -> None:
 
 
 @pytest.mark.parametrize("name", ["giel-small", "giel"])
-def test_the_plan_of_a_recipe(name: str, every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """``--plan`` runs each stage's clips, which shows that they go through; here small ones."""
+def test_the_plan_of_a_recipe(
+    name: str, every_data: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--plan`` runs each stage's clips, which shows that they go through; here small ones, and two of each."""
+    monkeypatch.setattr("rotoscope.training.plan.STEPS", 2)
     small = ["--set", "config.trunk=resnet18", "--set", "config.value_dim=64", "--set", "config.key_dim=16"]
     small += ["--set", "any_set=true"]
     stages = "stages=4x32x3x1" if name == "giel" else "stages=4x32x3x1,4x32x3x1"

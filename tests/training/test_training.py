@@ -178,7 +178,10 @@ def test_absent_objects_get_no_pixels() -> None:
     assert torch.isfinite(lesson.loss)
 
 
-def test_recipes_can_be_changed_and_planned(every_data: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_recipes_can_be_changed_and_planned(
+    every_data: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rotoscope.training.plan.STEPS", 2)
     settings = ["--set", "stages=10x64x3x2,5x96x4x1", "--set", "learning_rate=1e-3"]
     assert main(["train", "stcn-small", "--plan", *settings, *every_data]) == 0
     shown = capsys.readouterr().out
