@@ -44,8 +44,8 @@ check-page:
 
 # Two processes of one thread each; a file's tests stay together, as they share what is slow to make. Files go in order of
 # their names: by number of tests, as is usual, the files of few and long tests would come last, with one process idle.
-# Ray's tests have a process of their own: what Ray leaves in a process has ended it many tests later, where a child was
-# waited for. Where a process ends so, the rest would wait for it for ever: no further one is begun, and the run fails.
+# Where a process ends in the middle of a test, the rest would wait for it for ever: no further one is begun, and the run
+# fails. Ray's tests, which stop a cluster that this very process is part of, have one of their own.
 CLUSTERS := tests/batches/test_clusters.py
 
 test: lint

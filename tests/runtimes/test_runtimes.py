@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,6 +78,33 @@ def test_sessions_on_openvino_answer_as_on_torch(tmp_path: Path, name: str) -> N
     pytest.importorskip("openvino")
     model = tiny(name)
     assert (labels(on("openvino", model, tmp_path)) != labels(model)).mean() < 2e-3
+
+
+GONE = """
+import gc, signal, sys
+import numpy as np
+import openvino
+from openvino import opset8
+from pathlib import Path
+from rotoscope.runtimes.engines import open_graph
+
+given = opset8.parameter([2], np.float32)
+openvino.save_model(openvino.Model([opset8.add(given, given)], [given]), sys.argv[1])
+graphs = [open_graph(Path(sys.argv[1]), 1) for _ in range(3)]
+while graphs:
+    graphs.pop(0)
+    gc.collect()
+heard = []
+signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+signal.raise_signal(signal.SIGUSR1)
+print(len(heard))
+"""
+
+
+def test_a_program_hears_signals_after_its_graphs_are_gone(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    done = subprocess.run([sys.executable, "-c", GONE, str(tmp_path / "g.xml")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr[-1000:]
 
 
 def failing(sizes: object) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import threading
 from collections.abc import Callable, Mapping
@@ -73,16 +74,27 @@ def _onnxruntime(path: Path, threads: int) -> Engine:
     return lambda inputs: session.run(None, dict(inputs))
 
 
-def _openvino(path: Path, threads: int, bfloat16: bool) -> Engine:
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's core: one for all graphs, for as long as the process lives.
+
+    Each gives the thread that makes it a stack for signals, and takes its memory away when it goes. Of two, the second
+    to go leaves the thread that of the first, whose memory is no more: the next signal that Python handles, such as
+    Ctrl-C, then ends the process.
+    """
     import openvino
 
+    return openvino.Core()
+
+
+def _openvino(path: Path, threads: int, bfloat16: bool) -> Engine:
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
         "INFERENCE_NUM_THREADS": str(threads),
         "NUM_STREAMS": "1",
         "ENABLE_CPU_PINNING": "NO",  # other programs may have the very core
     }
-    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    compiled = _core().compile_model(str(path), "CPU", settings)
     own = threading.local()  # a request serves one thread at a time
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
