@@ -3,9 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_FOR_DOCS := $(VENV)/.ready-for-docs
 JOBS ?= 2
-# What is installed; CI adds docs to it, so that it all comes in one go.
-EXTRAS ?= dev
 # Modules are compiled when they are first imported, and kept so: most never are.
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
@@ -17,7 +16,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile "$$(grep '^torch==' constraints.txt)"
-	$(PIP) --editable ".[$(EXTRAS)]"
+	$(PIP) --editable ".[dev]"
 	# It asks for opencv-python, whose files would overwrite those of opencv-python-headless: taken without dependencies.
 	$(PIP) --no-deps "$$(grep '^vos-benchmark==' constraints.txt)"
 	touch $(READY)
@@ -45,7 +44,7 @@ check-page:
 # Two processes of one thread each; a file's tests stay together, as they share what is slow to make. Files go in order of
 # their names: by number of tests, as is usual, the files of few and long tests would come last, with one process idle.
 # Where a process ends in the middle of a test, the rest would wait for it for ever: no further one is begun, and the run
-# fails. Ray's tests, which stop a cluster that this very process is part of, have one of their own.
+# fails. Ray's tests have one of their own, as Ray takes away what prints where a process crashed.
 CLUSTERS := tests/batches/test_clusters.py
 
 test: lint
@@ -55,9 +54,12 @@ test: lint
 		--no-loadscope-reorder --max-worker-restart 0
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(CLUSTERS)
 
+$(READY_FOR_DOCS): $(READY)
+	$(PIP) --editable ".[docs]"
+	touch $(READY_FOR_DOCS)
+
 # The documentation site, in build/site; a link that leads nowhere stops it.
-docs: $(READY)
-	test -x $(BIN)/mkdocs || $(PIP) --editable ".[docs]"
+docs: $(READY_FOR_DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(READY)

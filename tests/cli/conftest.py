@@ -45,10 +45,17 @@ def movie(kept_movie: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(kept_movie, tmp_path))
 
 
-@pytest.fixture
-def mask_file(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def kept_mask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Object 7 of the first of those frames, which tests leave as it is."""
     labels = np.zeros((48, 64), np.uint8)
     labels[12:28, :16] = 7
-    path = tmp_path / "first.png"
+    path = tmp_path_factory.mktemp("kept") / "first.png"
     Image.fromarray(labels).save(path)
     return path
+
+
+@pytest.fixture
+def mask_file(kept_mask: Path, tmp_path: Path) -> Path:
+    """A copy of one's own."""
+    return Path(shutil.copy(kept_mask, tmp_path))

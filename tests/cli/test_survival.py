@@ -144,14 +144,12 @@ def test_killed_in_the_backward_pass(
 
 
 @pytest.fixture(scope="module")
-def left(kept_movie: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+def left(
+    kept_movie: Path, kept_mask: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str]]:
     """A folder that a killed run left, and the command line that began it."""
-    root = tmp_path_factory.mktemp("killed")
-    out, mask = root / "out", root / "first.png"
-    labels = np.zeros((48, 64), np.uint8)
-    labels[12:28, :16] = 7
-    Image.fromarray(labels).save(mask)
-    arguments = command(kept_movie, mask, tiny_weights, out)
+    out = tmp_path_factory.mktemp("killed") / "out"
+    arguments = command(kept_movie, kept_mask, tiny_weights, out)
     interrupted(arguments, out, 15, 15, signal.SIGKILL)
     return out, arguments
 

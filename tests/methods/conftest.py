@@ -5,6 +5,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,19 @@ def _filled(keys: str) -> dict[str, torch.Tensor]:
     spec.loader.exec_module(module)
     table = json.loads((GOLDEN / f"{keys}.keys.json").read_text())
     return {name: torch.from_numpy(array) for name, array in module.seeded_state_dict(table).items()}
+
+
+def keep_answers(monkeypatch: pytest.MonkeyPatch, network: type, method: str, kept: dict[Any, Any]) -> None:
+    """Let networks encode each frame once for all tests: a deep encoder is most of the work."""
+    compute = getattr(network, method)
+
+    def once(self: Any, image: torch.Tensor) -> Any:
+        key = id(self), image.numpy().tobytes()
+        if key not in kept:
+            kept[key] = self, compute(self, image)  # with the network, whose number no other may get
+        return kept[key][1]
+
+    monkeypatch.setattr(network, method, once)
 
 
 def golden_state(network: str) -> dict[str, torch.Tensor]:

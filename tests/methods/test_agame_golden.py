@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,14 @@ from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.agame import AGAME, AGAMEConfig, appearance, heads, session
 from rotoscope.methods.agame.appearance import Model
-from rotoscope.methods.agame.network import AGAMENetwork, FrameFeatures, Memory, shrink, with_background
+from rotoscope.methods.agame.network import AGAMENetwork, Memory, shrink, with_background
 from rotoscope.methods.agame.official import OFFICIAL
 from rotoscope.methods.agame.session import AGAMESession
 from rotoscope.methods.agame.training import RECIPES, clip_loss
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.training.optimiser import freeze, hold_norms
+
+from .conftest import keep_answers
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -92,22 +95,13 @@ def models(tmp_path_factory: pytest.TempPathFactory, seeded: Seeded) -> Models:
 
 
 @pytest.fixture(scope="module")
-def encoded() -> dict[tuple[int, bytes], FrameFeatures]:
+def encoded() -> dict[Any, Any]:
     return {}
 
 
 @pytest.fixture
-def encoded_once(encoded: dict[tuple[int, bytes], FrameFeatures], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a network makes of a frame by itself is kept for all tests: the deep trunk is most of the work."""
-    encode = AGAMENetwork.encode
-
-    def once(self: AGAMENetwork, image: Tensor) -> FrameFeatures:
-        key = id(self), image.numpy().tobytes()
-        if key not in encoded:
-            encoded[key] = encode(self, image)
-        return encoded[key]
-
-    monkeypatch.setattr(AGAMENetwork, "encode", once)
+def encoded_once(encoded: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_answers(monkeypatch, AGAMENetwork, "encode", encoded)
 
 
 def close(ours: Tensor, theirs: np.ndarray, tolerance: float) -> None:

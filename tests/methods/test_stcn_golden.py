@@ -15,8 +15,10 @@ from rotoscope.layers.aggregation import aggregate
 from rotoscope.layers.normalise import normalise
 from rotoscope.memory.read import dense_read, top_features, weighted_sum
 from rotoscope.methods.stcn import STCN, network
-from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
+from rotoscope.methods.stcn.network import STCNNetwork
 from rotoscope.methods.stcn.session import STCNSession
+
+from .conftest import keep_answers
 
 Golden = Callable[[str], Mapping[str, np.ndarray]]
 
@@ -83,24 +85,13 @@ def test_modules(stcn: STCN, golden: Golden) -> None:
 
 
 @pytest.fixture(scope="module")
-def encoded() -> dict[bytes, FrameFeatures]:
+def encoded() -> dict[Any, Any]:
     return {}
 
 
 @pytest.fixture
-def encoded_once(stcn: STCN, encoded: dict[bytes, FrameFeatures], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the network makes of a frame by itself is kept for all tests: the deep encoder is most of the work."""
-    encode = STCNNetwork.encode_key
-
-    def once(self: STCNNetwork, image: Tensor) -> FrameFeatures:
-        if self is not stcn.network:
-            return encode(self, image)
-        key = image.numpy().tobytes()
-        if key not in encoded:
-            encoded[key] = encode(self, image)
-        return encoded[key]
-
-    monkeypatch.setattr(STCNNetwork, "encode_key", once)
+def encoded_once(encoded: dict[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_answers(monkeypatch, STCNNetwork, "encode_key", encoded)
 
 
 def follow(

@@ -74,6 +74,9 @@ def _onnxruntime(path: Path, threads: int) -> Engine:
     return lambda inputs: session.run(None, dict(inputs))
 
 
+_MAKING = threading.Lock()
+
+
 @functools.cache
 def _core() -> Any:
     """OpenVINO's core: one for all graphs, for as long as the process lives.
@@ -94,7 +97,9 @@ def _openvino(path: Path, threads: int, bfloat16: bool) -> Engine:
         "NUM_STREAMS": "1",
         "ENABLE_CPU_PINNING": "NO",  # other programs may have the very core
     }
-    compiled = _core().compile_model(str(path), "CPU", settings)
+    with _MAKING:  # two threads that ask at once would make two
+        core = _core()
+    compiled = core.compile_model(str(path), "CPU", settings)
     own = threading.local()  # a request serves one thread at a time
 
     def run(inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
