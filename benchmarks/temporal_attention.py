@@ -102,7 +102,8 @@ def followed(model: Any, clip: Filmed, chosen: Any, seed: int) -> float:
     if chosen.spoilt:
         spoiling(session, chosen.spoilt, seed)
     ids = [int(i) for i in np.unique(labels[0]) if i]
-    session.push(frames[0], {i: labels[0] == i for i in ids})
+    session.add({i: labels[0] == i for i in ids})
+    session.push(frames[0])
     scores = []
     for frame, truth in zip(frames[1:], labels[1:], strict=True):
         found = np.asarray(session.push(frame)[0].labels)

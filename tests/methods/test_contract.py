@@ -120,6 +120,8 @@ def test_bad_masks_and_frames(any_method: Method, clip: np.ndarray, mask: np.nda
         session.remove(5)
     with pytest.raises(InputError, match=r"RGB \[H, W, 3\]"):
         session.push(clip[0, ..., 0])
+    with pytest.raises(TypeError):  # masks are added; beside a frame they would be taken for what was prepared of it
+        session.push(clip[0], {1: mask})  # type: ignore[misc]
     session.add({1: mask[:-1]})
     with pytest.raises(InputError, match="mask of object 1 is 64x47 but frame 0 is 64x48"):
         session.push(clip[0])

@@ -69,7 +69,7 @@ def test_frames_are_prepared_in_another_thread_and_threads_given_back(tiny_stcn:
         assert (ready is None) == (frame.index == 0)
         with ahead.turn():
             assert torch.get_num_threads() == 1
-            session.push(frame, ready)
+            session.push(frame, prepared=ready)
         assert torch.get_num_threads() == 2
     assert sorted(index for *_, index in seen) == [0, 1, 2, 3, 4]
     assert [index for name, _, index in seen if name == "MainThread"] == [0]

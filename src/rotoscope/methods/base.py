@@ -171,7 +171,7 @@ class Session(ABC):
                 ready = self.encode(frame)
         return ready
 
-    def push(self, frame: Frame | NDArray[Any], prepared: Any = None) -> list[Prediction]:
+    def push(self, frame: Frame | NDArray[Any], *, prepared: Any = None) -> list[Prediction]:
         """Take the next frame; answer the frames that are ready, in order.
 
         Args:

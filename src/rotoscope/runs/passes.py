@@ -163,7 +163,7 @@ class Passes:
             if self._images:
                 held[frame.index] = frame.image
             with ahead.turn(), self.measured.part(TURN):
-                predictions = session.push(frame, ready)
+                predictions = session.push(frame, prepared=ready)
             del ready  # megabytes, which would live until the next comes
             self._look(session)
             shown = predictions[-1].labels if predictions else shown

@@ -112,7 +112,7 @@ class Tracker:
         session, frame = state.session, Frame(state.frames, picture.image)
         if session.prepares and picture.ready is None:
             picture.ready = session.prepare(frame)
-        (prediction,) = session.push(frame, picture.ready)
+        (prediction,) = session.push(frame, prepared=picture.ready)
         state.frames += 1
         return np.asarray(prediction.labels == 1)
 
