@@ -8,6 +8,7 @@ alike.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from rotoscope.datasets.spec import open_dataset
 from rotoscope.layers.normalise import normalise
 from rotoscope.methods.rvos.network import resize, run_frame
 
+SLOTS = 10
+"""Objects looked for on a picture, as published."""
 LEAST = 0.001
 """Share of the picture below which RVOS takes no slot for an object."""
 
@@ -74,6 +77,7 @@ def main() -> None:
     rows = []
     for name in chosen.model:
         model: Any = rotoscope.load(name, device="cpu", precision="exact")
+        model.config = dataclasses.replace(model.config, slots=SLOTS)
         scores: dict[str, list[Tensor]] = {}
         positive = []
         for sequence in open_dataset(chosen.dataset):

@@ -15,6 +15,7 @@ objectness, which learns from the same slots.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 import rotoscope
 from common import options, report
-from empty_slots import area_under_curve, objectness
+from empty_slots import SLOTS, area_under_curve, objectness
 from rotoscope.datasets.photographs import Photographs, read_rgb
 from rotoscope.datasets.recurring import PARTLY_LABELLED
 from rotoscope.datasets.sequences import object_ids
@@ -159,6 +160,7 @@ def main() -> None:
         model="rvos-small-zeroshot",
     )
     model: Any = rotoscope.load(chosen.model, device="cpu", precision="exact")
+    model.config = dataclasses.replace(model.config, slots=SLOTS)
     training, apart = Photographs.open(chosen.photographs).split()
     told = [p for p in training.masked if p.kind != PARTLY_LABELLED]
     picked = np.random.default_rng(0).permutation(len(told))[: chosen.train]

@@ -104,9 +104,9 @@ CATALOGUE: dict[str, Entry] = {
         Entry(
             name="rvos-small-zeroshot",
             method="rvos",
-            task="no mask: finds up to ten objects",
+            task="no mask: finds up to three objects",
             file="rvos-small-zeroshot.safetensors",
-            sha256="fd32495087501ceb84fb37425436de779a1702c3d3bd22b346e6b259d16876ec",
+            sha256="4edac8d076c29070e137be9022c6363c9c4257bf30268f8e8c78a8dff6905f2a",
             parameters=6.4,
             summary="RVOS zero-shot on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="mostly takes all that stands out for one object; see its model card",

@@ -107,7 +107,7 @@ RECIPES: dict[str, Recipe] = {
             Stage(650, 192, 2, 6, "salient", pace=0.5, loss=UNION, also=(FILMS,)),
             Stage(150, 192, 3, 4, "salient", pace=0.77, also=(FILMS,)),
         ),
-        inference={"keep_aspect": True, "apart": 0.7},
+        inference={"keep_aspect": True, "apart": 0.7, "slots": 3},
         trunk="cosnet-small",
         trunk_rate=0.5,
         frozen=EARLY,
