@@ -18,6 +18,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, crf
 from rotoscope.methods.cosnet.attention import CoAttention
+from rotoscope.methods.cosnet.network import enlarge
 from rotoscope.methods.cosnet.references import PastFrames, WholeVideo, draw
 from rotoscope.methods.cosnet.session import COSNetSession
 from rotoscope.runs.segment import segment, segment_to_folder
@@ -154,6 +155,26 @@ def test_fusions(clip: np.ndarray) -> None:
     torch.testing.assert_close(
         net.segment(query, many, (32, 40), "group"), torch.sigmoid(logits)[0, 0], atol=1e-5, rtol=0
     )
+
+
+def test_an_answer_may_hold_a_share_of_what_the_frame_says_by_itself() -> None:
+    """Between both answers, in logits; by itself at one; nothing is mixed where there are no references."""
+    net, query, many = make().network, torch.randn(1, 16, 4, 5), torch.randn(3, 16, 4, 5)
+    told, alone = net.logits(query, many, "summary"), net.single(query)
+    for share in (0.0, 0.25, 1.0):
+        wanted = torch.sigmoid(enlarge((1 - share) * told + share * alone, (32, 40)))[0, 0]
+        torch.testing.assert_close(net.segment(query, many, (32, 40), "summary", share), wanted)
+        bare = net.segment(query, many[:0], (32, 40), "summary", share)
+        torch.testing.assert_close(bare, torch.sigmoid(enlarge(alone, (32, 40)))[0, 0])
+
+
+def test_the_share_of_a_session_is_its_own(clip: np.ndarray) -> None:
+    model = make()
+    published, mixed = masks(model, clip), masks(model, clip, own_share=0.5)
+    assert not all(torch.equal(ours, theirs) for ours, theirs in zip(mixed, published, strict=True))
+    whole, bare = masks(model, clip, own_share=1.0), masks(model, clip, references=0)
+    for ours, theirs in zip(whole, bare, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "symmetric", "channel"])

@@ -19,6 +19,7 @@ class COSNet(Method):
     config_class = COSNetConfig
     inference_options = (
         "fusion",
+        "own_share",
         "references",
         "sampling",
         "seed",

@@ -41,6 +41,8 @@ class COSNetConfig(MethodConfig):
         fusion: how several references are joined. ``prediction``: the masks that each gives are averaged (released);
             ``summary``: their gated summaries are, and the head runs once (the paper); ``group``: the query attends to
             the cells of all references at once (the authors' later version).
+        own_share: not in the paper. How much of an answer's logits is the trunk's own saliency, in [0, 1]; the rest is
+            what the references say.
         references: the number of frames that each frame attends to; with 0 the answer is the trunk's own saliency.
         sampling: which frames are references. ``random``: drawn anew for each frame (released code), by ``seed``;
             ``uniform``: spread evenly over the video, the same for all frames (the paper); ``consecutive``: the frame's
@@ -69,6 +71,7 @@ class COSNetConfig(MethodConfig):
     sharpness: Annotated[float, Range(0)] = 0.0
     look_dim: Annotated[int, Range(0)] = 0
     fusion: Fusion = "prediction"
+    own_share: Annotated[float, Range(0, 1)] = 0.0
     references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"
     seed: Annotated[int, Range(0)] = 0

@@ -41,7 +41,9 @@ def calls(network: COSNetNetwork, config: COSNetConfig) -> Portable:
     """What a session calls: the same graphs, of one way of fusion."""
     cells = -(-473 // config.output_stride)
     usual = {"h": cells, "w": cells, "N": max(config.references, 1)}
-    return Portable(portable(network, config).graphs, {"fusion": config.fusion}, SIZES, OTHERS, usual)
+    return Portable(
+        portable(network, config).graphs, {"fusion": config.fusion, "own_share": config.own_share}, SIZES, OTHERS, usual
+    )
 
 
 class ServedCOSNet(Served):
@@ -51,10 +53,12 @@ class ServedCOSNet(Served):
         """See the network's."""
         return self.ask("encode", image)[0]
 
-    def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion) -> Tensor:
-        """See the network's, which itself answers without references, or if a session asks for another fusion."""
-        if not len(references) or fusion != self.facts["fusion"]:
-            alone: Tensor = self.network.segment(query, references, size, fusion)
+    def segment(
+        self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion, own_share: float = 0.0
+    ) -> Tensor:
+        """See the network's, which itself answers without references, or if a session joins them in another way."""
+        if not len(references) or {"fusion": fusion, "own_share": own_share} != self.facts:
+            alone: Tensor = self.network.segment(query, references, size, fusion, own_share)
             return alone
         logits = self.ask("segment", query, references)[0]
         return torch.sigmoid(enlarge(logits, size)).mean(dim=0)[0]
@@ -79,11 +83,11 @@ class Segment(nn.Module):
     def __init__(self, network: COSNetNetwork, config: COSNetConfig) -> None:
         super().__init__()
         self.network = network
-        self.fusion = config.fusion
+        self.fusion, self.own_share = config.fusion, config.own_share
 
     def forward(self, query: Tensor, references: Tensor) -> Tensor:
         """``[1, C, h, w]`` and ``[N, C, h, w]`` to ``[N or 1, 1, h, w]``."""
-        return self.network.logits(query, references, self.fusion)
+        return self.network.logits(query, references, self.fusion, self.own_share)
 
 
 def _facts(config: COSNetConfig) -> dict[str, Any]:

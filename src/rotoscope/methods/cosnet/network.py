@@ -139,21 +139,23 @@ class COSNetNetwork(nn.Module):
         ahead = self.query_head(self.summary(query, reference), query[:, : self.dim])
         return ahead, self.reference_head(self.summary(reference, query, back=True), reference[:, : self.dim])
 
-    def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion) -> Tensor:
+    def segment(
+        self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion, own_share: float = 0.0
+    ) -> Tensor:
         """Find the primary object on a frame.
 
         Args:
             query: features of the frame, ``[1, C, h, w]``.
             references: features of N other frames, ``[N, C, h, w]``; with none the mask comes from the frame alone.
             size: height and width of the answer.
-            fusion: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
+            fusion, own_share: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
         Returns: probabilities ``[H, W]``, float32.
         """
         if not len(references):
             return torch.sigmoid(enlarge(self.single(query), size))[0, 0]
-        return torch.sigmoid(enlarge(self.logits(query, references, fusion), size)).mean(dim=0)[0]
+        return torch.sigmoid(enlarge(self.logits(query, references, fusion, own_share), size)).mean(dim=0)[0]
 
-    def logits(self, query: Tensor, references: Tensor, fusion: Fusion) -> Tensor:
+    def logits(self, query: Tensor, references: Tensor, fusion: Fusion, own_share: float = 0.0) -> Tensor:
         """What at least one reference says of a frame, see :meth:`segment`: ``[N or 1, 1, h, w]``."""
         if fusion == "group":  # one reference, as wide as all of them
             references = references.permute(1, 2, 0, 3).flatten(2)[None]
@@ -161,7 +163,7 @@ class COSNetNetwork(nn.Module):
         if fusion == "summary":
             summary = summary.mean(dim=0, keepdim=True)
         logits: Tensor = self.query_head(summary, query[:, : self.dim])
-        return logits
+        return torch.lerp(logits, self.single(query), own_share) if own_share else logits
 
 
 def enlarge(logits: Tensor, size: tuple[int, int]) -> Tensor:
