@@ -110,7 +110,7 @@ CATALOGUE: dict[str, Entry] = {
             parameters=6.4,
             summary="RVOS zero-shot on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="mostly takes all that stands out for one object; see its model card",
-            speed=7.0,
+            speed=21.1,
             config={"one_shot": False},
         ),
         Entry(
@@ -207,7 +207,7 @@ CATALOGUE: dict[str, Entry] = {
             method="cosnet",
             task="no mask: finds the primary object",
             file="cosnet-small.safetensors",
-            sha256="e9609599ad68f3a155c2b907824125cf26f81cd35183ec2300bcab9ce0ed5a21",
+            sha256="22a2e1713edc07f7c1dd00c39314ee32983a412373c294dd3b0a08f45cee291b",
             parameters=5.5,
             summary="COSNet on an EfficientNet-Lite0 trunk, trained by this project; for CPUs",
             limits="one object, blurred outlines; finds what stands out beside it too; see its model card",
