@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+import frames_to_look_at
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("frames_to_look_at", BENCHMARKS / "frames_to_look_at.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "frames_to_look_at", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_precision_and_recall_are_of_the_masks_below_the_bound(script: Any) -> None:
+def test_precision_and_recall_are_of_the_masks_below_the_bound() -> None:
     quality = {("a", 1, t): value for t, value in enumerate((0.9, 0.4, 0.3, 0.8), 1)} | {("b", 1, 1): 0.1}
     listed = {("a", 1, 2): {"unsure", "area jumps"}, ("a", 1, 4): {"unsure"}, ("b", 1, 1): {"absent"}}
-    rows = {row["reason"]: row for row in script.rows_of(quality, listed, 0.5)}
+    rows = {row["reason"]: row for row in frames_to_look_at.rows_of(quality, listed, 0.5)}
     assert (rows["unsure"]["listed"], rows["unsure"]["precision"]) == (2, 0.5)
     assert rows["unsure"]["recall"] == pytest.approx(1 / 3)
     assert rows["area jumps"]["precision"] == 1.0

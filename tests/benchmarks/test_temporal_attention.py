@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
+import temporal_attention
 from rotoscope.methods.giel import GIEL, GIELConfig
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    spec = importlib.util.spec_from_file_location("temporal_attention", BENCHMARKS / "temporal_attention.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "temporal_attention", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_way_follows_the_objects_and_asks_the_attention(script: Any) -> None:
+def test_every_way_follows_the_objects_and_asks_the_attention() -> None:
     torch.manual_seed(0)
     config = GIELConfig(
         trunk="resnet18",
@@ -50,9 +33,9 @@ def test_every_way_follows_the_objects_and_asks_the_attention(script: Any) -> No
     channels = inner.layer2.in_features
     asked = torch.randn(1, channels), torch.randn(1, 3, channels), torch.randn(1, channels, 3, 4)
     weights = {}
-    for way in script.WAYS:
-        weighed = model.network.temporal = script.Weighed(inner, way)
-        score = script.followed(model, (frames, labels), chosen, 0)
+    for way in temporal_attention.WAYS:
+        weighed = model.network.temporal = temporal_attention.Weighed(inner, way)
+        score = temporal_attention.followed(model, (frames, labels), chosen, 0)
         assert 0 <= score <= 1
         assert len(weighed.seen) == 2 * 4  # the least and the largest, on every frame after the first
         weights[way] = weighed(*asked)

@@ -18,7 +18,6 @@ from rotoscope.layers import efficientnet
 from rotoscope.layers.efficientnet import EfficientNetLite, clear_margins, pad_same, published_range, renamed
 from rotoscope.layers.folding import convolve
 from rotoscope.layers.normalise import normalise
-from rotoscope.layers.packed import has_packed
 from rotoscope.layers.precision import apply_precision, fold_batch_norms
 
 BLOCKS = {0: (1, 2, 2, 3, 3, 4, 1), 1: (1, 3, 3, 4, 4, 5, 1), 2: (1, 3, 3, 4, 4, 5, 1)}
@@ -231,7 +230,7 @@ def test_foreign_names_and_a_classifier_that_is_not_there() -> None:
         EfficientNetLite(0).classify(torch.zeros(1, 3, 32, 32))
 
 
-@pytest.mark.skipif(not has_packed(), reason="convolutions are not packed by this PyTorch")
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 @pytest.mark.parametrize("sides", [(64, 96), (67, 45), (33, 130)])
 def test_strips_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch, sides: tuple[int, int]) -> None:
     torch.manual_seed(0)

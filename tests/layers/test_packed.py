@@ -12,7 +12,7 @@ from rotoscope.layers.blocks import CellConv2d
 from rotoscope.layers.packed import NAMES, PackedConv2d, fused, has_packed
 from rotoscope.layers.precision import apply_precision, pack_convolutions
 
-pytestmark = pytest.mark.skipif(not has_packed(), reason="this PyTorch has no oneDNN")
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 SHAPES = {
     "1x1": nn.Conv2d(6, 8, 1),
     "3x3": nn.Conv2d(6, 8, 3, 1, 1),
@@ -20,6 +20,11 @@ SHAPES = {
     "dilated": nn.Conv2d(6, 8, 3, 1, 4, 4),
     "depthwise": nn.Conv2d(6, 6, 5, 1, 2, groups=6),
 }
+
+
+def test_where_there_is_onednn_convolutions_are_packed() -> None:
+    """An error of ours in them would otherwise look like a PyTorch without them, and every network be slow unseen."""
+    assert has_packed()
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -41,9 +41,8 @@ def calls(network: COSNetNetwork, config: COSNetConfig) -> Portable:
     """What a session calls: the same graphs, of one way of fusion."""
     cells = -(-473 // config.output_stride)
     usual = {"h": cells, "w": cells, "N": max(config.references, 1)}
-    return Portable(
-        portable(network, config).graphs, {"fusion": config.fusion, "own_share": config.own_share}, SIZES, OTHERS, usual
-    )
+    joined = {"fusion": config.fusion, "own_share": config.own_share}
+    return Portable(portable(network, config).graphs, joined, SIZES, OTHERS, usual)
 
 
 class ServedCOSNet(Served):
@@ -97,7 +96,12 @@ def _facts(config: COSNetConfig) -> dict[str, Any]:
         "method": "cosnet",
         "normalisation": caffe if config.caffe else plain,
         "size": {"height": config.size[0], "width": config.size[1], "keep_aspect": config.keep_aspect},
-        "state": {"references": config.references, "sampling": config.sampling, "fusion": config.fusion},
+        "state": {
+            "references": config.references,
+            "sampling": config.sampling,
+            "fusion": config.fusion,
+            "own_share": config.own_share,
+        },
     }
 
 

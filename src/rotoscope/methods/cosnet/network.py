@@ -156,7 +156,10 @@ class COSNetNetwork(nn.Module):
         return torch.sigmoid(enlarge(self.logits(query, references, fusion, own_share), size)).mean(dim=0)[0]
 
     def logits(self, query: Tensor, references: Tensor, fusion: Fusion, own_share: float = 0.0) -> Tensor:
-        """What at least one reference says of a frame, see :meth:`segment`: ``[N or 1, 1, h, w]``."""
+        """Logits of a frame by at least one reference and, by ``own_share``, by itself: ``[N or 1, 1, h, w]``.
+
+        Arguments are those of :meth:`segment`.
+        """
         if fusion == "group":  # one reference, as wide as all of them
             references = references.permute(1, 2, 0, 3).flatten(2)[None]
         summary = self.summary(query, references)
