@@ -83,7 +83,8 @@ def rate(model: Method, images: np.ndarray[Any, Any], objects: int, chosen: Any)
     warm, at_once = (latency + 1, latency + 1 - model.config.overlap) if latency else (WARM, 1)
     answers = answers_of(model, images, objects, chosen.direct)
     asked, begun, first = time.perf_counter(), 0.0, 0
-    for number, _ in enumerate(answers, 1):
+    for number, answer in enumerate(answers, 1):
+        assert answer.labels is not None  # they are made when they are looked at
         now = time.perf_counter()
         if not first and (number == warm or (number > 1 and not latency and now - asked > WARM_SECONDS)):
             begun, first = now, number

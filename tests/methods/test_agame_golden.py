@@ -246,6 +246,7 @@ def mistaken(
     undo: list[Callable[[], None]] = []
 
     def make(mistake: str, model: AGAME) -> dict[str, object]:
+        monkeypatch.setattr(model, "replayed", None)  # recordings would keep what functions were before
         if mistake != "dilation":  # the one that is in the trunk
             request.getfixturevalue("encoded_once")
         if mistake == "residual sign":

@@ -150,6 +150,14 @@ def use_threads(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
+def leave_threads_to_torch() -> None:
+    """Let OpenCV have a quarter of PyTorch's threads: frames are shrunk and masks enlarged while a network computes."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(max(torch.get_num_threads() // 4, 1))
+
+
 def load_method(
     method: str,
     weights: Path | None,
@@ -171,6 +179,7 @@ def load_method(
 
     keep_freed_memory()
     use_threads(threads)
+    leave_threads_to_torch()
     if method in BASELINES:
         if weights is not None:
             raise InputError(f"{method}: is a baseline without weights; leave --weights out.")

@@ -84,7 +84,7 @@ def _plainly(model: STCN, masks: Mapping[int, NDArray[Any]]) -> Opened:
 def _by_session(model: STCN, masks: Mapping[int, NDArray[Any]]) -> Opened:
     session = model.session(**MEMORY)
     session.add(dict(masks))
-    return Opened(session.timings.seconds, session.push)
+    return Opened(session.timings.seconds, lambda image: [answer.labels for answer in session.push(image)])
 
 
 def is_released(model: STCN) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rotoscope.layers.precision import apply_precision, has_native_bfloat16
 from rotoscope.methods import build_method
-from rotoscope.methods.base import Method
+from rotoscope.methods.base import Method, Session
 from rotoscope.runs.measure import Measurement, peak_memory
 from rotoscope.weights import find, load
 from rotoscope.weights.running import put_on_runtime
@@ -84,6 +85,12 @@ def squares(objects: int, size: tuple[int, int]) -> dict[int, np.ndarray[Any, An
     return masks
 
 
+def _labelled(session: Session, image: NDArray[np.uint8]) -> None:
+    """Push a frame and see its answers' labels, which are not made before."""
+    for answer in session.push(image):
+        assert answer.labels is not None
+
+
 def time_session(
     model: Method,
     size: tuple[int, int],
@@ -110,11 +117,11 @@ def time_session(
         session.add(masks if only is None else {only: masks[only]})
     images = moving_frames(warm + frames, size)
     for image in images[:warm]:
-        session.push(image)
+        _labelled(session, image)
     session.timings.seconds.clear()
     begun = time.perf_counter()
     for image in images[warm:]:
-        session.push(image)
+        _labelled(session, image)
     if model.device.type == "cuda":
         torch.cuda.synchronize()
     wall = time.perf_counter() - begun
@@ -134,6 +141,7 @@ def method_to_time(method: str, weights: str | None, precision: str, runtime: st
     put_on_runtime(model, runtime, precision, cache_folder())
     apply_precision(model, precision, bfloat16=model.served is None and has_native_bfloat16(model.device))
     model.precision = precision
+    model.replay()
     return model
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -12,6 +12,8 @@ from torch import Tensor
 from rotoscope.layers.aggregation import aggregate, put_in
 from rotoscope.layers.canvas import Border, Canvas, Resizing
 from rotoscope.methods.base import Session
+from rotoscope.methods.prediction import Prediction
+from rotoscope.video.frame import Frame
 
 
 class CanvasSession(Session):
@@ -59,3 +61,23 @@ class CanvasSession(Session):
         new = self.objects.enter(prompts)
         own = F.pad(probabilities[1:], (0, 0, 0, 0, 0, len(new)))
         return aggregate(put_in(own, self.objects.slots(prompts), masks))
+
+    def restored(
+        self,
+        frame: Frame,
+        probabilities: Tensor,
+        prompts: Mapping[int, Tensor],
+        confidence: Sequence[float] | None = None,
+    ) -> Prediction:
+        """What is answered: probabilities ``[1 + N, H', W']``, brought to the frame's own size once they are wanted.
+
+        A run wants them in the thread that writes masks, while the next frame is in the network.
+        """
+        canvas = self.canvas
+        assert canvas is not None
+
+        def restore() -> Tensor:
+            with self.timings.part("restore"):
+                return canvas.restore(probabilities.float())
+
+        return Prediction.to_come(frame, self.objects.ids, restore, bool(prompts), confidence)

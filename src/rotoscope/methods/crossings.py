@@ -28,6 +28,7 @@ from rotoscope.methods.meetings import (
     divided,
     large_parts,
     nearest_part,
+    shrunk,
     touching,
     well_apart,
 )
@@ -58,6 +59,8 @@ class Crossings:
         looks: colours of each object where it was given; see :func:`colours`.
         tracks: centre and area of each object outside meetings, ``(frame, x, y, area)``, at most ``FITTED`` of them.
         meetings: those that go on.
+        shown: what ``looks`` are yet to be learnt from: frame and mask of objects as they were given, shrunk. OpenCV
+            takes a tenth of a second to begin with Lab, which a clip of one object has no use for.
     """
 
     now: int = 0
@@ -65,6 +68,7 @@ class Crossings:
     looks: dict[int, Tensor] = field(default_factory=dict)
     tracks: dict[int, list[tuple[int, float, float, float]]] = field(default_factory=dict)
     meetings: list[Meeting] = field(default_factory=list)
+    shown: dict[int, tuple[NDArray[np.uint8], NDArray[np.float32]]] = field(default_factory=dict)
 
     @property
     def merged(self) -> bool:
@@ -72,16 +76,14 @@ class Crossings:
         return any(meeting.merged for meeting in self.meetings)
 
     def look(self, image: NDArray[np.uint8], masks: Mapping[int, Tensor]) -> None:
-        """Learn what objects look like.
+        """Keep what objects look like.
 
         Args:
             image: the frame, RGB ``[H, W, 3]``.
             masks: soft masks ``[H, W]`` by object id, of those that were given on it.
         """
         for object_id, mask in masks.items():
-            look = colours(image, mask.float().cpu().numpy())
-            if look is not None:
-                self.looks[object_id] = torch.from_numpy(look)
+            self.shown[object_id] = shrunk(image, mask.float().cpu().numpy())
             for meeting in self.meetings:
                 meeting.motions.pop(object_id, None)  # a person has said which it is
             self.tracks.pop(object_id, None)
@@ -89,6 +91,7 @@ class Crossings:
 
     def forget(self, object_id: int) -> None:
         """Follow an object no more."""
+        self.shown.pop(object_id, None)
         self.looks.pop(object_id, None)
         self.tracks.pop(object_id, None)
         for meeting in self.meetings:
@@ -143,6 +146,8 @@ class Crossings:
             motions = {i: [*motion.centre, *motion.pace, *motion.at] for i, motion in meeting.motions.items()}
             meetings.append([meeting.since, motions, meeting.merged, meeting.apart])
             state |= {f"mask.{i}": torch.from_numpy(motion.mask) for i, motion in meeting.motions.items()}
+        state |= {f"shown.{i}": torch.from_numpy(image) for i, (image, _) in self.shown.items()}
+        state |= {f"inside.{i}": torch.from_numpy(mask) for i, (_, mask) in self.shown.items()}
         facts = {"now": self.now, "cells": self.cells, "tracks": self.tracks, "meetings": meetings}
         return state | {"facts": json.dumps(facts)}
 
@@ -151,6 +156,11 @@ class Crossings:
         facts = json.loads(state["facts"])
         self.now, self.cells = int(facts["now"]), (int(facts["cells"][0]), int(facts["cells"][1]))
         self.looks = {int(k.removeprefix("look.")): v for k, v in state.items() if k.startswith("look.")}
+        self.shown = {
+            int(k.removeprefix("shown.")): (v.numpy(), state[f"inside.{k.removeprefix('shown.')}"].numpy())
+            for k, v in state.items()
+            if k.startswith("shown.")
+        }
         self.tracks = {
             int(k): [(int(t), x, y, area) for t, x, y, area in track] for k, track in facts["tracks"].items()
         }
@@ -166,11 +176,21 @@ class Crossings:
 
     def alike(self, one: int, other: int) -> bool:
         """Whether two objects look alike."""
+        self._learn()
         if one not in self.looks or other not in self.looks:
             return False
         return float(self.looks[one] @ self.looks[other]) >= ALIKE
 
+    def _learn(self) -> None:
+        """Make looks of what was shown; an object whose mask was empty keeps the look that it had."""
+        for object_id, (image, mask) in self.shown.items():
+            look = colours(image, mask)
+            if look is not None:
+                self.looks[object_id] = torch.from_numpy(look)
+        self.shown.clear()
+
     def _any_alike(self, ids: Sequence[int]) -> bool:
+        self._learn()
         known = [object_id for object_id in ids if object_id in self.looks]
         if len(known) < 2:
             return False

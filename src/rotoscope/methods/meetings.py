@@ -104,20 +104,25 @@ class Meeting:
         return np.asarray(whose)
 
 
+def shrunk(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A frame, RGB ``[H, W, 3]``, and a soft mask ``[H, W]``, as :func:`colours` looks at them."""
+    share = min(LOOKED_AT / min(image.shape[:2]), 1.0)
+    size = (max(round(image.shape[1] * share), 1), max(round(image.shape[0] * share), 1))
+    small, inside = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (image, mask))
+    return np.asarray(small, np.uint8), np.asarray(inside, np.float32)
+
+
 def colours(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """How often each colour occurs in a mask, as the square roots of a smoothed histogram in CIE Lab.
 
     The product of two of them is the Bhattacharyya coefficient, 1 for the same colours in the same shares.
 
     Args:
-        image: RGB ``[H, W, 3]``.
+        image: RGB ``[H, W, 3]``, shrunk.
         mask: soft mask ``[H, W]``.
     Returns: a unit vector; None if the mask is empty.
     """
-    share = min(LOOKED_AT / min(image.shape[:2]), 1.0)
-    size = (max(round(image.shape[1] * share), 1), max(round(image.shape[0] * share), 1))
-    lab = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB).reshape(-1, 3)
-    inside = cv2.resize(mask, size, interpolation=cv2.INTER_AREA).ravel()
+    lab, inside = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3), mask.ravel()
     if inside.sum() <= 0:
         return None
     counts, _ = np.histogramdd(lab, bins=SHADES, range=((0, 256),) * 3, weights=np.where(inside > 0.5, inside, 0))

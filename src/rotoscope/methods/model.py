@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from rotoscope.errors import InputError
+from rotoscope.runtimes.recording import can_record
+from rotoscope.runtimes.replayed import Replayed
 from rotoscope.runtimes.served import Served
 
 
@@ -26,6 +28,8 @@ class Model(nn.Module):
     runtime_note: str = ""
     """How it was chosen, where it was; one line."""
     served: Served | None = None
+    replayed: Replayed | None = None
+    """What stands in the network's place where PyTorch computes it on a CPU; see :meth:`replay`."""
 
     def __init__(self, config: Any = None) -> None:
         super().__init__()
@@ -58,8 +62,19 @@ class Model(nn.Module):
 
     @property
     def functions(self) -> Any:
-        """What sessions call: the network, or what stands in its place on a runtime."""
-        return self.network if self.served is None else self.served
+        """What sessions call: the network, or what stands in its place."""
+        if self.replayed is not None:
+            self.replayed.refresh()
+        return self.served or self.replayed or self.network
+
+    def replay(self) -> None:
+        """From now on let PyTorch compute the network's functions without Python, where it can: on a CPU.
+
+        For a model that is ready to be used, in its last form (see :class:`~rotoscope.runtimes.replayed.Replayed`).
+        """
+        network: Any = self.network
+        if self.served is None and self.device.type == "cpu" and can_record():
+            self.replayed = Replayed(network, network.pure)
 
     @property
     def device(self) -> torch.device:

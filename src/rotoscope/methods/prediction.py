@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,15 +74,19 @@ class Prediction:
     ) -> Prediction:
         """Derive labels from ``probabilities`` ``[1 + N, H, W]``, and confidence where a network does not tell it."""
         ids = tuple(object_ids)
-        best, slots = _most_probable(probabilities)
-        if confidence is None:
-            flat = slots.flatten()
-            count = torch.bincount(flat, minlength=len(ids) + 1)
-            total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
-            confidence = (total / count.clamp(min=1))[1:].tolist()
-        table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
-        labels = table[slots.cpu().numpy()]
-        return cls(frame.index, ids, probabilities, labels, tuple(confidence), frame.name, prompted)
+        labels, found = _read(ids, probabilities, confidence)
+        return cls(frame.index, ids, probabilities, labels, found, frame.name, prompted)
+
+    @staticmethod
+    def to_come(
+        frame: FrameLike,
+        object_ids: Sequence[int],
+        restore: Callable[[], Tensor],
+        prompted: bool = False,
+        confidence: Sequence[float] | None = None,
+    ) -> Prediction:
+        """The same of what ``restore`` will give, which is asked once, by the thread that first wants to see it."""
+        return _ToCome(frame, object_ids, restore, prompted, confidence)
 
     @property
     def masks(self) -> NDArray[np.bool_]:
@@ -135,6 +140,57 @@ class Prediction:
         return Prediction.from_probabilities(frame, self.object_ids, aggregate(own), self.prompted, confidence)
 
 
+class _ToCome(Prediction):
+    """A prediction whose probabilities, labels and, if need be, confidence are made when they are looked at."""
+
+    def __init__(
+        self,
+        frame: FrameLike,
+        object_ids: Sequence[int],
+        restore: Callable[[], Tensor],
+        prompted: bool,
+        confidence: Sequence[float] | None,
+    ) -> None:
+        told = {"index": frame.index, "object_ids": tuple(object_ids), "name": frame.name, "prompted": prompted}
+        self.__dict__.update(told, _restore=restore, _confidence=confidence)
+
+    @cached_property
+    def _read(self) -> tuple[Tensor, NDArray[np.uint8] | NDArray[np.uint16], tuple[float, ...]]:
+        with torch.inference_mode():
+            probabilities = self.__dict__.pop("_restore")()
+            return probabilities, *_read(self.object_ids, probabilities, self.__dict__["_confidence"])
+
+    @property
+    def probabilities(self) -> Tensor:
+        """See :class:`Prediction`."""
+        return self._read[0]
+
+    @property
+    def labels(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """See :class:`Prediction`."""
+        return self._read[1]
+
+    @property
+    def confidence(self) -> tuple[float, ...]:
+        """See :class:`Prediction`."""
+        known = self.__dict__["_confidence"]
+        return self._read[2] if known is None else tuple(known)
+
+
+def _read(
+    ids: tuple[int, ...], probabilities: Tensor, confidence: Sequence[float] | None
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], tuple[float, ...]]:
+    """Labels and confidence; see :meth:`Prediction.from_probabilities`."""
+    best, slots = _most_probable(probabilities)
+    if confidence is None:
+        flat = slots.flatten()
+        count = torch.bincount(flat, minlength=len(ids) + 1)
+        total = torch.bincount(flat, best.flatten().double(), minlength=len(ids) + 1)
+        confidence = (total / count.clamp(min=1))[1:].tolist()
+    table = np.array((0, *ids), dtype=np.uint16 if max(ids, default=0) > 255 else np.uint8)
+    return table[slots.cpu().numpy()], tuple(confidence)
+
+
 FEW = 12
 """Objects up to which comparing them one after another is quicker than PyTorch's maximum with its places."""
 
@@ -144,8 +200,9 @@ def _most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     if len(probabilities) > 1 + FEW or probabilities.device.type != "cpu":
         best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU
         return best, slots
-    best, slots = probabilities[0], torch.zeros(probabilities.shape[1:], dtype=torch.uint8)
-    for channel, plane in enumerate(probabilities[1:], 1):
-        slots = torch.maximum(slots, (plane > best).to(torch.uint8) * channel)
-        best = torch.maximum(best, plane)
-    return best, slots
+    planes = probabilities.detach().numpy()  # whose operations take one thread, that of whoever asks
+    most, whose = planes[0].copy(), np.zeros(planes.shape[1:], np.uint8)
+    for channel, plane in enumerate(planes[1:], 1):
+        np.putmask(whose, plane > most, channel)
+        np.maximum(most, plane, out=most)
+    return torch.from_numpy(most), torch.from_numpy(whose)

@@ -9,7 +9,7 @@ picture, which few convolutions could not.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -172,6 +172,9 @@ class Head(nn.Module):
 
 class PromptsNetwork(nn.Module):
     """The click network: trunk, neck and head."""
+
+    pure: ClassVar[tuple[str, ...]] = ("encode", "answer")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: PromptsConfig) -> None:
         super().__init__()

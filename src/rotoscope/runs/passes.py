@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -150,7 +149,7 @@ class Passes:
         waiting = {i for i in job.prompts if (i <= position if backward else i >= position)}
         span = {"stop": position + 1} if backward else {"start": position}
         held: dict[int, NDArray[np.uint8]] = {}
-        shown: NDArray[Any] | None = None
+        shown: Prediction | None = None
         since = 0
         ahead = Ahead(session, job.video.frames(reverse=backward, **span), self._is_looked_at(phase))
         for frame, ready in ahead:
@@ -166,7 +165,7 @@ class Passes:
                 predictions = session.push(frame, prepared=ready)
             del ready  # megabytes, which would live until the next comes
             self._look(session)
-            shown = predictions[-1].labels if predictions else shown
+            shown = predictions[-1] if predictions and waiting else shown if waiting else None
             yield from self._steps(predictions, held)
             del predictions
             if self._save is not None and since % self._every == 0:
@@ -185,10 +184,10 @@ class Passes:
         notes = [clicked.note for clicked in clicked_now if clicked.unsure]
         self.warnings += [note for note in notes if note not in self.warnings]
 
-    def _compare(self, index: int, shown: NDArray[Any] | None) -> None:
+    def _compare(self, index: int, shown: Prediction | None) -> None:
         """Warn if masks given on a frame may be of other objects than their ids say, by what was ``shown`` before."""
         if shown is not None:
-            self.warnings += hardly_overlapping(self.job.prompts[index], shown, index)
+            self.warnings += hardly_overlapping(self.job.prompts[index], shown.labels, index)
 
     def _is_looked_at(self, phase: Phase) -> Callable[[Frame], bool]:
         """Whether a pass has objects on a frame: from the prompt on that it comes to first, or always without any."""

@@ -176,6 +176,7 @@ class _Work:
         self.on_points = on_points
         self.state = folder.state()
         self.tally = self.state.tally if self.state is not None else Tally()
+        self._agreement: dict[int, Mapping[int, float]] = {}
         self.report = Report(size=job.video.size, folder=str(outputs.folder))
         self.report.resumed_at = self.state.position if self.state is not None else None
         self.sink: Sink | None = None
@@ -223,7 +224,7 @@ class _Work:
             self.store = MatteStore(self.folder.mattes(), delivery)
             self.writers.append(self.store)
         try:
-            with Sink(self.writers, measured) as sink:
+            with Sink(self.writers, measured, self._count) as sink:
                 self.sink = sink
                 for step in chain((first.pop() for _ in first[:]), steps):
                     self._take(step, sink)
@@ -255,12 +256,16 @@ class _Work:
     def _take(self, step: Step, sink: Sink) -> None:
         self.folder.renew()
         if not step.hidden:
+            self._agreement[step.prediction.index] = step.agreement
             sink.put(step.prediction, step.image)
             self.report.measured.frames += 1
-            prompts = self.job.prompts.get(step.prediction.index, {})
-            self.tally.count(step.prediction, prompts, step.agreement)
         if self.on_frame is not None:
             self.on_frame(step.prediction)
+
+    def _count(self, prediction: Prediction) -> None:
+        """Take a frame into account whose masks are written."""
+        prompts = self.job.prompts.get(prediction.index, {})
+        self.tally.count(prediction, prompts, self._agreement.pop(prediction.index))
 
     def _show(self) -> None:
         """Make pictures of what points gave, at once, so that a wrong beginning is seen."""

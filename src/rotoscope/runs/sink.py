@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -28,12 +28,16 @@ class Sink:
     Args:
         writers: each gets every prediction, in this order.
         measured: where the seconds of writing are counted.
+        written: is told of each prediction once all have it, in the same thread.
     """
 
-    def __init__(self, writers: Sequence[MaskWriter], measured: Measurement) -> None:
+    def __init__(
+        self, writers: Sequence[MaskWriter], measured: Measurement, written: Callable[[Prediction], None] | None = None
+    ) -> None:
         self._waiting: queue.Queue[tuple[Prediction, NDArray[np.uint8] | None] | None] = queue.Queue(BEHIND)
         self._writers = writers
         self._measured = measured
+        self._written = written
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._work, name="rotoscope-writer", daemon=True)
 
@@ -85,6 +89,8 @@ class Sink:
                     with self._measured.part(PART):
                         for writer in self._writers:
                             writer.write(*item)
+                        if self._written is not None:
+                            self._written(item[0])
             except OSError as error:
                 self._error = RotoscopeError(f"masks cannot be written ({shown(error)}). Make room, then use --resume.")
             except Exception as error:  # handed to the caller's thread, which raises it

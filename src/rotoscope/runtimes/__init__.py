@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rotoscope.runtimes.engines import RUNTIMES, check_runtime, installed_runtimes
 from rotoscope.runtimes.graphs import Graph, GraphSet, Port, Portable
+from rotoscope.runtimes.replayed import Replayed
 from rotoscope.runtimes.served import Served, computing
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "GraphSet",
     "Port",
     "Portable",
+    "Replayed",
     "Served",
     "check_runtime",
     "computing",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from rotoscope.runtimes.engines import Engine, open_graph
 from rotoscope.runtimes.graphs import Graph, Portable
+from rotoscope.runtimes.replayed import Replayed
 
 
 class Served:
@@ -80,7 +81,7 @@ class Served:
 
 
 @contextmanager
-def computing(network: nn.Module | Served) -> Iterator[None]:
+def computing(network: nn.Module | Served | Replayed) -> Iterator[None]:
     """While a session calls functions of a network, or of what stands in its place."""
     with torch.inference_mode(), network.turn() if isinstance(network, Served) else nullcontext():
         yield

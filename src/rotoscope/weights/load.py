@@ -149,6 +149,7 @@ def _ready(
     put_on_runtime(model, runtime, precision, cache_folder())
     apply_precision(model, precision, bfloat16=model.served is None and has_native_bfloat16(target))
     model.precision = precision
+    model.replay()
     return model
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -72,6 +72,9 @@ class Answer(NamedTuple):
 
 class AGAMENetwork(nn.Module):
     """Backbone of a frame, and heads that run as one batch over objects."""
+
+    pure: ClassVar[tuple[str, ...]] = ("encode", "begin", "segment", "update")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: AGAMEConfig) -> None:
         super().__init__()

@@ -66,10 +66,7 @@ class AGAMESession(CanvasSession):
         if answer is not None:
             with self.timings.part("update"):
                 self._update(features, followed, answer, probabilities, stacked)
-        with self.timings.part("restore"):
-            return [
-                Prediction.from_probabilities(frame, self.objects.ids, canvas.restore(probabilities), bool(prompts))
-            ]
+        return [self.restored(frame, probabilities, prompts)]
 
     def encode(self, frame: Frame) -> FrameFeatures:
         """The frame's features."""

@@ -6,7 +6,7 @@ are computed once for each object, without (``zoom="none"``) once for all.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +75,9 @@ class ClipAnswer(NamedTuple):
 
 class CapsuleVOSNetwork(nn.Module):
     """Zoom, video and frame branch, two layers of capsules, decoder."""
+
+    pure: ClassVar[tuple[str, ...]] = ("see", "segment")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: CapsuleVOSConfig) -> None:
         super().__init__()

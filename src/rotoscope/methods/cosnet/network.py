@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -78,6 +80,9 @@ class Head(nn.Module):
 
 class COSNetNetwork(nn.Module):
     """A siamese encoder, co-attention between its frames, and a head for each side."""
+
+    pure: ClassVar[tuple[str, ...]] = ("encode", "segment")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: COSNetConfig) -> None:
         super().__init__()

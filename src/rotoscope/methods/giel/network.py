@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,16 @@ class FrameFeatures(NamedTuple):
 
 class GIELNetwork(nn.Module):
     """Encoders, keys and values, heads. The memory between them is the session's."""
+
+    pure: ClassVar[tuple[str, ...]] = (
+        "encode_query",
+        "encode_support",
+        "encode_labels",
+        "find_all",
+        "find_fast",
+        "find_fine",
+    )
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: GIELConfig) -> None:
         super().__init__()

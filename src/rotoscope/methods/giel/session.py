@@ -78,9 +78,7 @@ class GIELSession(CanvasSession):
                 self._remember(image, features, probabilities, union, pinned=pinned, temporary=not due)
         if due:
             self._since_write = 0
-        with self.timings.part("restore"):
-            restored = canvas.restore(probabilities)
-            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(prompts))]
+        return [self.restored(frame, probabilities, prompts)]
 
     def encode(self, frame: Frame) -> tuple[Tensor, FrameFeatures]:
         """The frame as the network takes it, and its features."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +85,9 @@ class FourConvolutions(nn.Sequential):
 
 class RSISNetwork(nn.Module):
     """Encoder of a picture, and a decoder that runs once per object."""
+
+    pure: ClassVar[tuple[str, ...]] = ("encode", "decode", "masks")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: RSISConfig) -> None:
         super().__init__()

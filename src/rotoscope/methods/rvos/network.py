@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +50,9 @@ class ConvLSTMCell(nn.Module):
 
 class RVOSNetwork(nn.Module):
     """Encoder of a frame, and a decoder that runs once per object slot."""
+
+    pure: ClassVar[tuple[str, ...]] = ("encode", "decode")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: RVOSConfig) -> None:
         super().__init__()

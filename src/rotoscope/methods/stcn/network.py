@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +57,9 @@ class FeatureFusion(nn.Module):
 
 class STCNNetwork(nn.Module):
     """Key encoder, value encoder, decoder. The memory between them is the session's."""
+
+    pure: ClassVar[tuple[str, ...]] = ("encode_key", "encode_value", "places", "decode")
+    """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: STCNConfig) -> None:
         super().__init__()

@@ -108,10 +108,7 @@ class STCNSession(CanvasSession):
                 self.bank.drop_temporary()
         if self.config.previous != "none":
             self._before = Before(features.key[0].flatten(1), probabilities[1:])
-        with self.timings.part("restore"):
-            restored = canvas.restore(probabilities.float())
-            quality = self._confidence(answer, prompts)
-            return [Prediction.from_probabilities(frame, self.objects.ids, restored, bool(prompts), quality)]
+        return [self.restored(frame, probabilities, prompts, self._confidence(answer, prompts))]
 
     def encode(self, frame: Frame) -> tuple[Tensor, FrameFeatures]:
         """The frame as the network takes it, and its key and features."""
