@@ -121,6 +121,28 @@ def test_a_restored_one_goes_on_alike(moment: int) -> None:
     assert memory == same
 
 
+def test_what_was_shown_and_not_looked_at_yet_is_kept_and_restored() -> None:
+    one, again = begun(), Crossings()
+    assert one.shown
+    again.restore(one.state())
+    assert one.shown  # being saved is no reason to look
+    assert not one.looks
+    assert again.alike(5, 9)
+    assert one.alike(5, 9)
+    assert not again.shown
+    assert torch.equal(again.looks[5], one.looks[5])
+    assert {key for key in one.state() if key.startswith("look.")} == {"look.5", "look.9"}
+
+
+def test_an_empty_mask_leaves_the_look_that_was_known() -> None:
+    crossings = begun()
+    assert crossings.alike(5, 9)
+    before = crossings.looks[5]
+    crossings.look(picture((0, 90, 0), (0, 0, 90)), {5: torch.zeros(HEIGHT, WIDTH)})
+    assert crossings.alike(5, 9)
+    assert torch.equal(crossings.looks[5], before)
+
+
 def test_a_mask_given_in_a_meeting_ends_it() -> None:
     crossings, memory = begun(), {5: 5, 9: 9}
     bouncing(crossings, range(18), memory)

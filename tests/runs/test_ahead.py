@@ -53,6 +53,42 @@ def test_answers_are_those_of_frames_pushed_in_order(name: str) -> None:
     assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(prepared, plain, strict=True))
 
 
+@pytest.mark.parametrize("objects", [2, 3, 5])
+@pytest.mark.parametrize("name", ["stcn", "stcn:light"])
+def test_a_helper_takes_every_other_batch_of_objects_and_changes_no_bit(name: str, objects: int) -> None:
+    model, video = tiny(name), moving(7)
+    masks = {0: {number + 1: np.roll(first_mask(), 3 * number, axis=1) for number in range(objects)}}
+    helped: list[str] = []
+    plain = model.network.decode
+
+    def decode(*args: Any) -> Any:
+        helped.append(threading.current_thread().name)
+        return plain(*args)
+
+    model.network.decode = decode
+    prepared = list(segment(video, masks, model))
+    assert {number.split("_")[0] for number in helped} == {"MainThread", "rotoscope-helper"}
+    assert not threads()
+    helped.clear()
+    alone = in_order(model.session(), video, masks)
+    assert set(helped) == {"MainThread"}
+    assert all(torch.equal(a.probabilities, b.probabilities) for a, b in zip(prepared, alone, strict=True))
+
+
+def test_what_goes_wrong_in_the_helper_is_raised_in_its_turn(tiny_stcn: Any) -> None:
+    plain = tiny_stcn.network.decode
+
+    def decode(*args: Any) -> Any:
+        if threading.current_thread().name != "MainThread":
+            raise InputError("the helper broke")
+        return plain(*args)
+
+    tiny_stcn.network.decode = decode
+    with pytest.raises(InputError, match="the helper broke"):
+        list(segment(moving(4), {0: {1: first_mask(), 2: np.roll(first_mask(), 3)}}, tiny_stcn))
+    assert not threads()
+
+
 def test_frames_are_prepared_in_another_thread_and_threads_given_back(tiny_stcn: Any) -> None:
     session, seen = tiny_stcn.session(), []
     plain = session.encode

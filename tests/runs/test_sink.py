@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class Writer:
         pass
 
 
-def write(count: int, writer: Writer) -> None:
-    with Sink([writer], Measurement()) as sink:
+def write(count: int, writer: Writer, written: Callable[[Prediction], None] | None = None) -> None:
+    with Sink([writer], Measurement(), written) as sink:
         for index in range(count):
             sink.put(prediction(index), None)
 
@@ -58,6 +59,21 @@ def test_everything_is_written_in_order_and_timed() -> None:
     assert second.found == list(range(20))
     assert measured.parts[PART] > 0
     assert not threads()
+
+
+def test_who_counts_is_told_of_what_is_written_and_of_nothing_else() -> None:
+    told: list[tuple[int, int]] = []
+    writer = Writer()
+    with Sink([writer], Measurement(), lambda p: told.append((p.index, len(writer.found)))) as sink:
+        for index in range(3):
+            sink.put(prediction(index), None)
+        sink.drain()
+        assert told == [(0, 1), (1, 2), (2, 3)]
+    told.clear()
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(RotoscopeError, match="No space left"):
+        write(3, Writer(full), lambda p: told.append((p.index, 0)))
+    assert told == [(0, 0)]
 
 
 def test_what_was_put_is_written_although_the_run_breaks_off() -> None:

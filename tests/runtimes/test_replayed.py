@@ -66,7 +66,7 @@ def test_a_method_answers_the_same_bits_as_without(name: str, precision: str) ->
 
 def needed(model: Any) -> set[str]:
     """Functions that every video calls often; others are for few frames, or for some options."""
-    rare = {"begin", "encode_support", "encode_labels", "find_fast", "find_all", "find_fine", "masks"}
+    rare = {"begin", "encode_support", "encode_labels", "find_fast", "find_all", "find_fine"}
     return set(model.network.pure) - rare
 
 

@@ -7,6 +7,7 @@ operations wait for each other, and all the more where other programs run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -21,7 +22,7 @@ DEPTH = 1
 
 
 class Ahead:
-    """A session's frames, prepared ahead.
+    """A session's frames, prepared ahead, and a thread that helps the session with many objects.
 
     Nothing is prepared where one thread is all that PyTorch may use, off the CPU, or by a session that can do nothing
     before a frame's turn; then frames come as they are, and threads stay as they are.
@@ -42,7 +43,15 @@ class Ahead:
 
     def __iter__(self) -> Iterator[tuple[Frame, Any]]:
         """Yield frames, each with what is to be pushed beside it."""
-        return prefetch(self._prepared(), DEPTH) if self._share else ((frame, None) for frame in self._frames)
+        if self._share is None:
+            yield from ((frame, None) for frame in self._frames)
+            return
+        with ThreadPoolExecutor(1, "rotoscope-helper") as helper:
+            self._session.helper = helper
+            try:
+                yield from prefetch(self._prepared(), DEPTH)
+            finally:
+                self._session.helper = None
 
     @contextmanager
     def turn(self) -> Iterator[None]:

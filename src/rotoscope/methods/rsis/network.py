@@ -86,7 +86,7 @@ class FourConvolutions(nn.Sequential):
 class RSISNetwork(nn.Module):
     """Encoder of a picture, and a decoder that runs once per object."""
 
-    pure: ClassVar[tuple[str, ...]] = ("encode", "decode", "masks")
+    pure: ClassVar[tuple[str, ...]] = ("encode", "decode")
     """Functions that may be replayed (:class:`~rotoscope.runtimes.replayed.Replayed`)."""
 
     def __init__(self, config: RSISConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,11 +23,17 @@ from rotoscope.methods.stcn.scales import at_scales
 from rotoscope.video.frame import Frame
 
 OBJECTS_AT_ONCE = 8
-"""Objects encoded or decoded in one batch; more go in several, which bounds the memory of forty objects."""
+"""Objects encoded or decoded in one batch; more go in several, which bounds the memory of forty objects. At least two
+batches are made where there are two objects, as two threads may take turns at them."""
 
 
 PRESENT = 0.5
 """Presence score from which on an object counts as seen."""
+
+
+def _at_once(objects: int) -> int:
+    """How many objects go in one batch."""
+    return min(-(-objects // 2), OBJECTS_AT_ONCE)
 
 
 class Before(NamedTuple):
@@ -161,12 +168,12 @@ class STCNSession(CanvasSession):
             readout = readout.unflatten(-1, tuple(features.key.shape[-2:])).to(features.thin.dtype)
         with self.timings.part("decode"):
             places = self._places(features)
-            parts = [
-                self.network.decode(part, features, None if places is None else places[first : first + len(part)])
-                for first, part in zip(
-                    range(0, len(readout), OBJECTS_AT_ONCE), readout.split(OBJECTS_AT_ONCE), strict=True
-                )
-            ]
+            at_once = _at_once(len(readout))
+            told = itertools.repeat(None) if places is None else places.split(at_once)
+            parts = self.shared_out(
+                lambda part: self.network.decode(part[0], features, part[1]),
+                list(zip(readout.split(at_once), told, strict=False)),
+            )
             own = torch.sigmoid(torch.cat([part.logits for part in parts])[:, 0].float())
         known = [part.scores for part in parts if part.scores is not None]
         scores = torch.sigmoid(torch.cat(known).float()) if known else None
@@ -226,9 +233,11 @@ class STCNSession(CanvasSession):
         with self.timings.part("encode value"):
             masks = probabilities[1:, None].to(image.dtype)
             others = masks.sum(dim=0, keepdim=True) - masks
-            values = []
-            for part, rest in zip(masks.split(OBJECTS_AT_ONCE), others.split(OBJECTS_AT_ONCE), strict=True):
-                values.append(self.network.encode_value(image, features, part, rest))
+            at_once = _at_once(len(masks))
+            values = self.shared_out(
+                lambda part: self.network.encode_value(image, features, *part),
+                list(zip(masks.split(at_once), others.split(at_once), strict=True)),
+            )
             value = torch.cat(values).flatten(2).float()
         self._per_frame = features.key[0, 0].numel()
         with self.timings.part("store"):
