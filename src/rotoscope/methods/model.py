@@ -73,8 +73,9 @@ class Model(nn.Module):
         For a model that is ready to be used, in its last form (see :class:`~rotoscope.runtimes.replayed.Replayed`).
         """
         network: Any = self.network
-        if self.served is None and self.device.type == "cpu" and can_record():
-            self.replayed = Replayed(network, network.pure)
+        pure = getattr(network, "pure", ())
+        if pure and self.served is None and self.device.type == "cpu" and can_record():
+            self.replayed = Replayed(network, pure)
 
     @property
     def device(self) -> torch.device:
