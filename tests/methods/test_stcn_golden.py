@@ -171,6 +171,7 @@ def test_each_single_mistake_is_seen(
         encode = stcn.network.encode_value
         monkeypatch.setattr(stcn.network, "encode_value", lambda i, f, m, o: encode(i, f, m, torch.zeros_like(o)))
     elif mistake == "relu":
+        monkeypatch.setattr(stcn, "replayed", None)  # recordings would keep the right one
         monkeypatch.setattr(blocks.F, "relu", lambda x, inplace=False: torch.nn.functional.leaky_relu(x, 0.01))
     elif mistake == "spatial_order":
         stcn = copy.deepcopy(stcn)  # others use it too

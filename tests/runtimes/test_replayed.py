@@ -178,6 +178,18 @@ def test_hooks_of_the_next_video_are_called_on_every_frame(small: tuple[Small, R
     assert network.calls == before  # the recording of before serves again
 
 
+def test_a_function_put_in_anothers_place_is_called(
+    small: tuple[Small, Replayed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, replayed = small
+    x = torch.randn(1, 2, 4, 6)
+    for _ in range(3):
+        ask(replayed.mixed, x, (x, None))
+    monkeypatch.setattr(network, "mixed", lambda *_: (x + 5, []))
+    for _ in range(3):
+        assert torch.equal(ask(replayed.mixed, x, (x, None))[0], x + 5)
+
+
 def test_gradients_are_the_networks_own(small: tuple[Small, Replayed]) -> None:
     network, replayed = small
     network.requires_grad_(True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -26,8 +26,6 @@ from rotoscope.video.arrays import as_rgb
 from rotoscope.video.frame import Frame
 
 MethodTask = Literal["semi", "unsupervised"]
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 MaskLike = NDArray[Any] | Tensor
 """One object's mask ``[H, W]``: bool, 0/1, or soft float in [0, 1]."""
 
@@ -60,7 +58,7 @@ class Session(ABC):
         objects: the objects that are followed, and the masks that wait.
         clicks: the points that wait, and what became of those that were given.
         helper: runs a part of a frame's work in another thread, where the processor has room for one; see
-            :meth:`shared_out`.
+            :func:`~rotoscope.methods.sharing.shared_out`.
         position: how many frames have been pushed; while one is processed, how many were before it.
         size: width and height of the frames in pixels; None before the first.
     """
@@ -164,27 +162,6 @@ class Session(ABC):
         """
         with computing(self.network), self.timings.part(f"{self.first_part} (in a thread)"):
             return self.encode(frame)
-
-    def shared_out(self, work: Callable[[Given], Made], given: Sequence[Given]) -> list[Made]:
-        """Do some work on each of several things: every other one by the helper, where there is one.
-
-        Args:
-            work: what calls pure functions of the network.
-            given: the things; each goes on its own, with a helper or without, so that results are the same.
-        """
-        helper = self.helper
-        if helper is None or len(given) < 2:
-            return [work(one) for one in given]
-        threads = torch.get_num_threads()
-
-        def beside(one: Given) -> Made:
-            torch.set_num_threads(threads)
-            with torch.inference_mode():
-                return work(one)
-
-        coming = [helper.submit(beside, one) for one in given[1::2]]
-        own = [work(one) for one in given[::2]]
-        return [own[n // 2] if n % 2 == 0 else coming[n // 2].result() for n in range(len(given))]
 
     def encode(self, frame: Frame) -> Any:
         """The part of a frame's work that depends on no other frame; see :attr:`prepares`."""

@@ -71,7 +71,7 @@ class Replayed:
         if self._hooked or torch.is_grad_enabled():
             return own(*args, **kwargs)
         leaves, form = pytree.tree_flatten((args, kwargs))
-        key = (name, form, *_alike(leaves))
+        key = (name, getattr(own, "__func__", own), form, *_alike(leaves))  # a function may be put in another's place
         with self._lock:
             kept = self._kept.get(key, NEW)
             self._kept[key] = ONCE if kept == NEW else kept

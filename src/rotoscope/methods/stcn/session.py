@@ -17,6 +17,7 @@ from rotoscope.memory.storage import LARGE
 from rotoscope.methods.canvas_session import CanvasSession
 from rotoscope.methods.crossings import Crossings
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.sharing import shared_out
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.network import FrameFeatures, STCNNetwork
 from rotoscope.methods.stcn.scales import at_scales
@@ -170,7 +171,8 @@ class STCNSession(CanvasSession):
             places = self._places(features)
             at_once = _at_once(len(readout))
             told = itertools.repeat(None) if places is None else places.split(at_once)
-            parts = self.shared_out(
+            parts = shared_out(
+                self.helper,
                 lambda part: self.network.decode(part[0], features, part[1]),
                 list(zip(readout.split(at_once), told, strict=False)),
             )
@@ -234,7 +236,8 @@ class STCNSession(CanvasSession):
             masks = probabilities[1:, None].to(image.dtype)
             others = masks.sum(dim=0, keepdim=True) - masks
             at_once = _at_once(len(masks))
-            values = self.shared_out(
+            values = shared_out(
+                self.helper,
                 lambda part: self.network.encode_value(image, features, *part),
                 list(zip(masks.split(at_once), others.split(at_once), strict=True)),
             )
