@@ -148,6 +148,16 @@ def test_a_function_that_changes_weights_is_refused(small: tuple[Small, Replayed
         record(lambda x: [network.counts(x)], (torch.ones(2),))
 
 
+def test_a_function_that_keeps_its_answers_is_not_replayed(small: tuple[Small, Replayed]) -> None:
+    network, replayed = small
+    kept: dict[float, Tensor] = {}
+    network.asks = lambda x: kept.setdefault(float(x[0]), x * 2)  # type: ignore[method-assign]
+    for _ in range(2):
+        ask(network.asks, torch.tensor([1.0]))
+        for value in (1.0, 3.0, 1.0):
+            assert ask(replayed.asks, torch.tensor([value])).item() == 2 * value
+
+
 def test_changed_weights_are_seen_by_the_next_video(small: tuple[Small, Replayed]) -> None:
     network, replayed = small
     x = torch.randn(1, 2, 4, 6)

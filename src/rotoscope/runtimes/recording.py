@@ -42,7 +42,7 @@ class Recording:
         self._function = torch._C._create_function_from_graph("recorded", graph)
         self._read = tuple(read)
 
-    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *tensors: Tensor) -> tuple[Any, ...]:
         """Run it.
 
         Args:
@@ -50,18 +50,18 @@ class Recording:
         Returns: what the function returns, in order.
         """
         with _AS_IT_IS(False):  # and not what a compiler would make of it after some calls
-            answer: tuple[Tensor, ...] = self._function(*tensors, *self._read)
+            answer: tuple[Any, ...] = self._function(*tensors, *self._read)
         return answer
 
 
-def record(function: Callable[..., Sequence[Tensor]], tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], Recording]:
+def record(function: Callable[..., Sequence[Any]], tensors: Sequence[Tensor]) -> tuple[Sequence[Any], Recording]:
     """Run a function and write down what it does.
 
     Args:
         function: a pure function of its inputs, whose operations depend on their sizes alone. It may read other
             tensors, which are kept; it must not write to these.
         tensors: its inputs, no two of them the same.
-    Returns: what the function gave, and its recording.
+    Returns: what the function gave, tensors and perhaps None between them, and its recording.
 
     Raises:
         GraphError: it does what cannot be written down, such as asking for an element's value.
@@ -114,13 +114,15 @@ class _Recorder(TorchDispatchMode):
             self._names[result] = output
         return answer
 
-    def ended(self, answer: Sequence[Tensor]) -> Recording:
+    def ended(self, answer: Sequence[Any]) -> Recording:
         """All of it, with what is returned."""
+        if not self._is_its_own([one for one in answer if isinstance(one, Tensor)]):
+            raise GraphError("The function answers what was there before: it may have kept it from another call.")
         values = [self._value(tensor, torch.TensorType.get()) for tensor in answer]
         whole = self._graph.create("prim::TupleConstruct", values, 1)
         self._graph.insertNode(whole)
         output = next(whole.outputs())
-        output.setType(torch.TupleType([torch.TensorType.get() for _ in values]))
+        output.setType(torch.TupleType([value.type() for value in values]))
         self._graph.registerOutput(output)
         self._graph.lint()
         return Recording(self._graph, self._read)

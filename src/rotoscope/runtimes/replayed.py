@@ -97,7 +97,7 @@ def _recorded(own: Any, leaves: Sequence[Any], form: Any) -> tuple[Any, tuple[Re
     tensors = _tensors(leaves)
     answered: list[Any] = []
 
-    def function(*given: Tensor) -> Sequence[Tensor]:
+    def function(*given: Tensor) -> Sequence[Any]:
         back = {id(tensor): other for tensor, other in zip(tensors, given, strict=True)}
         args, kwargs = pytree.tree_unflatten([back.get(id(leaf), leaf) for leaf in leaves], form)
         flat, shape = pytree.tree_flatten(own(*args, **kwargs))
