@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -58,3 +61,17 @@ def test_the_list_of_ids_may_change_afterwards() -> None:
     ids.remove(1)
     assert later.object_ids == (1, 2)
     assert set(np.unique(later.labels)) <= {0, 1, 2}
+
+
+def test_copies_are_plain_and_alike() -> None:
+    later = Prediction.to_come(FRAME, [1, 2], lambda: soft(2))
+    renamed = dataclasses.replace(later, name="other")
+    sent, copied = pickle.loads(pickle.dumps(later)), copy.deepcopy(later)
+    assert renamed.name == "other"
+    for one in (renamed, sent, copied):
+        assert type(one) is Prediction
+        assert (one.index, one.object_ids, one.confidence) == (3, (1, 2), later.confidence)
+        np.testing.assert_array_equal(one.labels, later.labels)
+        assert torch.equal(one.probabilities, later.probabilities)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        later.name = "none"  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +87,10 @@ class Prediction:
         confidence: Sequence[float] | None = None,
     ) -> Prediction:
         """The same of what ``restore`` will give, which is asked once, by the thread that first wants to see it."""
-        return _ToCome(frame, object_ids, restore, prompted, confidence)
+        made = object.__new__(_ToCome)
+        told = {"index": frame.index, "object_ids": tuple(object_ids), "name": frame.name, "prompted": prompted}
+        made.__dict__.update(told, _restore=restore, _confidence=confidence)
+        return made
 
     @property
     def masks(self) -> NDArray[np.bool_]:
@@ -143,16 +147,13 @@ class Prediction:
 class _ToCome(Prediction):
     """A prediction whose probabilities, labels and, if need be, confidence are made when they are looked at."""
 
-    def __init__(
-        self,
-        frame: FrameLike,
-        object_ids: Sequence[int],
-        restore: Callable[[], Tensor],
-        prompted: bool,
-        confidence: Sequence[float] | None,
-    ) -> None:
-        told = {"index": frame.index, "object_ids": tuple(object_ids), "name": frame.name, "prompted": prompted}
-        self.__dict__.update(told, _restore=restore, _confidence=confidence)
+    def __new__(cls, *fields: Any, **named: Any) -> Any:
+        """What is made of one with other fields, as by :func:`dataclasses.replace`, is a plain one."""
+        return Prediction(*fields, **named)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, and what is sent to other processes, are plain ones."""
+        return Prediction, tuple(getattr(self, field.name) for field in dataclasses.fields(Prediction))
 
     @cached_property
     def _read(self) -> tuple[Tensor, NDArray[np.uint8] | NDArray[np.uint16], tuple[float, ...]]:

@@ -93,7 +93,7 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         given = dict(kwargs or {})
         inputs = []
-        for argument, place in zip(func._schema.arguments, range(len(func._schema.arguments)), strict=True):
+        for place, argument in enumerate(func._schema.arguments):
             value = args[place] if place < len(args) else given.get(argument.name, argument.default_value)
             if argument.is_write and func._schema.name not in HARMLESS and not self._is_its_own(value):
                 raise GraphError(f"{func} writes to what was there before.")
@@ -130,7 +130,7 @@ class _Recorder(TorchDispatchMode):
     def _is_its_own(self, value: Any) -> bool:
         """Whether tensors are inputs or came of what was recorded, and are no views of what is read beside them."""
         tensors = value if isinstance(value, list | tuple) else (value,)
-        return all(tensor in self._names and _place(tensor) not in self._places for tensor in tensors)
+        return all(tensor in self._names and not _places(tensor) & self._places for tensor in tensors)
 
     def _value(self, value: Any, kind: Any) -> Any:
         """What stands for an argument of a kind."""
@@ -140,7 +140,7 @@ class _Recorder(TorchDispatchMode):
             if value not in self._names:
                 self._names[value] = self._graph.addInput()
                 self._read.append(value)
-                self._places.add(_place(value))
+                self._places |= _places(value)
             return self._names[value]
         if isinstance(value, list | tuple):
             element = kind.getElementType()
@@ -160,9 +160,9 @@ class _Recorder(TorchDispatchMode):
             raise GraphError(f"{value!r} cannot be written down.") from None
 
 
-def _place(tensor: Tensor) -> int:
-    """Where a tensor's elements lie, the same for all its views; 0 for one that nobody can write to."""
-    return 0 if tensor.layout != torch.strided else tensor.untyped_storage().data_ptr()
+def _places(tensor: Tensor) -> set[int]:
+    """Where a tensor's elements lie, the same for all its views; nowhere for packed weights or without elements."""
+    return set() if tensor.layout != torch.strided else {tensor.untyped_storage().data_ptr()} - {0}
 
 
 @functools.cache
@@ -178,6 +178,6 @@ def can_record() -> bool:
         try:
             first, recording = record(small, (x.clone(),))
             second = recording(x.clone())
-        except (AttributeError, ImportError, RuntimeError, TypeError):  # another PyTorch, made otherwise
+        except (AttributeError, GraphError, ImportError, RuntimeError, TypeError):  # another PyTorch, made otherwise
             return False
         return all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
