@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 import rotoscope
 from rotoscope.errors import GraphError
@@ -124,6 +126,20 @@ def test_every_call_gives_what_the_network_gives(small: tuple[Small, Replayed]) 
                 for ours, theirs in zip((one, *more), (own, *rest), strict=True):
                     assert torch.equal(ours, theirs), (number, share)
     assert network.calls == 30 + 2 * 6  # its own, and the first two of each of six kinds
+
+
+def test_threads_may_call_at_once(small: tuple[Small, Replayed]) -> None:
+    """Whoever comes first records; nothing of PyTorch's stays as a recording has it."""
+    network, replayed = small
+
+    def work(number: int) -> bool:
+        inputs = [torch.full((1, 2, 4, 4 + 2 * width), float(number)) for width in range(12)] * 4
+        pairs = [(ask(f.mixed, x, (x, None))[0] for f in (network, replayed)) for x in inputs]
+        return all(torch.equal(*pair) for pair in pairs)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))
+    assert not is_in_torch_dispatch_mode()
 
 
 def test_inputs_are_left_as_they_were(small: tuple[Small, Replayed]) -> None:

@@ -7,6 +7,7 @@ what Python takes to ask for it. The interpreter holds no lock. Operations, thei
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ LAYOUTS = {
 HARMLESS = {"aten::detach_"}
 """What counts as writing to a tensor, and leaves its elements alone."""
 OPTIONAL = "OptionalType"
+_ONE_AT_A_TIME = threading.RLock()
+"""A mode's beginning and end set what is one for all threads of the process."""
 _AS_IT_IS: Any = torch.jit.optimized_execution  # type: ignore[attr-defined]
 
 
@@ -67,7 +70,7 @@ def record(function: Callable[..., Sequence[Any]], tensors: Sequence[Tensor]) ->
         GraphError: it does what cannot be written down, such as asking for an element's value.
     """
     recorder = _Recorder(tensors)
-    with recorder:
+    with _ONE_AT_A_TIME, recorder:
         answer = function(*tensors)
     return answer, recorder.ended(answer)
 
