@@ -119,13 +119,13 @@ def test_every_call_gives_what_the_network_gives(small: tuple[Small, Replayed]) 
     for number in range(5):
         x, other = torch.randn(1, 2, 4, 6), torch.randn(1, 3, 4, 6)
         for pair in ((x, None), (x, other), (other, other)):
-            for share in (0.5, 2.0):
+            for share in (0.5, 2.0, 2):
                 one, more = ask(replayed.mixed, x, pair, share=share)
                 own, rest = ask(network.mixed, x, pair, share=share)
                 assert isinstance(more, list)
                 for ours, theirs in zip((one, *more), (own, *rest), strict=True):
                     assert torch.equal(ours, theirs), (number, share)
-    assert network.calls == 30 + 2 * 6  # its own, and the first two of each of six kinds
+    assert network.calls == 45 + 2 * 9  # its own, and the first two of each of nine kinds
 
 
 def test_threads_may_call_at_once(small: tuple[Small, Replayed]) -> None:

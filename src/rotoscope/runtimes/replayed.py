@@ -123,6 +123,6 @@ def _alike(leaves: Sequence[Any]) -> list[Any]:
     return [
         (leaf.shape, leaf.stride(), leaf.dtype, leaf.device, places.setdefault(id(leaf), len(places)))
         if isinstance(leaf, Tensor)
-        else leaf
+        else (type(leaf), leaf)  # 1, 1.0 and True are equal, and make other numbers
         for leaf in leaves
     ]
