@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from common import SIZE, options, peak, report, resident
-from rotoscope.experiments.speed import method_to_time, moving_frames, squares
+from rotoscope.experiments.speed import method_to_time, moving_frames, push_and_see, squares
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     marks = {500, *range(chosen.frames // 5, chosen.frames + 1, max(chosen.frames // 5, 1))}
     begun = time.perf_counter()
     for number in range(1, chosen.frames + 1):
-        _ = [answer.labels for answer in session.push(images[number % 200])]
+        push_and_see(session, images[number % 200])
         if number in marks:
             rows.append({"frames": number, "resident MiB": resident(), "peak MiB": peak()})
             rows[-1]["seconds per frame"] = (time.perf_counter() - begun) / number

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from common import SIZE, options, report
-from rotoscope.experiments.speed import method_to_time, moving_frames, squares
+from rotoscope.experiments.speed import method_to_time, moving_frames, push_and_see, squares
 from rotoscope.memory import MemoryBank, parse_policy
 
 POLICIES = ("every:5", "first-latest", "lfu:2", "lfu:4")
@@ -20,11 +20,11 @@ def whole_run(model: Any, memory: str, frames: int) -> dict[str, float]:
     session.add(squares(1, SIZE))
     images = moving_frames(min(frames, 120), SIZE)
     for image in images[:2]:
-        _ = [answer.labels for answer in session.push(image)]
+        push_and_see(session, image)
     session.timings.seconds.clear()
     begun = time.perf_counter()
     for number in range(2, frames):
-        _ = [answer.labels for answer in session.push(images[number % len(images)])]
+        push_and_see(session, images[number % len(images)])
     total = time.perf_counter() - begun
     return {"all": total / (frames - 2), "read": session.timings.seconds["read memory"] / (frames - 2)}
 

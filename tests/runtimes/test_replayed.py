@@ -16,8 +16,12 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 import rotoscope
 from rotoscope.errors import GraphError
 from rotoscope.experiments.speed import moving_frames, squares
+from rotoscope.masks.points import Points
+from rotoscope.prompts import Prompts
+from rotoscope.prompts.answering import NetworkPrompter
 from rotoscope.runtimes.recording import can_record, record
 from rotoscope.runtimes.replayed import KEPT, Replayed
+from rotoscope.weights.load import load_exact
 
 METHODS = [
     "stcn-small",
@@ -47,6 +51,7 @@ def test_this_pytorch_has_what_recordings_are_made_of() -> None:
     assert can_record()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("precision", ["fast", "exact"])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_answers_the_same_bits_as_without(name: str, precision: str) -> None:
@@ -153,9 +158,17 @@ def test_inputs_are_left_as_they_were(small: tuple[Small, Replayed]) -> None:
 
 def test_a_function_that_asks_for_values_is_called_itself(small: tuple[Small, Replayed]) -> None:
     _, replayed = small
-    for _ in range(3):
-        assert ask(replayed.asks, torch.tensor([2.0])).item() == 4
-        assert ask(replayed.asks, torch.tensor([-2.0])).item() == -3
+    values = [2.0, -2.0] * 3
+    with pytest.warns(RuntimeWarning, match="asks is called from Python on every frame: aten.item"):
+        found = [ask(replayed.asks, torch.tensor([value])).item() for value in values]
+    assert found == [4, -3] * 3
+
+
+def test_a_pytorch_without_recordings_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rotoscope.methods.model.can_record", lambda: False)
+    with pytest.warns(RuntimeWarning, match=r"PyTorch \S+ cannot replay"):
+        model: Any = rotoscope.load("stcn-small", device="cpu")
+    assert model.functions is model.network
 
 
 def test_a_function_that_changes_weights_is_refused(small: tuple[Small, Replayed]) -> None:
@@ -167,11 +180,10 @@ def test_a_function_that_changes_weights_is_refused(small: tuple[Small, Replayed
 def test_a_function_that_keeps_its_answers_is_not_replayed(small: tuple[Small, Replayed]) -> None:
     network, replayed = small
     kept: dict[float, Tensor] = {}
-    network.asks = lambda x: kept.setdefault(float(x[0]), x * 2)  # type: ignore[method-assign]
-    for _ in range(2):
-        ask(network.asks, torch.tensor([1.0]))
-        for value in (1.0, 3.0, 1.0):
-            assert ask(replayed.asks, torch.tensor([value])).item() == 2 * value
+    network.mixed = lambda x, _: (kept.setdefault(x.shape[0], x * 2), [])  # type: ignore[method-assign, assignment]
+    with pytest.warns(RuntimeWarning, match="answers what was there before"):
+        found = [ask(replayed.mixed, torch.ones(1 + number % 2), None)[0].tolist() for number in range(8)]
+    assert found == [[2.0], [2.0, 2.0]] * 4
 
 
 def test_changed_weights_are_seen_by_the_next_video(small: tuple[Small, Replayed]) -> None:
@@ -222,6 +234,23 @@ def test_gradients_are_the_networks_own(small: tuple[Small, Replayed]) -> None:
     for _ in range(3):
         out, _ = replayed.mixed(torch.randn(1, 2, 4, 6), (torch.ones(1), None))
         assert out.requires_grad
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_the_click_network_is_replayed_and_gives_the_same_bits() -> None:
+    with_them = load_exact("prompts-small")
+    without = copy.deepcopy(with_them)
+    without.replayed = None
+    assert isinstance(with_them, Prompts)
+    assert isinstance(without, Prompts)
+    image = moving_frames(1, SIZE)[0]
+    pictures = [[NetworkPrompter(model).open(image) for _ in range(3)] for model in (with_them, without)]
+    for points in (Points([(50, 60)]), Points([(120, 30), (90, 90)], [(20, 100)]), Points(box=(20, 20, 90, 80))):
+        for one, other in zip(*pictures, strict=True):
+            placed = points.placed(SIZE)
+            np.testing.assert_array_equal(one.answer(placed).mask, other.answer(placed).mask)
+    assert with_them.replayed is not None
+    assert {key[0] for key, kept in with_them.replayed._kept.items() if isinstance(kept, tuple)} == {"encode", "answer"}
 
 
 def test_not_more_than_so_many_are_kept(small: tuple[Small, Replayed]) -> None:

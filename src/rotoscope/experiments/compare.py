@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rotoscope.errors import InputError
 from rotoscope.experiments.plain import PlainSTCN
-from rotoscope.experiments.speed import SIZE, method_to_time, moving_frames, squares
+from rotoscope.experiments.speed import SIZE, method_to_time, moving_frames, push_and_see, squares
 from rotoscope.methods.stcn import STCN
 from rotoscope.runs.measure import Measurement
 from rotoscope.weights import find
@@ -84,7 +84,7 @@ def _plainly(model: STCN, masks: Mapping[int, NDArray[Any]]) -> Opened:
 def _by_session(model: STCN, masks: Mapping[int, NDArray[Any]]) -> Opened:
     session = model.session(**MEMORY)
     session.add(dict(masks))
-    return Opened(session.timings.seconds, lambda image: [answer.labels for answer in session.push(image)])
+    return Opened(session.timings.seconds, lambda image: push_and_see(session, image))
 
 
 def is_released(model: STCN) -> bool:

@@ -11,13 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rotoscope.layers.precision import apply_precision, has_native_bfloat16
 from rotoscope.methods import build_method
 from rotoscope.methods.base import Method, Session
 from rotoscope.runs.measure import Measurement, peak_memory
 from rotoscope.weights import find, load
-from rotoscope.weights.running import put_on_runtime
-from rotoscope.weights.store import cache_folder
+from rotoscope.weights.load import made_ready
 
 SIZE = (854, 480)
 """Width and height of the frames of a speed table."""
@@ -85,8 +83,8 @@ def squares(objects: int, size: tuple[int, int]) -> dict[int, np.ndarray[Any, An
     return masks
 
 
-def _labelled(session: Session, image: NDArray[np.uint8]) -> None:
-    """Push a frame and see its answers' labels, which are not made before."""
+def push_and_see(session: Session, image: NDArray[np.uint8]) -> None:
+    """Push a frame, RGB uint8 ``[H, W, 3]``, and see its answers' labels, which are not made before that."""
     for answer in session.push(image):
         assert answer.labels is not None
 
@@ -117,11 +115,11 @@ def time_session(
         session.add(masks if only is None else {only: masks[only]})
     images = moving_frames(warm + frames, size)
     for image in images[:warm]:
-        _labelled(session, image)
+        push_and_see(session, image)
     session.timings.seconds.clear()
     begun = time.perf_counter()
     for image in images[warm:]:
-        _labelled(session, image)
+        push_and_see(session, image)
     if model.device.type == "cuda":
         torch.cuda.synchronize()
     wall = time.perf_counter() - begun
@@ -137,12 +135,7 @@ def method_to_time(method: str, weights: str | None, precision: str, runtime: st
         return load(weights or method, precision=precision, runtime=runtime)
     torch.manual_seed(0)
     model = build_method(entry.method, entry.config)
-    model.requires_grad_(False).eval()
-    put_on_runtime(model, runtime, precision, cache_folder())
-    apply_precision(model, precision, bfloat16=model.served is None and has_native_bfloat16(model.device))
-    model.precision = precision
-    model.replay()
-    return model
+    return made_ready(model, torch.device("cpu"), precision, {}, runtime)
 
 
 def time_method(

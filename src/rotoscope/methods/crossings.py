@@ -82,8 +82,9 @@ class Crossings:
             image: the frame, RGB ``[H, W, 3]``.
             masks: soft masks ``[H, W]`` by object id, of those that were given on it.
         """
+        small = shrunk(image)
         for object_id, mask in masks.items():
-            self.shown[object_id] = shrunk(image, mask.float().cpu().numpy())
+            self.shown[object_id] = small, shrunk(mask.float().cpu().numpy())
             for meeting in self.meetings:
                 meeting.motions.pop(object_id, None)  # a person has said which it is
             self.tracks.pop(object_id, None)

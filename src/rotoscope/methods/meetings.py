@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,12 +105,11 @@ class Meeting:
         return np.asarray(whose)
 
 
-def shrunk(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A frame, RGB ``[H, W, 3]``, and a soft mask ``[H, W]``, as :func:`colours` looks at them."""
-    share = min(LOOKED_AT / min(image.shape[:2]), 1.0)
-    size = (max(round(image.shape[1] * share), 1), max(round(image.shape[0] * share), 1))
-    small, inside = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (image, mask))
-    return np.asarray(small, np.uint8), np.asarray(inside, np.float32)
+def shrunk(plane: NDArray[Any]) -> NDArray[Any]:
+    """A frame ``[H, W, 3]`` or a mask ``[H, W]`` at the size at which colours are counted, of the same type."""
+    share = min(LOOKED_AT / min(plane.shape[:2]), 1.0)
+    size = (max(round(plane.shape[1] * share), 1), max(round(plane.shape[0] * share), 1))
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
 
 
 def colours(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.float32] | None:
@@ -118,8 +118,8 @@ def colours(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.f
     The product of two of them is the Bhattacharyya coefficient, 1 for the same colours in the same shares.
 
     Args:
-        image: RGB ``[H, W, 3]``, shrunk.
-        mask: soft mask ``[H, W]``.
+        image: RGB ``[h, w, 3]``, uint8, shrunk.
+        mask: soft mask ``[h, w]`` in [0, 1], shrunk as well.
     Returns: a unit vector; None if the mask is empty.
     """
     lab, inside = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3), mask.ravel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -74,8 +75,13 @@ class Model(nn.Module):
         """
         network: Any = self.network
         pure = getattr(network, "pure", ())
-        if pure and self.served is None and self.device.type == "cpu" and can_record():
+        if not pure or self.served is not None or self.device.type != "cpu":
+            return
+        if can_record():
             self.replayed = Replayed(network, pure)
+        else:
+            text = f"PyTorch {torch.__version__} cannot replay a network's functions: calling them takes longer."
+            warnings.warn(text, RuntimeWarning, stacklevel=2)
 
     @property
     def device(self) -> torch.device:

@@ -165,7 +165,10 @@ class Passes:
                 predictions = session.push(frame, prepared=ready)
             del ready  # megabytes, which would live until the next comes
             self._look(session)
-            shown = predictions[-1] if predictions and waiting else shown if waiting else None
+            if not waiting:
+                shown = None  # nothing will be compared with it
+            elif predictions:
+                shown = predictions[-1]
             yield from self._steps(predictions, held)
             del predictions
             if self._save is not None and since % self._every == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +20,7 @@ KEPT = 128
 """Recordings that are kept, one for each function and sizes; those not used for longest go first."""
 NEW, ONCE, NEVER = "new", "once", "never"
 """What there is in place of a recording: the first call makes what a network keeps, such as packed weights, and is not
-recorded; the second is, unless it does what cannot be."""
+recorded; the second is, unless it does what cannot be, of which a warning tells."""
 
 
 class Replayed:
@@ -85,7 +86,8 @@ class Replayed:
             return own(*args, **kwargs)
         try:
             answer, kept = _recorded(own, leaves, form)
-        except GraphError:
+        except GraphError as error:
+            warnings.warn(f"{name} is called from Python on every frame: {error}", RuntimeWarning, stacklevel=2)
             answer, kept = own(*args, **kwargs), NEVER
         with self._lock:
             self._kept[key] = kept

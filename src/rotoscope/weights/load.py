@@ -77,18 +77,18 @@ def load(
     if entry is not None:  # two names may have one file
         config = {k: v for k, v in entry.config.items() if getattr(model.config, k) != v} | config
     model.prompter = partial(load_prompter, device=target)
-    return _ready(model, target, precision, config, runtime)
+    return made_ready(model, target, precision, config, runtime)
 
 
 def load_exact(name_or_path: str | Path, method: str | None = None) -> Model:
     """Open weights of any kind, a method's or the click network's, in float32 on the CPU; see :func:`load`."""
     if str(name_or_path) in PROMPTERS:
-        return _ready(open_file(verified(PROMPTERS[str(name_or_path)])), torch.device("cpu"), "exact", {})
+        return made_ready(open_file(verified(PROMPTERS[str(name_or_path)])), torch.device("cpu"), "exact", {})
     path, entry = located(name_or_path)
     model = open_file(path, method)
     config = entry.config if entry is not None and isinstance(model, Method) else {}
     changed = {k: v for k, v in config.items() if getattr(model.config, k) != v}
-    return _ready(model, torch.device("cpu"), "exact", changed)
+    return made_ready(model, torch.device("cpu"), "exact", changed)
 
 
 def load_prompter(
@@ -132,17 +132,28 @@ def _network_prompter(name: str, target: torch.device, precision: str, runtime: 
     model = open_file(path)
     if not isinstance(model, Prompts):
         raise CheckpointError(f"{path}: weights of {name_of(model)}, which answers no clicks. Give those of prompts.")
-    return NetworkPrompter(_ready(model, target, precision, {}, runtime))
+    return NetworkPrompter(made_ready(model, target, precision, {}, runtime))
 
 
 def _or(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _ready(
+def made_ready(
     model: ModelType, target: torch.device, precision: str, config: Mapping[str, Any], runtime: str = "torch"
 ) -> ModelType:
-    """A model with its options, where it shall be, as its precision has it and on its runtime."""
+    """A model with its options, where it shall be, as its precision has it and on its runtime; in place.
+
+    Args:
+        model: with its weights in float32, on the CPU.
+        target: where it shall be.
+        precision: see :func:`load`.
+        config: options of its sessions that differ from what the weights were trained with.
+        runtime: see :func:`load`.
+
+    Raises:
+        InputError: an option or a runtime that the model does not have.
+    """
     if config:
         model.reconfigure(**config)
     model.requires_grad_(False).eval().to(target)

@@ -24,17 +24,17 @@ from rotoscope.methods.stcn.scales import at_scales
 from rotoscope.video.frame import Frame
 
 OBJECTS_AT_ONCE = 8
-"""Objects encoded or decoded in one batch; more go in several, which bounds the memory of forty objects. At least two
-batches are made where there are two objects, as two threads may take turns at them."""
+"""Objects encoded or decoded in one batch; more go in several, which bounds the memory of forty objects."""
 
 
 PRESENT = 0.5
 """Presence score from which on an object counts as seen."""
 
 
-def _at_once(objects: int) -> int:
-    """How many objects go in one batch."""
-    return min(-(-objects // 2), OBJECTS_AT_ONCE)
+def _at_once(masks: Tensor) -> int:
+    """How many of some objects, ``[N, ...]``, go in one batch: on a CPU at most half, as two threads may share them."""
+    most = -(-len(masks) // 2) if masks.device.type == "cpu" else len(masks)
+    return min(most, OBJECTS_AT_ONCE)
 
 
 class Before(NamedTuple):
@@ -169,7 +169,7 @@ class STCNSession(CanvasSession):
             readout = readout.unflatten(-1, tuple(features.key.shape[-2:])).to(features.thin.dtype)
         with self.timings.part("decode"):
             places = self._places(features)
-            at_once = _at_once(len(readout))
+            at_once = _at_once(readout)
             told = itertools.repeat(None) if places is None else places.split(at_once)
             parts = shared_out(
                 self.helper,
@@ -235,7 +235,7 @@ class STCNSession(CanvasSession):
         with self.timings.part("encode value"):
             masks = probabilities[1:, None].to(image.dtype)
             others = masks.sum(dim=0, keepdim=True) - masks
-            at_once = _at_once(len(masks))
+            at_once = _at_once(masks)
             values = shared_out(
                 self.helper,
                 lambda part: self.network.encode_value(image, features, *part),
