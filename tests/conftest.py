@@ -39,6 +39,7 @@ TINY = {
         "previous": "matched",
         "scores": True,
         "crossings": True,
+        "strays": 0.2,
         "mem_every": 2,
     },
     "rvos": {"trunk": "resnet18", "hidden": 16, "size": (32, 48)},

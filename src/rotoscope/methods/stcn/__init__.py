@@ -31,6 +31,7 @@ class STCN(Method):
         "reach",
         "least_presence",
         "crossings",
+        "strays",
         "least_quality",
     )
     config: STCNConfig

@@ -52,6 +52,8 @@ class STCNConfig(MethodConfig):
             :func:`~rotoscope.methods.stcn.scales.at_scales`; the thesis's outlook, chapter 5). 1 as released.
         crossings: objects that look alike and have overlapped are told apart by how they moved before (see
             :class:`~rotoscope.methods.crossings.Crossings`). The papers do not.
+        strays: a piece of a mask that lies apart is left out if it resembles the given object less than this share of
+            what the rest does (see :class:`~rotoscope.methods.strays.Strays`); 0 leaves out none. The papers do not.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
         least_quality: a frame enters memory, for good or as the previous one, only if the mean of its present objects'
             predicted IoU is at least this; else the next that has it does. 0 asks for none. Needs ``scores``.
@@ -82,6 +84,7 @@ class STCNConfig(MethodConfig):
     counters: Literal["shared", "object"] = "shared"
     scales: Annotated[int, Range(1, 4)] = 1
     crossings: bool = False
+    strays: Share = 0.0
     least_presence: Share = 0.0
     least_quality: Share = 0.0
 
