@@ -165,6 +165,6 @@ def test_a_session_goes_on_after_a_restore_as_without() -> None:
     for frame in clip[:3]:
         begun.push(frame)
     again.restore(begun.state())
-    assert any(name.startswith("strays.") or ".strays." in name for name in begun.state())
+    assert any("strays." in name for name in begun.state())
     for frame, labels in zip(clip[3:], expected[3:], strict=True):
         assert (again.push(frame)[0].labels == labels).all()

@@ -46,6 +46,29 @@ def linear(size: int, to: int) -> Any:
     return (1 - np.abs(at[:, None] - np.arange(size))).clip(0)
 
 
+def pieces(mask: Any) -> Any:
+    """Numbers of the pieces of a mask, 0 outside, [H, W]: runs of its rows, joined where they touch."""
+    numbers, owner = np.zeros(mask.shape, int), [0]
+
+    def first(number: int) -> int:
+        while owner[number] != number:
+            number = owner[number]
+        return number
+
+    for y, row in enumerate(np.pad(mask.astype(int), [(0, 0), (1, 1)])):
+        edges = np.flatnonzero(np.diff(row))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            above = numbers[max(y - 1, 0), max(start - 1, 0) : end + 1]
+            touched = {first(int(number)) for number in np.unique(above[above > 0])}
+            own = min(touched, default=len(owner))
+            if not touched:
+                owner.append(own)
+            for number in touched:
+                owner[number] = own
+            numbers[y, start:end] = own
+    return np.array([first(number) for number in range(len(owner))])[numbers]
+
+
 class Session:
     """One clip: its geometry, the memory, and the frame before."""
 
@@ -113,6 +136,29 @@ class Session:
             self.pinned[span] = pinned & (pinned.cumsum() <= room)
             self.stored, self.since = span.stop, 0
 
+    def without_strays(self, found: Any, key: Any) -> Any:
+        """Probabilities [1 + N, H', W'] without pieces that lie apart and hardly resemble the given object."""
+        out, (given, inside) = np.zeros(found.shape, bool), self.given
+        for slot, mask in enumerate(found[1:, ::2, ::2] > 0.5):
+            numbers = pieces(mask)
+            names = np.unique(numbers[mask])
+            if len(names) < 2:
+                continue
+            shape = key.shape[1], 8, key.shape[2], 8
+            covered = np.stack([(numbers == name).reshape(shape).mean(axis=(1, 3)).ravel() for name in names])
+            scores = (2 * key.reshape(len(key), -1).T @ given - (given**2).sum(axis=0)) / len(key) ** 0.5
+            nearest = (-scores).argsort(axis=1)[:, :20]
+            weights = np.exp(np.take_along_axis(scores, nearest, 1) - scores.max(axis=1, keepdims=True))
+            resembled = (weights * inside[slot][nearest]).sum(axis=1) / weights.sum(axis=1)
+            alike = covered @ resembled / (covered**2).sum(axis=1)
+            best = (alike * covered.sum(axis=1)).argmax()
+            stray = np.isin(numbers, names[alike < DECODER["strays"] * alike[best]])
+            wide = np.lib.stride_tricks.sliding_window_view(np.pad(stray, 1), (3, 3)).any(axis=(2, 3))
+            out[1 + slot] = (wide & (stray | ~mask)).repeat(2, axis=0).repeat(2, axis=1)
+        rest = np.where(out, 0, found)
+        rest[0] += rest.sum(axis=0) <= 0
+        return np.where(out.any(axis=0), rest / rest.sum(axis=0), found)
+
     def begin(self, frame: Any, masks: Any) -> Any:
         """The first frame, with the masks [N, H, W] of its objects."""
         known = {"image": self.image(frame)}
@@ -124,6 +170,8 @@ class Session:
         shown = (probabilities[1:].max(axis=0) > 0.5).reshape(known["key"].shape[2], 16, -1, 16).any(axis=(1, 3))
         self.remember(known, shown.ravel() & MEMORY["protect_first"])
         self.before = {"masks": probabilities[1:], "before": known["key"]}
+        inside = probabilities[1:].reshape(len(masks), known["key"].shape[2], 16, -1, 16).mean(axis=(2, 4))
+        self.given = known["key"][0].reshape(len(self.keys), -1), inside.reshape(len(masks), -1)
         return self.labels(probabilities)
 
     def follow(self, frame: Any) -> Any:
@@ -139,6 +187,8 @@ class Session:
         if DECODER["previous"] != "none":
             known |= run("places", known | self.before)
         known |= run("decode", known)
+        if DECODER["strays"]:
+            known["probabilities"] = self.without_strays(known["probabilities"], known["key"][0])
         known["masks"] = known["probabilities"][1:]
         self.before = {"masks": known["masks"], "before": known["key"]}
         sure = True

@@ -46,6 +46,10 @@ class Objects:
         """Slots of some of the objects, in the order asked for."""
         return [self.slot(object_id) for object_id in object_ids]
 
+    def channels(self, probabilities: Tensor, object_ids: Iterable[int]) -> dict[int, Tensor]:
+        """Of probabilities ``[1 + N, H, W]`` of background and objects, those of some of the objects, by id."""
+        return {object_id: probabilities[1 + self.slot(object_id)] for object_id in object_ids}
+
     def enter(self, object_ids: Iterable[int]) -> list[int]:
         """Follow objects from now on: those that are new get slots behind the others; returns the new ones."""
         new = [object_id for object_id in object_ids if object_id not in self.ids]

@@ -31,6 +31,9 @@ each way."""
 CELL = 8
 """Side of a cell in points."""
 
+PREFIX = "strays."
+"""Of names in a saved state."""
+
 
 class Given(NamedTuple):
     """A frame on which an object was given.
@@ -50,7 +53,7 @@ class Strays:
 
     Attributes:
         least: a piece is left out if it resembles the given object less than this share of what the piece that
-            resembles it most in all does, in [0, 1].
+            resembles it most in all does, in [0, 1]; at 0 nothing is kept and nothing left out.
         given: frames on which each object was given, by its id.
     """
 
@@ -64,7 +67,7 @@ class Strays:
             key: the key of each cell of the frame, ``[Ck, h, w]``.
             masks: soft masks ``[H, W]`` in [0, 1] by object id, of those that are given on it; 16 pixels to a cell.
         """
-        for object_id, mask in masks.items():
+        for object_id, mask in masks.items() if self.least else ():
             inside = F.avg_pool2d(mask[None].float(), 2 * CELL)[0].flatten()
             frames = self.given.setdefault(object_id, deque())
             if len(frames) == KEPT:
@@ -97,20 +100,21 @@ class Strays:
         return torch.where(left_out.any(dim=0), rest / rest.sum(dim=0), probabilities)
 
     def state(self) -> dict[str, Any]:
-        """All of it, as tensors."""
+        """All of it, as tensors whose names begin with ``strays.``."""
         return {
-            f"{object_id}.{number}.{name}": value
+            f"{PREFIX}{object_id}.{number}.{name}": value
             for object_id, frames in self.given.items()
             for number, frame in enumerate(frames)
             for name, value in frame._asdict().items()
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state` was taken."""
+        """Continue where :meth:`state` was taken, among other things."""
         self.given = {}
-        for object_id, number in sorted({(int(i), int(n)) for i, n, _ in (name.split(".") for name in state)}):
-            frame = Given(state[f"{object_id}.{number}.key"], state[f"{object_id}.{number}.inside"])
-            self.given.setdefault(object_id, deque()).append(frame)
+        own = [name.removeprefix(PREFIX).split(".") for name in state if name.startswith(PREFIX)]
+        for object_id, number in sorted({(int(i), int(n)) for i, n, _ in own}):
+            stem = f"{PREFIX}{object_id}.{number}"
+            self.given.setdefault(object_id, deque()).append(Given(state[f"{stem}.key"], state[f"{stem}.inside"]))
 
     def _strayed(self, mask: NDArray[np.uint8], object_id: int, key: Tensor) -> NDArray[np.uint8] | None:
         """Which points of an object's mask, of 0 and 1, are to be left out; None if none is."""

@@ -27,6 +27,7 @@ class GIEL(Method):
         "top_k",
         "include_last",
         "protect_given",
+        "strays",
         "short_side",
         "max_short_side",
         "resizing",

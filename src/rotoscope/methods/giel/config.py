@@ -9,7 +9,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Border, Resizing
 from rotoscope.layers.trunks import TrunkName, is_lite
 from rotoscope.memory import parse_policy
-from rotoscope.methods.checks import Count, MethodConfig, WorkingSide
+from rotoscope.methods.checks import Count, MethodConfig, Share, WorkingSide
 
 Attention = Literal["weights", "similarity", "none"]
 Output = Literal["full", "fast"]
@@ -58,6 +58,9 @@ class GIELConfig(MethodConfig):
         top_k: the number of support features that a query reads from; None reads all, as published.
         include_last: keep the previous frame as one temporary entry, where not every frame enters anyhow.
         protect_given: pin the frames on which objects are given, or corrected, after the first.
+        strays: a piece of a mask that lies apart is left out if it resembles the given object less than this share of
+            what the rest does (see :class:`~rotoscope.methods.strays.Strays`); 0 leaves out none. Not in the paper;
+            needs ``similarity="l2"``.
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
         resizing: how frames and masks are resized (see :class:`~rotoscope.layers.canvas.Canvas`).
@@ -95,6 +98,7 @@ class GIELConfig(MethodConfig):
     top_k: Count | None = None
     include_last: bool = False
     protect_given: bool = True
+    strays: Share = 0.0
     short_side: WorkingSide | None = None
     max_short_side: WorkingSide | None = 1088
     resizing: Resizing = "bicubic"
@@ -108,6 +112,8 @@ class GIELConfig(MethodConfig):
         """
         if is_lite(self.trunk) and self.shared:
             raise InputError(f"trunk {self.trunk}: the support encoder is a ResNet-18, so give shared=false as well.")
+        if self.strays and self.similarity != "l2":
+            raise InputError("strays compares keys by their distance; this network's similarity is their product.")
         if self.others and self.instance_embedding:
             raise InputError(
                 "others: the support encoder sees one union of all objects; only without instance_embedding."

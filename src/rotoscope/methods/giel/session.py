@@ -16,6 +16,7 @@ from rotoscope.methods.giel.config import GIELConfig
 from rotoscope.methods.giel.memory import SupportMemory
 from rotoscope.methods.giel.network import FrameFeatures, GIELNetwork, label_tensors
 from rotoscope.methods.prediction import Prediction
+from rotoscope.methods.strays import Strays
 from rotoscope.video.frame import Frame
 
 COMMON = 0
@@ -46,6 +47,7 @@ class GIELSession(CanvasSession):
         self.policy = parse_policy(config.memory, config.mem_every)
         self.memories: dict[int, SupportMemory] = {}
         self._since_write = 0
+        self._strays = Strays(config.strays)
 
     @property
     def frames_remembered(self) -> float | None:
@@ -66,9 +68,16 @@ class GIELSession(CanvasSession):
         assert canvas is not None
         image, features = self.encoded(frame)
         probabilities, union = self._follow(features, canvas)
+        if self.config.strays and self.objects:
+            with self.timings.part("strays"):
+                kept = self._strays.step(probabilities, self.objects.ids, features.key[0])
+            if kept is not probabilities:
+                union = torch.minimum(union, 1 - kept[0])
+                probabilities = kept
         if prompts:
             probabilities = self.with_prompts(probabilities, prompts)
             union = 1 - probabilities[0]
+            self._strays.give(features.key[0], self.objects.channels(probabilities, prompts))
         elif self.config.binary_support:
             union = (union > 0.5).float()
         due = bool(prompts) or self.policy.enters(self._since_write)
@@ -89,6 +98,7 @@ class GIELSession(CanvasSession):
     def forget(self, object_id: int) -> None:
         """Drop the object's values; without any object left nothing is remembered."""
         self.memories.pop(object_id, None)
+        self._strays.forget(object_id)
         common = self.memories.get(COMMON)
         if common is not None and object_id in common.bank.object_ids:
             common.bank.forget(object_id)
@@ -100,11 +110,12 @@ class GIELSession(CanvasSession):
         state: dict[str, Any] = {"memories": list(self.memories), "since_write": self._since_write}
         for owner, memory in self.memories.items():
             state |= {f"{owner}.{name}": value for name, value in memory.state().items()}
-        return state
+        return state | self._strays.state()
 
     def restore_memory(self, memory: Mapping[str, Any]) -> None:
         """Continue where :meth:`memory_state` was taken."""
         self._since_write = int(memory["since_write"])
+        self._strays.restore(memory)
         self.memories = {}
         for owner in memory["memories"]:
             prefix = f"{owner}."

@@ -299,6 +299,7 @@ def _facts(config: STCNConfig) -> dict[str, Any]:
             "scores": config.scores,
             "least_presence": config.least_presence,
             "least_quality": config.least_quality,
+            "strays": config.strays,
         },
     }
 

@@ -91,7 +91,7 @@ class STCNSession(CanvasSession):
         self._since_write = 0
         self._before: Before | None = None
         self._crossings = Crossings() if config.crossings else None
-        self._strays = Strays(config.strays) if config.strays else None
+        self._strays = Strays(config.strays)
         self._per_frame = 0
 
     def advance(self, frame: Frame, prompts: dict[int, Tensor]) -> list[Prediction]:
@@ -106,9 +106,7 @@ class STCNSession(CanvasSession):
         probabilities = self.with_prompts(answer.probabilities, prompts) if prompts else answer.probabilities
         if prompts and self._crossings is not None:
             self._crossings.look(frame.image, prompts)
-        if prompts and self._strays is not None:
-            slots = zip(prompts, self.objects.slots(prompts), strict=True)
-            self._strays.give(features.key[0], {object_id: probabilities[1 + slot] for object_id, slot in slots})
+        self._strays.give(features.key[0], self.objects.channels(probabilities, prompts))
         unclear = self._crossings is not None and self._crossings.merged
         if prompts or (self.policy.enters(self._since_write) and self._is_sure(answer) and not unclear):
             pinned = self._pins(probabilities, prompts) if prompts else None
@@ -144,8 +142,7 @@ class STCNSession(CanvasSession):
             self._before = Before(self._before.key, self._before.masks[kept])
         if self._crossings is not None:
             self._crossings.forget(object_id)
-        if self._strays is not None:
-            self._strays.forget(object_id)
+        self._strays.forget(object_id)
         if object_id in self.bank.object_ids:
             self.bank.forget(object_id)
 
@@ -154,8 +151,7 @@ class STCNSession(CanvasSession):
         bank = {f"bank.{name}": value for name, value in self.bank.state().items()}
         before = {} if self._before is None else {f"before.{k}": v for k, v in self._before._asdict().items()}
         met = {} if self._crossings is None else {f"crossings.{k}": v for k, v in self._crossings.state().items()}
-        given = {} if self._strays is None else {f"strays.{k}": v for k, v in self._strays.state().items()}
-        return bank | before | met | given | {"since_write": self._since_write}
+        return bank | before | met | self._strays.state() | {"since_write": self._since_write}
 
     def restore_memory(self, memory: Mapping[str, Any]) -> None:
         """Continue where :meth:`memory_state` was taken."""
@@ -164,8 +160,7 @@ class STCNSession(CanvasSession):
         if self._crossings is not None:
             met = {k.removeprefix("crossings."): v for k, v in memory.items() if k.startswith("crossings.")}
             self._crossings.restore(met)
-        if self._strays is not None:
-            self._strays.restore({k.removeprefix("strays."): v for k, v in memory.items() if k.startswith("strays.")})
+        self._strays.restore(memory)
         self._since_write = int(memory["since_write"])
 
     def _follow(self, features: FrameFeatures) -> Answer:
@@ -204,7 +199,7 @@ class STCNSession(CanvasSession):
 
     def _without_strays(self, answer: Answer, features: FrameFeatures) -> Answer:
         """Masks without pieces that stay behind."""
-        if self._strays is None or not self.objects:
+        if not (self.config.strays and self.objects):
             return answer
         with self.timings.part("strays"):
             key = features.key[0]

@@ -73,6 +73,7 @@ RECIPES = {
             "include_last": True,
             "least_quality": 0.75,
             "crossings": True,
+            "strays": 0.2,
         },
     ),
     "stcn": Recipe(
