@@ -91,6 +91,19 @@ def test_a_network_that_has_them_right_is_left_alone() -> None:
             assert torch.equal(answer.argmax(dim=0), given.argmax(dim=0))
 
 
+def test_while_watched_each_part_is_of_one_object_whatever_the_network_mixes() -> None:
+    crossings, apart = begun(), 0
+    for t in range(LENGTH):
+        first, second = (disc(*way) for way in ways(t))
+        mixed = soft([first | second, np.zeros_like(first)]) if apart >= 3 else soft([first, second])
+        answer, taken = crossings.step(mixed, IDS)
+        apart = max((meeting.apart for meeting in crossings.meetings), default=0)
+        if 3 <= apart < 8:
+            assert not taken
+            assert min(right(answer, t)) > 0.99, t
+    assert apart > 8 or not crossings.meetings
+
+
 @pytest.mark.parametrize("colour", [(40, 40, 200), (60, 200, 60)])
 def test_things_of_other_colours_are_the_networks(colour: tuple[int, int, int]) -> None:
     memory = {5: 5, 9: 9}

@@ -39,10 +39,9 @@ FITTED = 12
 """Frames before a meeting whose centres a motion is fitted to, at most."""
 LONGEST = 60
 """Frames after which a motion of before says nothing any more."""
-APART = 2
-"""Frames after they came apart on which parts are made of one object each."""
 WATCHED = 12
-"""Frames after they came apart on which the network may still be put right: its memory may say otherwise."""
+"""Frames after they came apart on which parts are made of one object each, and the network may still be put right: its
+memory may say otherwise."""
 LATE = 6
 """Frames apart after which it counts anyway."""
 OWN = 0.1
@@ -255,9 +254,7 @@ class Crossings:
         for row, column in zip(rows, columns, strict=True):
             meeting.motions[members[row]].centre = np.argwhere(parts[column]).mean(axis=0)[::-1]
         taken = {object_id: other for object_id, other in taken.items() if object_id != other}
-        if taken or meeting.apart <= APART:
-            probabilities = divided(probabilities, ids, members, place[nearest_part(parts)])
-        return probabilities, taken
+        return divided(probabilities, ids, members, place[nearest_part(parts)]), taken
 
     def _retrack(self, meeting: Meeting, seen: Mapping[int, tuple[float, float, float]]) -> None:
         """After a meeting, begin the members' tracks with how they came through it."""
