@@ -139,7 +139,9 @@ class Session:
     def without_strays(self, found: Any, key: Any) -> Any:
         """Probabilities [1 + N, H', W'] without pieces that lie apart and hardly resemble the given object."""
         out, (given, inside) = np.zeros(found.shape, bool), self.given
-        for slot, mask in enumerate(found[1:, ::2, ::2] > 0.5):
+        labels = found[:, ::2, ::2].argmax(axis=0)
+        for slot in range(len(found) - 1):
+            mask = labels == 1 + slot
             numbers = pieces(mask)
             names = np.unique(numbers[mask])
             if len(names) < 2:

@@ -88,11 +88,12 @@ class Strays:
         Returns: the probabilities; where a piece is left out, those of the background and of other objects share what
             it had.
         """
-        masks = (probabilities[1:, ::2, ::2] > 0.5).to(torch.uint8).cpu().numpy()
+        labels = probabilities[:, ::2, ::2].argmax(dim=0).cpu().numpy()
+        masks = [np.asarray(labels == 1 + slot, np.uint8) for slot in range(len(ids))]
         strayed = [self._strayed(mask, object_id, key) for mask, object_id in zip(masks, ids, strict=True)]
         if all(points is None for points in strayed):
             return probabilities
-        nothing = np.zeros(masks.shape[1:], np.uint8)
+        nothing = np.zeros(labels.shape, np.uint8)
         points = torch.from_numpy(np.stack([nothing, *(nothing if own is None else own for own in strayed)]))
         left_out = F.interpolate(points[None].to(probabilities.device), scale_factor=2.0)[0] > 0
         rest = probabilities.masked_fill(left_out, 0)

@@ -73,7 +73,7 @@ RECIPES = {
             "include_last": True,
             "least_quality": 0.75,
             "crossings": True,
-            "strays": 0.2,
+            "strays": 0.3,
         },
     ),
     "stcn": Recipe(
