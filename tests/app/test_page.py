@@ -106,6 +106,8 @@ def test_what_is_painted_while_the_connection_is_lost_is_kept_when_it_is_back(
     go_to(page, 2)
     before = labels(root, 2)
     page.context.set_offline(True)
+    # The browser is offline a moment after it was told so: until then a stroke would be kept.
+    page.wait_for_function("() => fetch('/').then(() => false, () => true)")
     page.keyboard.press("b")
     page.mouse.move(*place(page, 60, 400))
     page.mouse.down()
