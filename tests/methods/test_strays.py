@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import pytest
@@ -119,6 +120,20 @@ def test_the_first_frame_and_the_latest_are_kept() -> None:
     kept = [float(frame.key[0, 0].round()) for frame in strays.given[ID]]
     assert kept == [0.0, 6.0, 7.0, 8.0]
     assert len(kept) == KEPT
+
+
+def test_a_mask_of_very_many_pieces_takes_little_memory() -> None:
+    specks = torch.zeros(16 * 100, 16 * 100)
+    specks[::4, ::4] = 1
+    key = torch.randn(4, 100, 100, generator=torch.Generator().manual_seed(1))
+    strays = Strays(0.2)
+    strays.give(key, {ID: specks})
+    tracemalloc.start()
+    found = strays.step(answer(specks), [ID], key)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.isfinite().all()
+    assert peak < 300 * 2**20  # 160,000 pieces by 10,000 cells would be 12 GiB
 
 
 def test_who_is_not_known_or_forgotten_keeps_all_pieces() -> None:

@@ -182,7 +182,7 @@ def _read(
     ids: tuple[int, ...], probabilities: Tensor, confidence: Sequence[float] | None
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], tuple[float, ...]]:
     """Labels and confidence; see :meth:`Prediction.from_probabilities`."""
-    best, slots = _most_probable(probabilities)
+    best, slots = most_probable(probabilities)
     if confidence is None:
         flat = slots.flatten()
         count = torch.bincount(flat, minlength=len(ids) + 1)
@@ -196,7 +196,7 @@ FEW = 12
 """Objects up to which comparing them one after another is quicker than PyTorch's maximum with its places."""
 
 
-def _most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+def most_probable(probabilities: Tensor) -> tuple[Tensor, Tensor]:
     """The largest of ``[1 + N, H, W]`` and its channel, the first of equal ones, ``[H, W]`` each."""
     if len(probabilities) > 1 + FEW or probabilities.device.type != "cpu":
         best, slots = probabilities.max(dim=0)  # many times faster than argmax on a CPU

@@ -2,7 +2,8 @@
 
 A network that remembers its own masks believes them. Once a piece of background is in a mask, often one that the object
 has just uncovered, it is remembered as the object and found again on every frame after. What the object was when it was
-given says otherwise: a piece that lies apart from the rest, and that hardly resembles it, is left out.
+given says otherwise: a piece (a connected component) that lies apart from the rest, and hardly resembles it, is left
+out. Keys are those by which STCN's memory is read (Cheng et al., NeurIPS 2021); the comparison is ours.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.memory.read import top_features
+from rotoscope.methods.prediction import most_probable
 
 KEPT = 4
 """Frames on which an object was given that are looked at: the first, and the latest others."""
@@ -88,17 +90,24 @@ class Strays:
         Returns: the probabilities; where a piece is left out, those of the background and of other objects share what
             it had.
         """
-        labels = probabilities[:, ::2, ::2].argmax(dim=0).cpu().numpy()
+        labels = most_probable(probabilities[:, ::2, ::2])[1].cpu().numpy()
         masks = [np.asarray(labels == 1 + slot, np.uint8) for slot in range(len(ids))]
         strayed = [self._strayed(mask, object_id, key) for mask, object_id in zip(masks, ids, strict=True)]
         if all(points is None for points in strayed):
             return probabilities
         nothing = np.zeros(labels.shape, np.uint8)
-        points = torch.from_numpy(np.stack([nothing, *(nothing if own is None else own for own in strayed)]))
-        left_out = F.interpolate(points[None].to(probabilities.device), scale_factor=2.0)[0] > 0
-        rest = probabilities.masked_fill(left_out, 0)
+        points = np.stack([nothing, *(nothing if own is None else own for own in strayed)])
+        # What is left out is small: only the window around it is worked on.
+        across = [np.flatnonzero(points.any(axis=axes)) for axes in ((0, 2), (0, 1))]
+        high, wide = (slice(int(at[0]), int(at[-1]) + 1) for at in across)
+        left_out = torch.from_numpy(points[:, high, wide].repeat(2, axis=1).repeat(2, axis=2) > 0)
+        found = probabilities.clone()
+        window = found[:, 2 * high.start : 2 * high.stop, 2 * wide.start : 2 * wide.stop]
+        left_out = left_out.to(found.device)
+        rest = window.masked_fill(left_out, 0)
         rest[0] += rest.sum(dim=0) <= 0  # nothing else was thought of there
-        return torch.where(left_out.any(dim=0), rest / rest.sum(dim=0), probabilities)
+        window.copy_(torch.where(left_out.any(dim=0), rest / rest.sum(dim=0), window))
+        return found
 
     def state(self) -> dict[str, Any]:
         """All of it, as tensors whose names begin with ``strays.``."""
@@ -136,16 +145,22 @@ class Strays:
         return np.asarray(wide * (own | (mask == 0)), np.uint8)
 
     def _alike(self, pieces: NDArray[np.int32], count: int, object_id: int, key: Tensor) -> NDArray[np.float64]:
-        """How much each piece resembles the given object, in [0, 1]: the mean over the cells that it covers."""
+        """How much each piece resembles the given object, ``[count - 1]``: 1 where its cells are as full of it there.
+
+        What cells of a piece resemble is weighted by how much of them it covers, and compared with just that, so that
+        a thin piece, which fills no cell, is none the less like a thin object.
+        """
         cells = key[0].numel()
         rows, columns = np.nonzero(pieces)
-        places = (pieces[rows, columns] - 1) * cells + rows // CELL * key.shape[-1] + columns // CELL
-        covered = np.bincount(places, minlength=(count - 1) * cells).reshape(count - 1, cells)
-        asked = np.flatnonzero(covered.any(axis=0))
+        places = (pieces[rows, columns] - np.int64(1)) * cells + rows // CELL * key.shape[-1] + columns // CELL
+        met, points = np.unique(places, return_counts=True)  # pieces may be many, so only what they cover is held
+        piece, cell = np.divmod(met, cells)
+        shares = points / CELL**2
+        asked, which = np.unique(cell, return_inverse=True)
         query = key.float().flatten(1)[:, torch.from_numpy(asked).to(key.device)]
         resembled = torch.stack([_resemblance(query, frame) for frame in self.given[object_id]]).amax(dim=0)
-        shares = covered[:, asked] / np.float64(CELL * CELL)
-        alike: NDArray[np.float64] = shares @ resembled.double().cpu().numpy() / (shares * shares).sum(axis=1)
+        own = resembled.double().cpu().numpy()[which]
+        alike: NDArray[np.float64] = np.bincount(piece, shares * own) / np.bincount(piece, shares**2)
         return alike
 
 

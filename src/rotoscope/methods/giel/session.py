@@ -71,9 +71,8 @@ class GIELSession(CanvasSession):
         if self.config.strays and self.objects:
             with self.timings.part("strays"):
                 kept = self._strays.step(probabilities, self.objects.ids, features.key[0])
-            if kept is not probabilities:
-                union = torch.minimum(union, 1 - kept[0])
-                probabilities = kept
+            union = torch.where(kept[0] == probabilities[0], union, 1 - kept[0])
+            probabilities = kept
         if prompts:
             probabilities = self.with_prompts(probabilities, prompts)
             union = 1 - probabilities[0]
