@@ -48,7 +48,7 @@ def opened(browser: Browser, address: str) -> Page:
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(address)
     page.locator("body[data-open]").wait_for()
-    page.locator("body[data-frame]").wait_for()
+    page.locator("body[data-frame][data-ready=yes]").wait_for()
     page.faults = faults  # type: ignore[attr-defined]
     return page
 
@@ -80,7 +80,7 @@ def paint(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
 def go_to(page: Page, frame: int) -> None:
     page.locator(".counter").fill(str(frame))
     page.locator(".counter").press("Enter")
-    page.locator(f"body[data-frame='{frame}']").wait_for()
+    page.locator(f"body[data-frame='{frame}'][data-ready=yes]").wait_for()  # its picture and masks have come
 
 
 def labels(root: Path, frame: int, project: str = DEMO) -> np.ndarray:

@@ -89,7 +89,7 @@ def test_a_reload_in_the_middle_loses_nothing(browser: Browser, service: Process
     paint(page, (300, 60), (360, 60))
     painted = labels(root, 3)
     page.reload()
-    page.locator("body[data-frame='3']").wait_for()
+    page.locator("body[data-frame='3'][data-ready=yes]").wait_for()
     expect(page.locator(".about")).to_contain_text("given on this frame")
     page.keyboard.press("Control+z")
     until(lambda: not np.array_equal(labels(root, 3), painted))
@@ -106,8 +106,6 @@ def test_what_is_painted_while_the_connection_is_lost_is_kept_when_it_is_back(
     go_to(page, 2)
     before = labels(root, 2)
     page.context.set_offline(True)
-    # The browser is offline a moment after it was told so: until then a stroke would be kept.
-    page.wait_for_function("() => fetch('/').then(() => false, () => true)")
     page.keyboard.press("b")
     page.mouse.move(*place(page, 60, 400))
     page.mouse.down()
@@ -118,6 +116,32 @@ def test_what_is_painted_while_the_connection_is_lost_is_kept_when_it_is_back(
     page.context.set_offline(False)
     kept(page)
     assert labels(root, 2)[410, 75] == 1
+    page.close()
+
+
+def test_a_frame_that_does_not_come_cannot_be_painted_on_and_is_shown_when_it_comes(
+    browser: Browser, service: Process, root: Path
+) -> None:
+    page = opened(browser, service.address)
+    go_to(page, 0)
+    page.context.set_offline(True)
+    before = masks(root)
+    page.locator(".counter").fill("5")
+    page.locator(".counter").press("Enter")
+    page.locator("body[data-frame='5'][data-ready=no]").wait_for()
+    page.keyboard.press("b")
+    page.mouse.move(*place(page, 60, 400))
+    page.mouse.down()
+    page.mouse.move(*place(page, 90, 420), steps=4)
+    page.mouse.up()
+    expect(page.locator(".toasts")).to_contain_text("Frame 5 has not come yet.")
+    assert masks(root) == before
+    page.context.set_offline(False)
+    page.locator("body[data-frame='5'][data-ready=yes]").wait_for()
+    paint(page, (60, 400), (90, 420))
+    assert labels(root, 5)[410, 75] == 1
+    page.keyboard.press("Control+z")
+    until(lambda: labels(root, 5)[410, 75] == 0)
     page.close()
 
 
@@ -173,7 +197,7 @@ def test_tools_views_and_keys(browser: Browser, service: Process, root: Path) ->
     page.keyboard.press("Escape")
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
-    page.locator(f"body[data-frame='{FRAMES - 1}']").wait_for()
+    page.locator(f"body[data-frame='{FRAMES - 1}'][data-ready=yes]").wait_for()
     assert page.faults == []  # type: ignore[attr-defined]
     page.close()
 

@@ -148,7 +148,7 @@ def test_the_next_unsure_frame_is_one_that_is_worth_a_look_and_says_why(page: Pa
     ran(page, lambda: page.locator("#run").click())
     page.locator(".transport label input").uncheck()
     page.keyboard.press("Home")
-    page.locator("body[data-frame='0']").wait_for()
+    page.locator("body[data-frame='0'][data-ready=yes]").wait_for()
     look = page.evaluate(
         "fetch('api/projects/' + document.body.dataset.open).then((r) => r.json()).then((f) => f.look)"
     )[number]
@@ -156,12 +156,12 @@ def test_the_next_unsure_frame_is_one_that_is_worth_a_look_and_says_why(page: Pa
     page.keyboard.press("a")
     expect(page.locator(".objects li.chosen")).to_have_attribute("data-object", str(int(number) + 1))
     page.keyboard.press("n")
-    page.locator(f"body[data-frame='{first}']").wait_for()
+    page.locator(f"body[data-frame='{first}'][data-ready=yes]").wait_for()
     expect(page.locator(".about")).to_contain_text("(")
     said = page.locator(".about").inner_text()
     assert any(reason in said for reason in ("unsure", "disappears", "area jumps", "centre jumps", "parts", "margin"))
     page.keyboard.press("Shift+G")
-    page.locator("body[data-frame='0']").wait_for()
+    page.locator("body[data-frame='0'][data-ready=yes]").wait_for()
 
 
 def test_where_no_frame_is_unsure_the_weakest_is_shown(page: Page, root: Path) -> None:
@@ -182,7 +182,7 @@ def test_where_no_frame_is_unsure_the_weakest_is_shown(page: Page, root: Path) -
 
     page.route(f"**/api/projects/{key}", all_sure)
     page.reload()
-    page.locator("body[data-frame]").wait_for()
+    page.locator("body[data-frame][data-ready=yes]").wait_for()
     page.keyboard.press("n")
     expect(page.locator(".toasts")).to_contain_text(f"frame {found['frame']} is the weakest")
     page.locator(f"body[data-frame='{found['frame']}']").wait_for()
@@ -217,7 +217,7 @@ def test_the_picture_is_zoomed_moved_compared_and_played(page: Page, root: Path)
     page.locator("header select").select_option("overlay")
     begun = time.monotonic()
     page.keyboard.press("Enter")
-    page.locator(f"body[data-frame='{FRAMES - 1}']").wait_for()
+    page.locator(f"body[data-frame='{FRAMES - 1}'][data-ready=yes]").wait_for()
     assert time.monotonic() - begun > (FRAMES - 2) / 24
 
 

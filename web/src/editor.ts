@@ -13,6 +13,7 @@ export type Tool = "point" | "brush" | "eraser" | "polygon" | "edges" | "fill" |
 export type Signal = "facts" | "frame" | "masks" | "tool" | "task" | "saving" | "points";
 
 const SETTLED = 40; // milliseconds on a frame from which it is looked at, rather than passed on the way
+const AGAIN = 1000; // milliseconds from a fetch that did not reach the service to the next
 const REFRESH = 120; // milliseconds that changes may wait to be shown in lists
 
 export class Editor {
@@ -156,15 +157,22 @@ export class Editor {
     return this.showing;
   }
 
+  /** Fetch the frame that is asked for; where the service cannot be reached, again and again until it can. */
   private async fetch(playing: boolean): Promise<void> {
-    let at: number;
-    const { pictures } = this;
-    do {
-      at = this.index;
-      await pictures.both(at).catch((error: Error) => at === this.index && toast(error.message, "wrong"));
-      if (pictures !== this.pictures) return;
-    } while (at !== this.index);
-    this.display(at, playing);
+    let told = false;
+    while (!this.pictures.has(this.index)) {
+      const { pictures, index } = this;
+      try {
+        await pictures.both(index);
+      } catch (error) {
+        if (pictures !== this.pictures || index !== this.index) continue;
+        if (!told) toast((error as Error).message, "wrong");
+        if (!(error instanceof GoneError)) return;
+        told = true;
+        await new Promise((resolve) => setTimeout(resolve, AGAIN));
+      }
+    }
+    this.display(this.index, playing);
   }
 
   private display(index: number, playing: boolean): void {

@@ -188,6 +188,7 @@ function drawFacts(): void {
 editor.on("frame", () => {
   sessionStorage.setItem("frame", String(editor.index));
   document.body.dataset.frame = String(editor.index);
+  document.body.dataset.ready = editor.ready ? "yes" : "no";
 });
 editor.on("saving", drawState);
 editor.on("tool", drawTool);

@@ -2,7 +2,7 @@
 
 import { Brush } from "./brush";
 import { Camera } from "./camera";
-import { h, svg } from "./dom";
+import { h, svg, toast } from "./dom";
 import { Drawing } from "./drawing";
 import type { Editor } from "./editor";
 import { Lines } from "./lines";
@@ -190,12 +190,13 @@ export class Stage {
   private async down(event: PointerEvent): Promise<void> {
     this.element.focus({ preventScroll: true });
     const { editor } = this;
-    if (!editor.ready) return;
+    if (!editor.facts) return;
     if (event.button === 1 || this.space || editor.tool === "hand") {
       this.panning = { x: event.clientX, y: event.clientY };
       this.element.setPointerCapture(event.pointerId);
       return;
     }
+    if (!editor.ready) return toast(`Frame ${editor.index} has not come yet.`, "wrong");
     const place = this.at(event);
     this.pressed = { x: event.clientX, y: event.clientY, button: event.button, alt: event.altKey };
     if (editor.tool === "brush" || editor.tool === "eraser") {
