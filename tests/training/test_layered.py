@@ -122,6 +122,35 @@ def test_a_video_keeps_its_own_motion(layered: LayeredClips) -> None:
     assert moved >= 4
 
 
+@pytest.mark.parametrize("filmed", [True, False])
+def test_what_comes_nearer_grows_and_what_goes_away_shrinks(layered: LayeredClips, filmed: bool) -> None:
+    scene = (1.0, 0.0, 0.0) if filmed else (0.0, 0.0, 1.0)
+    chances = Chances(scene=scene, filmed=0.0, twin=0.0, crossing=0.0, hide=0.0, extra=0.0, unlabelled=0.0, leave=0.0)
+    ratios: dict[float, list[float]] = {0.0: [], 1.0: []}
+    for approach in ratios:
+        planner = Planner(layered.stock, replace(chances, approach=approach))
+        for seed in range(30):
+            clip = planner.clip(np.random.default_rng(seed), SHAPE)
+            layer = clip.scene if filmed else clip.layers[0]
+            extents = [abs(float(np.linalg.det(matrix[:, :2]))) ** -0.5 for matrix in layer.matrices]
+            ratios[approach].append(abs(np.log(extents[-1] / extents[0])))
+    assert np.median(ratios[0.0]) < 0.2
+    assert np.median(ratios[1.0]) > (0.25 if filmed else 0.4)  # the films here are small, and not enlarged without end
+
+
+def test_a_window_that_becomes_narrower_keeps_its_object_in_sight(layered: LayeredClips) -> None:
+    chances = Chances(scene=(1.0, 0.0, 0.0), approach=1.0, unlabelled=0.0, hide=0.0, extra=0.0)
+    planner, seen = Planner(layered.stock, chances), 0
+    for seed in range(20):
+        clip = planner.clip(np.random.default_rng(seed), SHAPE)
+        labels = Renderer(layered.stock)(step_plan([unchanged(clip)], SHAPE)).labels[0]
+        first = int(clip.targets[clip.targets > 0][0]) if (clip.targets > 0).any() else 0
+        if first:
+            assert all(bool((frame == first).any()) for frame in labels)
+            seen += 1
+    assert seen > 10
+
+
 def test_what_hides_an_object_covers_it_whole_for_a_while(layered: LayeredClips) -> None:
     shape = replace(SHAPE, frames=8, objects=1)
     planner = Planner(layered.stock, Chances((0, 0, 1), extra=0, hide=1, filmed=0, leave=0))

@@ -35,6 +35,7 @@ class Chances:
         hide: chance that something glides over an object and covers it whole for a while.
         unlabelled: chance that the objects of a scene are not labelled where something else is.
         grey: chance that a clip has no colour.
+        approach: chance that what is filmed or pasted comes nearer all along the clip, or goes away.
     """
 
     scene: tuple[float, float, float] = (0.6, 0.25, 0.15)
@@ -48,6 +49,7 @@ class Chances:
     hide: float = 0.2
     unlabelled: float = 0.12
     grey: float = 0.05
+    approach: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class _Drawing:
         times = self.ways.times(strip)
         seen = [thing for thing in planner.of_strip.get(number, ()) if thing.areas[times[0]] > 0]
         seen = [seen[place] for place in rng.permutation(len(seen))]
-        scene = self.ways.window(strip, strip.first + times, seen[0].boxes[times[0]] if seen else None)
+        scene = self.ways.window(strip, strip.first + times, seen[0].boxes[times] if seen else None)
         hidden = rng.random() < self.chances.unlabelled
         for thing in seen[: self.shape.objects]:
             layer = replace(scene, label=thing.label, track=seen_track(thing.boxes[times], scene.matrices))

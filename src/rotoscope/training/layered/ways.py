@@ -18,6 +18,8 @@ SMALLEST, LARGEST = 0.004, 0.25
 """Area of a pasted object, as a share of the frame's."""
 MOST_ENLARGED = 2.0
 """A pasted object is not enlarged further than this, or it would be told by its blur."""
+NEARER = 3.5
+"""What comes nearer becomes at most so many times as large, and at least 1.5 times."""
 SEEN = 0.3
 """Share of its largest mask that an object should show where a pasted one begins."""
 
@@ -50,10 +52,19 @@ class Ways:
         times = np.minimum(start + np.concatenate([[0], np.cumsum(gaps)]), strip.count - 1).astype(np.int64)
         return times[::-1].copy() if rng.random() < 0.5 else times
 
-    def window(self, strip: Strip, pictures: NDArray[np.int64], box: Floats | None) -> Layer:
-        """A scene: a window of a strip, mostly about ``box``; photographs are seen by a camera that moves."""
+    def window(self, strip: Strip, pictures: NDArray[np.int64], boxes: Floats | None) -> Layer:
+        """A scene: a window of a strip; photographs are seen by a camera that moves.
+
+        Args:
+            strip: what it is a window of.
+            pictures: of the stock, one a frame.
+            boxes: of an object that it mostly shows, ``[T, 4]``.
+        """
         rng, pace = self.rng, self.shape.pace
         picture = np.array([strip.width, strip.height], np.float64)
+        box = None if boxes is None else boxes[0]
+        if strip.filmed and boxes is not None and (boxes[:, 2:] > 0).all() and rng.random() < self.chances.approach:
+            return self._nearing(strip, pictures, boxes, picture)
         shown = float(min(picture / self.frame) * np.sqrt(rng.uniform(0.3, 1.0)))  # picture per frame, in pixels
         half = shown * self.frame / 2
         middle = half + rng.uniform(0, 1, 2) * np.maximum(picture - 2 * half, 0)
@@ -92,10 +103,41 @@ class Ways:
         elastic = pace * rng.choice([0.0, 0.02, 0.05], p=[0.25, 0.45, 0.3]) * 2 * first[2:].max()
         if strip.filmed:  # it has a motion of its own
             turn, zoom, elastic = 0.3 * turn, 0.5 * zoom, 0.0
+        nearer = self._nearer() if rng.random() < self.chances.approach else np.ones(self.shape.frames)
+        if not share:  # small where it is far
+            scale = min(scale, 2 * self.side * np.sqrt(LARGEST / max(thing.areas[times[0]], 1)) / nearer.max())
+        scale = min(scale, MOST_ENLARGED / np.sqrt(nearer.max()))
         path = self._path(place, scale, speed, turn, zoom, elastic)
+        path = replace(path, scale=path.scale * nearer[:, None])
         layer = self._layer(strip, strip.first + times, path, first[:2], thing.label, rng.random() < 0.5)
         track = seen_track(thing.boxes[times], layer.matrices)
         return replace(layer, target=target, behind=bool(rng.random() < self.chances.behind), track=track)
+
+    def _nearer(self) -> Floats:
+        """How many times as large as in the first frame something is, ``[T]``, on its way here or away."""
+        whole = np.log(self.rng.uniform(1.5, NEARER)) * self.rng.choice([-1, 1])
+        return np.exp(whole * np.linspace(0, 1, self.shape.frames) ** self.rng.uniform(0.7, 1.5))
+
+    def _nearing(self, strip: Strip, pictures: NDArray[np.int64], boxes: Floats, picture: Floats) -> Layer:
+        """A window of a film that follows an object and becomes narrower, so that all comes nearer, or wider."""
+        rng, frames = self.rng, self.shape.frames
+        nearer = self._nearer()
+        widest = float(min(picture / self.frame))  # picture per frame, in pixels
+        least = max(1 / MOST_ENLARGED, float((boxes[:, 2:] / (0.55 * self.frame)).max()))
+        shown = np.clip(widest * nearer.min() / nearer, min(least, widest), widest)
+        half = shown[:, None] * self.frame / 2
+        time = np.linspace(-1, 1, frames)
+        bends = min(2, frames - 1)
+        smooth = np.stack([np.polyval(np.polyfit(time, boxes[:, axis], bends), time) for axis in (0, 1)], axis=1)
+        begin, end = rng.uniform(-0.5, 0.5, (2, 2))
+        beside = begin + (end - begin) * np.linspace(0, 1, frames)[:, None]
+        middle = np.clip(smooth + beside * half, half, np.maximum(picture - half, half))
+        flip = bool(rng.random() < 0.5)
+        way = (middle[0] - middle) / shown[:, None] * np.array([-1.0 if flip else 1.0, 1.0])
+        turned = np.cumsum(rng.normal(0, 0.004, frames))
+        still = np.zeros((frames, GRID, GRID, 2))
+        path = Path2D(self.frame / 2 + way, turned, np.tile(1 / shown[:, None], 2), np.zeros(frames), still)
+        return self._layer(strip, pictures, path, middle[0], 0, flip)
 
     def painted(self, layer: Layer, first: Floats, texture: Strip) -> Layer:
         """The same outline filled with a texture, which moves as it does; ``first``: its middle in its picture."""
