@@ -56,6 +56,8 @@ Share = Annotated[float, Range(0, 1)]
 """A number from 0 to 1."""
 NotNegative = Annotated[float, Range(0)]
 """A number of at least 0."""
+Lean = Annotated[float, Range(-2, 2)]
+"""What is added to the logits of objects; see :func:`~rotoscope.layers.aggregation.leaned`."""
 Positive = Annotated[float, Range(above=0)]
 """A number above 0."""
 Odd = Annotated[int, Range(1, odd=True)]

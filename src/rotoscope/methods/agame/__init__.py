@@ -21,6 +21,7 @@ class AGAME(Method):
         "freeze_hidden",
         "recurrence",
         "predict_given",
+        "lean",
         "short_side",
         "max_short_side",
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from rotoscope.errors import InputError
 from rotoscope.layers.trunks import TrunkName
-from rotoscope.methods.checks import Count, MethodConfig, Odd, Share, WorkingSide
+from rotoscope.methods.checks import Count, Lean, MethodConfig, Odd, Share, WorkingSide
 
 Appearance = Literal["mixture", "unimodal", "softmax", "none"]
 Recurrence = Literal["aggregated", "own", "coarse"]
@@ -40,6 +40,7 @@ class AGAMEConfig(MethodConfig):
             ``coarse``: that of the coarse predictor, as in training.
         predict_given: an object given after the first frame is also run on the frame it is given on, and the answer is
             the prediction (released code); else the answer there is the given mask.
+        lean: how much is added to the target's logit; 0 in the paper.
         short_side: the network works on frames resized to this short side in pixels; None works at native size.
         max_short_side: frames with a longer short side are shrunk to this one; bounds the memory of 4K video.
     """
@@ -58,6 +59,7 @@ class AGAMEConfig(MethodConfig):
     freeze_hidden: bool = False
     recurrence: Recurrence = "aggregated"
     predict_given: bool = False
+    lean: Lean = 0.0
     short_side: WorkingSide | None = None
     max_short_side: WorkingSide | None = 1088
 

@@ -164,7 +164,8 @@ def _facts(config: AGAMEConfig) -> dict[str, Any]:
             "border": "the picture and its masks mirrored; the larger half left and above",
         },
         "state": {"memory": list(Memory._fields), "update_rate": config.update_rate, "recurrence": config.recurrence},
-        "answer": "softmax of final over background and target; of several objects the odds, the background's least",
+        "answer": f"softmax of final over background and target, this plus {config.lean:g}; of several objects the "
+        "odds, the background's least",
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from rotoscope.layers.aggregation import leaned
 from rotoscope.layers.canvas import Border, Canvas
 from rotoscope.methods.agame.config import AGAMEConfig
 from rotoscope.methods.agame.network import (
@@ -59,7 +60,7 @@ class AGAMESession(CanvasSession):
             answer = self._follow(features, followed)
         if answer is not None:
             covered = torch.stack([pair[1] for pair in pairs.values()]).gt(0.5).any(dim=0) if pairs else None
-            pairs |= zip(followed, _softmax_outside(answer.final, covered), strict=True)
+            pairs |= zip(followed, _softmax_outside(answer.final, covered, self.config.lean), strict=True)
         stacked = torch.stack([pairs[object_id] for object_id in self.objects.ids])
         with self.timings.part("aggregate"):
             probabilities = aggregate_pairs(stacked)
@@ -142,9 +143,9 @@ class AGAMESession(CanvasSession):
             )
 
 
-def _softmax_outside(logits: Tensor, covered: Tensor | None) -> Tensor:
-    """Pairs ``[N, 2, H, W]``; all background where given masks cover."""
-    pairs = torch.softmax(logits, dim=1)
+def _softmax_outside(logits: Tensor, covered: Tensor | None, lean: float) -> Tensor:
+    """Pairs ``[N, 2, H, W]``, with ``lean`` towards the target; all background where given masks cover."""
+    pairs = torch.softmax(torch.stack([logits[:, 0], leaned(logits[:, 1], lean)], dim=1) if lean else logits, dim=1)
     if covered is None:
         return pairs
     return torch.stack([pairs[:, 0].masked_fill(covered, 1), pairs[:, 1].masked_fill(covered, 0)], dim=1)

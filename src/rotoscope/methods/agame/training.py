@@ -108,7 +108,7 @@ RECIPES: dict[str, Recipe] = {
         warm_up=100,
         objects=(0.5, 0.35, 0.15),
         learning_rate=1e-3,
-        inference={"max_short_side": 240},
+        inference={"max_short_side": 240, "lean": 0.4},
     ),
     "agame": _published("agame", 80, round(EPOCH / (1 - SYNTHETIC)), 0.95, (SYNTHVOS,)),
     "agame-released": _published("agame-released", 160, EPOCH, 0.975, ()),

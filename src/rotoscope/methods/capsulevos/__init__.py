@@ -16,7 +16,7 @@ class CapsuleVOS(Method):
     """CapsuleVOS (Duarte, Rawat, Shah, ICCV 2019)."""
 
     config_class = CapsuleVOSConfig
-    inference_options = ("overlap", "merging", "carry_states")
+    inference_options = ("overlap", "merging", "carry_states", "lean")
     config: CapsuleVOSConfig
 
     def __init__(self, config: CapsuleVOSConfig | None = None) -> None:

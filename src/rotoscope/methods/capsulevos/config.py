@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from rotoscope.errors import InputError
 from rotoscope.layers.trunks import TrunkName
-from rotoscope.methods.checks import Count, FixedSide, MethodConfig, Range
+from rotoscope.methods.checks import Count, FixedSide, Lean, MethodConfig, Range
 
 Zoom = Literal["learnt", "crafted", "none"]
 Routing = Literal["attention", "concatenation"]
@@ -44,6 +44,7 @@ class CapsuleVOSConfig(MethodConfig):
             features of each frame at stride 4, compared with the frame branch's of the first frame and its mask.
         merging: how objects that overlap become labels: ``soft`` aggregates probabilities; ``published`` takes the
             most probable object, or the background where none reaches one half.
+        lean: how much is added to the logits of objects; 0 in the paper.
     """
 
     width: Count = 32
@@ -61,6 +62,7 @@ class CapsuleVOSConfig(MethodConfig):
     trunk: TrunkName | None = None
     skips: Skips = "published"
     merging: Merging = "soft"
+    lean: Lean = 0.0
 
     def check(self) -> None:
         """See that fields do not contradict each other.

@@ -200,7 +200,7 @@ def _facts(config: CapsuleVOSConfig) -> dict[str, Any]:
         "crop": {"height": config.crop[0], "width": config.crop[1], "zoom": config.zoom, "box": box + wider},
         "paste": "logits from floor(y1 * height), floor(x1 * width), resized to ceil((y2 - y1) * height) rows and "
         "ceil((x2 - x1) * width) columns; row i of them reads at i * old / new, linear between rows; "
-        f"{OUTSIDE:g} elsewhere; sigmoid",
+        f"{OUTSIDE:g} elsewhere; {config.lean:g} added; sigmoid",
         "state": {
             "clip": config.clip,
             "overlap": config.overlap,

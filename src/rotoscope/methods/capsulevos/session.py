@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from rotoscope.layers.aggregation import aggregate, put_in
+from rotoscope.layers.aggregation import aggregate, leaned, put_in
 from rotoscope.methods.base import Session
 from rotoscope.methods.capsulevos.config import CapsuleVOSConfig
 from rotoscope.methods.capsulevos.convolution import LSTMState
@@ -174,7 +174,9 @@ class CapsuleVOSSession(Session):
 
     def _probabilities(self, answer: ClipAnswer, place: int) -> Tensor:
         """An object on one frame of a clip, ``[H, W]`` at the working size; 0 outside its box."""
-        return torch.sigmoid(paste(answer.logits[:, place : place + 1], answer.boxes, self.config.size))[0, 0]
+        return torch.sigmoid(
+            leaned(paste(answer.logits[:, place : place + 1], answer.boxes, self.config.size), self.config.lean)
+        )[0, 0]
 
     def _answer(self, held: Held, answers: Mapping[int, ClipAnswer], place: int) -> Prediction:
         """A frame's answer: what was given on it, and what the clip says of the other objects."""

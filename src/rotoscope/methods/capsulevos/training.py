@@ -89,6 +89,7 @@ RECIPES: dict[str, Recipe] = {
         warm_up=100,
         objects=(0.6, 0.4),
         learning_rate=1e-3,
+        inference={"lean": 0.4},
     ),
     "capsulevos": _published("capsulevos", "youtubevos", 400 * EPOCH, EPOCH),
     "capsulevos-davis": _published("capsulevos-davis", "davis17", 200 * DAVIS_EPOCH, 10 * DAVIS_EPOCH, "capsulevos"),

@@ -32,6 +32,7 @@ class STCN(Method):
         "least_presence",
         "crossings",
         "strays",
+        "lean",
         "least_quality",
     )
     config: STCNConfig

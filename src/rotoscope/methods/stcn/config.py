@@ -9,7 +9,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers.canvas import Resizing
 from rotoscope.layers.trunks import TrunkName
 from rotoscope.memory import parse_policy
-from rotoscope.methods.checks import Count, MethodConfig, NotNegative, Range, Share, WorkingSide
+from rotoscope.methods.checks import Count, Lean, MethodConfig, NotNegative, Range, Share, WorkingSide
 
 Previous = Literal["none", "mask", "matched"]
 
@@ -54,6 +54,7 @@ class STCNConfig(MethodConfig):
             :class:`~rotoscope.methods.crossings.Crossings`). The papers do not.
         strays: a piece of a mask that lies apart is left out if it resembles the given object less than this share of
             what the rest does (see :class:`~rotoscope.methods.strays.Strays`); 0 leaves out none. The papers do not.
+        lean: how much is added to the logits of objects, before they are joined and remembered; 0 in the papers.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
         least_quality: a frame enters memory, for good or as the previous one, only if the mean of its present objects'
             predicted IoU is at least this; else the next that has it does. 0 asks for none. Needs ``scores``.
@@ -85,6 +86,7 @@ class STCNConfig(MethodConfig):
     scales: Annotated[int, Range(1, 4)] = 1
     crossings: bool = False
     strays: Share = 0.0
+    lean: Lean = 0.0
     least_presence: Share = 0.0
     least_quality: Share = 0.0
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.errors import InputError
-from rotoscope.layers.aggregation import EPSILON
+from rotoscope.layers.aggregation import EPSILON, leaned
 from rotoscope.layers.normalise import MEAN, STD
 from rotoscope.methods.stcn.config import STCNConfig
 from rotoscope.methods.stcn.light import PLACES, Decoded
@@ -192,12 +192,13 @@ class Decode(nn.Module):
         self.network = network
         self.told = config.previous != "none"
         self.least_presence = config.least_presence
+        self.lean = config.lean
 
     def forward(self, readout: Tensor, thin: Tensor, skip8: Tensor, skip4: Tensor, *told: Tensor) -> Any:
         """Aggregated probabilities ``[1 + N, H, W]``, the background first, and scores ``[N, 2]`` where there are."""
         features = FrameFeatures(thin, skip4, skip8, thin, thin, skip8, skip4)
         decoded = self.network.decode(readout, features, told[0] if self.told else None)
-        own = torch.sigmoid(decoded.logits[:, 0])
+        own = torch.sigmoid(leaned(decoded.logits[:, 0], self.lean))
         scores = None if decoded.scores is None else torch.sigmoid(decoded.scores)
         if scores is not None and self.least_presence:
             own = own * (scores[:, 0] >= self.least_presence)[:, None, None]

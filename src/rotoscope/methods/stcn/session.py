@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rotoscope.errors import InputError
-from rotoscope.layers.aggregation import aggregate
+from rotoscope.layers.aggregation import aggregate, leaned
 from rotoscope.memory import MemoryBank, ObjectBank, parse_policy
 from rotoscope.memory.storage import LARGE
 from rotoscope.methods.canvas_session import CanvasSession
@@ -181,7 +181,8 @@ class STCNSession(CanvasSession):
                 lambda part: self.network.decode(part[0], features, part[1]),
                 list(zip(readout.split(at_once), told, strict=False)),
             )
-            own = torch.sigmoid(torch.cat([part.logits for part in parts])[:, 0].float())
+            logits = torch.cat([part.logits for part in parts])[:, 0].float()
+            own = torch.sigmoid(leaned(logits, self.config.lean))
         known = [part.scores for part in parts if part.scores is not None]
         scores = torch.sigmoid(torch.cat(known).float()) if known else None
         if scores is not None and self.config.least_presence:
