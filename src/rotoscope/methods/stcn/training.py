@@ -74,7 +74,7 @@ RECIPES = {
             "least_quality": 0.75,
             "crossings": True,
             "strays": 0.3,
-            "lean": 0.2,
+            "lean": 0.1,
         },
     ),
     "stcn": Recipe(
