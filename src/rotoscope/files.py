@@ -162,6 +162,13 @@ def is_half_written(path: Path) -> bool:
     return _HALF_WRITTEN.fullmatch(path.name) is not None
 
 
+def drop_half_written(folder: Path) -> None:
+    """Remove what a killed program has left half written in a folder, if there is one; nobody else may write to it."""
+    for path in folder.glob(".*"):
+        if is_half_written(path) and path.is_file():
+            remove(path)
+
+
 def make_folder(folder: Path) -> Path:
     """Make a folder, and those above it, and see that it can be written to.
 

@@ -13,6 +13,7 @@ from drawn import contents
 from rotoscope.app.answers import Seen
 from rotoscope.app.project import Project, open_project
 from rotoscope.errors import InputError
+from rotoscope.files import new_file_beside
 from rotoscope.runs.prompts import read_prompts
 from served import MASK, new_project
 
@@ -161,6 +162,18 @@ def test_files_that_a_kill_left_unwritten_after_their_line_are_written_on_openin
     found = contents(again.folder / lost)
     assert {k: v for k, v in found.items() if k not in locks} == {k: v for k, v in whole.items() if k not in locks}
     again.close()
+
+
+def test_what_a_kill_left_half_written_is_gone_on_opening(project: Project) -> None:
+    project.edit(2, {project.add_object().id: MASK})
+    half = [new_file_beside(project.folder / part / "00002.png") for part in ("masks", "prompts", "soft")]
+    beside = project.folder / "masks" / ".of-another-program.png"
+    beside.write_bytes(b"")
+    project = reopened(project)
+    assert not any(path.exists() for path in half)
+    assert beside.exists()
+    np.testing.assert_array_equal(project.labels(2) > 0, MASK > 0)
+    project.close()
 
 
 def test_opening_again_does_not_put_an_old_edit_over_a_later_answer(project: Project) -> None:

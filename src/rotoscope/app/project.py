@@ -17,7 +17,7 @@ from rotoscope.app.history import History, TrackedObject
 from rotoscope.app.journal import Record
 from rotoscope.app.pictures import Mask, read_grey
 from rotoscope.errors import InputError
-from rotoscope.files import inside, make_folder, remove_tree
+from rotoscope.files import drop_half_written, inside, make_folder, remove_tree
 from rotoscope.runs.lock import FolderLock
 from rotoscope.video import Frame, Video, open_video
 
@@ -56,8 +56,8 @@ class Project:
         self.masks_guard.acquire()
         self.history = History(folder, self.size)
         self.answers = Answers(folder / "answers.jsonl", self.frames, self.history.edits)
-        for part in ("prompts", "soft", "states", "exports"):
-            make_folder(folder / part)
+        for part in ("masks", "prompts", "soft", "states", "exports"):
+            drop_half_written(make_folder(folder / part))
         self._catch_up()
 
     @classmethod

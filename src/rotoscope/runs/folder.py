@@ -16,8 +16,8 @@ from rotoscope.errors import InputError
 from rotoscope.files import (
     append_line,
     atomic_write,
+    drop_half_written,
     inside,
-    is_half_written,
     make_folder,
     remove,
     remove_tree,
@@ -185,9 +185,8 @@ class OutputFolder:
         places = [self.path, *(inside(self.path, name) for name in FORMATS)]
         places += [place for kind in BY_OBJECT for place in object_folders(self.path, kind)]
         places += [self._work, self._in_work("backward"), self._in_work("mattes")]
-        for path in (path for place in places for path in place.glob(".*")):
-            if is_half_written(path) and path.is_file():
-                remove(path)
+        for place in places:
+            drop_half_written(place)
 
     def _take_over(self) -> None:
         """Make the folder this run's, with a list of what is to be removed; in one step, whenever a kill comes."""
