@@ -68,12 +68,16 @@ def kept(page: Page) -> None:
     page.locator("body[data-kept=yes]").wait_for()
 
 
-def paint(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+def stroke(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     page.keyboard.press("b")
     page.mouse.move(*place(page, *start))
     page.mouse.down()
     page.mouse.move(*place(page, *end), steps=5)
     page.mouse.up()
+
+
+def paint(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    stroke(page, start, end)
     kept(page)
 
 

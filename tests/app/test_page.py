@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browsed import CUP, FRAMES, SCREENS, go_to, idle, kept, labels, masks, opened, paint, place, until
+from browsed import CUP, FRAMES, SCREENS, go_to, idle, kept, labels, masks, opened, paint, place, stroke, until
 from rotoscope.app.facts import FACTS
 from rotoscope.app.library import DEMO, PROJECTS
 from rotoscope.datasets.demo import demo_clip
@@ -106,11 +106,7 @@ def test_what_is_painted_while_the_connection_is_lost_is_kept_when_it_is_back(
     go_to(page, 2)
     before = labels(root, 2)
     page.context.set_offline(True)
-    page.keyboard.press("b")
-    page.mouse.move(*place(page, 60, 400))
-    page.mouse.down()
-    page.mouse.move(*place(page, 90, 420), steps=4)
-    page.mouse.up()
+    stroke(page, (60, 400), (90, 420))
     expect(page.locator(".state")).to_contain_text("not kept yet")
     np.testing.assert_array_equal(labels(root, 2), before)
     page.context.set_offline(False)
@@ -129,11 +125,7 @@ def test_a_frame_that_does_not_come_cannot_be_painted_on_and_is_shown_when_it_co
     page.locator(".counter").fill("5")
     page.locator(".counter").press("Enter")
     page.locator("body[data-frame='5'][data-ready=no]").wait_for()
-    page.keyboard.press("b")
-    page.mouse.move(*place(page, 60, 400))
-    page.mouse.down()
-    page.mouse.move(*place(page, 90, 420), steps=4)
-    page.mouse.up()
+    stroke(page, (60, 400), (90, 420))
     expect(page.locator(".toasts")).to_contain_text("Frame 5 has not come yet.")
     assert masks(root) == before
     page.context.set_offline(False)

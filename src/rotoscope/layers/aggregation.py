@@ -35,11 +35,15 @@ def aggregate(probabilities: Tensor, dim: int = 0) -> Tensor:
 
 
 def leaned(logits: Tensor, lean: float) -> Tensor:
-    """Logits of objects with so much added; the very same for 0.
+    """Logits of objects with so much added.
 
     A network that has learnt on few videos marks too little of an object that it has not seen: what turns towards the
-    camera is left out, is remembered as background, and stays lost. That it leans towards objects is no part of the
-    papers.
+    camera is left out, is remembered as background, and stays lost. Not in any paper: 0 is as published.
+
+    Args:
+        logits: of any shape.
+        lean: in logits; above 0 towards objects, below 0 towards the background.
+    Returns: the same shape; the very same tensor for 0.
     """
     return logits + lean if lean else logits
 

@@ -145,7 +145,7 @@ class AGAMESession(CanvasSession):
 
 def _softmax_outside(logits: Tensor, covered: Tensor | None, lean: float) -> Tensor:
     """Pairs ``[N, 2, H, W]``, with ``lean`` towards the target; all background where given masks cover."""
-    pairs = torch.softmax(torch.stack([logits[:, 0], leaned(logits[:, 1], lean)], dim=1) if lean else logits, dim=1)
+    pairs = torch.softmax(torch.cat([logits[:, :1], leaned(logits[:, 1:], lean)], dim=1), dim=1)
     if covered is None:
         return pairs
     return torch.stack([pairs[:, 0].masked_fill(covered, 1), pairs[:, 1].masked_fill(covered, 0)], dim=1)

@@ -17,7 +17,8 @@ from rotoscope.training.layered.stock import Strip, Thing
 SMALLEST, LARGEST = 0.004, 0.25
 """Area of a pasted object, as a share of the frame's."""
 MOST_ENLARGED = 2.0
-"""A pasted object is not enlarged further than this, or it would be told by its blur."""
+"""A pasted object is not enlarged further than this, or it would be told by its blur; what comes nearer exceeds it in
+the end as far as it stayed below at first."""
 NEARER = 3.5
 """What comes nearer becomes at most so many times as large, and at least 1.5 times."""
 SEEN = 0.3
@@ -104,7 +105,7 @@ class Ways:
         if strip.filmed:  # it has a motion of its own
             turn, zoom, elastic = 0.3 * turn, 0.5 * zoom, 0.0
         nearer = self._nearer() if rng.random() < self.chances.approach else np.ones(self.shape.frames)
-        if not share:  # small where it is far
+        if not share:  # so small where it is far that it covers no more than half of the frame where it is near
             scale = min(scale, 2 * self.side * np.sqrt(LARGEST / max(thing.areas[times[0]], 1)) / nearer.max())
         scale = min(scale, MOST_ENLARGED / np.sqrt(nearer.max()))
         path = self._path(place, scale, speed, turn, zoom, elastic)
