@@ -31,7 +31,7 @@ SIZES = ({"h": 3, "w": 4, "N": 1}, {"h": 5, "w": 2, "N": 2}, {"h": 6, "w": 7, "N
 
 def lit() -> Method:
     model = tiny("stcn:light")
-    model.reconfigure(max_short_side=32, resizing="area", memory="lfu:3", include_last=True)
+    model.reconfigure(max_short_side=32, resizing="area", memory="lfu:3", include_last=True, trust=1.0)
     return model
 
 
@@ -104,6 +104,9 @@ def test_session_json_names_every_input(folder: Path) -> None:
     said = json.loads((folder / "session.json").read_text())
     assert said["memory"]["policy"] == "lfu:3"
     assert {graph["file"] for graph in said["graphs"]} == {path.name for path in folder.glob("*.onnx")}
+    assert said["memory"]["trust"] == 1.0
+    read = next(graph for graph in said["graphs"] if graph["name"] == "read")
+    assert [port["name"] for port in read["inputs"]] == ["key", "keys", "values", "valid", "given"]
     decode = next(graph for graph in said["graphs"] if graph["name"] == "decode")
     assert [port["name"] for port in decode["inputs"]] == ["readout", "thin", "skip8", "skip4", "told"]
 

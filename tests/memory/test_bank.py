@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotoscope.memory import EveryK, FirstLatest, LeastFrequentlyUsed, MemoryBank
+from rotoscope.memory.storage import LARGE, Similarity
 
 CK, CV = 8, 6
 
@@ -164,3 +165,35 @@ def test_a_growing_bank_warns(monkeypatch: pytest.MonkeyPatch) -> None:
         bank.store(*features(number, 5))
     with pytest.warns(RuntimeWarning, match="lfu:M"):
         bank.store(*features(4, 5))
+
+
+@pytest.mark.parametrize("similarity", ["l2", "dot"])
+@pytest.mark.parametrize("top_k", [None, 6])
+def test_trust_is_added_to_the_similarity(similarity: Similarity, top_k: int | None) -> None:
+    bank = MemoryBank(LeastFrequentlyUsed(3), similarity=similarity)
+    stored = [features(number, 5) for number in range(3)]
+    for number, (key, values) in enumerate(stored):
+        bank.store(key, values, trust=1.5 if number == 1 else 0.0)
+    keys, value = (torch.cat(parts, dim=1) for parts in ([k for k, _ in stored], [v[1] for _, v in stored]))
+    query = features(50, 4)[0]
+    scores = 2 * keys.T @ query - keys.square().sum(0)[:, None] if similarity == "l2" else keys.T @ query
+    scores = scores / CK**0.5 + 1.5 * (torch.arange(15) // 5 == 1)[:, None]
+    if top_k is not None:
+        scores = scores.masked_fill(scores < scores.topk(top_k, dim=0).values[-1], float("-inf"))
+    torch.testing.assert_close(bank.read(query, top_k)[1], value @ scores.softmax(dim=0))
+
+
+def test_what_is_trusted_stays_so_in_a_larger_bank_with_coarser_keys_and_in_a_restored_one() -> None:
+    plain, trusting = MemoryBank(EveryK(1)), MemoryBank(EveryK(1))
+    key, values = features(0, LARGE // 2 + 1)
+    query = features(9, 3)[0]
+    for bank in (plain, trusting):
+        bank.store(key, values, trust=2.0 if bank is trusting else 0.0)
+        bank.store(*features(1, LARGE // 2 + 1))
+    assert plain._keys.dtype == torch.float16
+    more = plain.compared(query, None, None, None)[2] - trusting.compared(query, None, None, None)[2]
+    torch.testing.assert_close(more[: key.shape[1]], torch.full((key.shape[1],), 2.0 * CK**0.5), atol=1e-4, rtol=0)
+    assert not more[key.shape[1] :].any()
+    again = MemoryBank(EveryK(1))
+    again.restore(trusting.state())
+    assert torch.equal(again.read(query, 5)[1], trusting.read(query, 5)[1])

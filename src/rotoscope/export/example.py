@@ -108,14 +108,15 @@ class Session:
         rows, columns = (linear(a, b) for a, b in zip(self.work, self.size, strict=True))
         return (rows @ shown @ columns.T).argmax(axis=0)
 
-    def remember(self, known: dict[str, Any], pinned: Any, temporary: bool = False) -> None:
+    def remember(self, known: dict[str, Any], pinned: Any, temporary: bool = False, given: bool = False) -> None:
         """Keep a frame's key and values; the least used of those that are not pinned make room."""
         value = run("encode_value", known)["value"]
         if not self.stored:
             places = self.capacity + self.cells
             self.keys = np.zeros((known["key"].shape[1], places), np.float32)
             self.values = np.zeros((len(value), places, value.shape[1]), np.float32)
-            self.hits, self.age, self.pinned = np.zeros(places), np.zeros(places), np.zeros(places, bool)
+            self.hits, self.age = np.zeros(places), np.zeros(places)
+            self.pinned, self.trusted = np.zeros(places, bool), np.zeros(places, bool)
         surplus = self.stored + self.cells - self.capacity
         if not temporary and surplus > 0:
             free = np.flatnonzero(~self.pinned[: self.stored])
@@ -124,12 +125,13 @@ class Session:
             self.stored = len(kept)
             self.keys[:, : self.stored] = self.keys[:, kept]
             self.values[:, : self.stored] = self.values[:, kept]
-            for row in (self.hits, self.age, self.pinned):
+            for row in (self.hits, self.age, self.pinned, self.trusted):
                 row[: self.stored] = row[kept]
         span = slice(self.stored, self.stored + self.cells)
         self.keys[:, span] = known["key"][0].reshape(len(self.keys), -1)
         self.values[:, span] = value.reshape(*value.shape[:2], -1).transpose(0, 2, 1)
         self.hits[span] = self.age[span] = 0
+        self.trusted[span] = given
         self.temporary = self.cells if temporary else 0
         if not temporary:
             room = self.capacity - self.cells - self.pinned[: self.stored].sum()
@@ -170,7 +172,7 @@ class Session:
         probabilities = (both / (1 - both) / (both / (1 - both)).sum(axis=0)).astype(np.float32)
         known["masks"] = probabilities[1:]
         shown = (probabilities[1:].max(axis=0) > 0.5).reshape(known["key"].shape[2], 16, -1, 16).any(axis=(1, 3))
-        self.remember(known, shown.ravel() & MEMORY["protect_first"])
+        self.remember(known, shown.ravel() & MEMORY["protect_first"], given=True)
         self.before = {"masks": probabilities[1:], "before": known["key"]}
         inside = probabilities[1:].reshape(len(masks), known["key"].shape[2], 16, -1, 16).mean(axis=(2, 4))
         self.given = known["key"][0].reshape(len(self.keys), -1), inside.reshape(len(masks), -1)
@@ -182,7 +184,7 @@ class Session:
         known = {"image": self.image(frame), "keys": self.keys, "values": self.values}
         known |= run("encode_key", known)
         taken = self.stored + self.temporary
-        known |= run("read", known | {"valid": np.arange(self.keys.shape[1]) < taken})
+        known |= run("read", known | {"valid": np.arange(self.keys.shape[1]) < taken, "given": self.trusted})
         used = np.bincount(known["places"].ravel(), minlength=len(self.hits))
         self.hits[: self.stored] += used[: self.stored]
         self.age[: self.stored] += 1

@@ -10,10 +10,7 @@ from torch import Tensor
 
 from rotoscope.memory.policies import Policy
 from rotoscope.memory.read import dense_read, top_features, weighted_sum
-from rotoscope.memory.storage import GROWTH_WARNING, grown, kind_of_keys, lengths, rounded, warn_of_growth
-
-Similarity = Literal["l2", "dot"]
-"""How keys are compared; see :class:`MemoryBank`."""
+from rotoscope.memory.storage import GROWTH_WARNING, Similarity, grown, kind_of_keys, lengths, rounded, warn_of_growth
 
 
 class MemoryBank:
@@ -85,7 +82,13 @@ class MemoryBank:
         return sum(t.numel() * t.element_size() for t in (*own, *self._values.values()))
 
     def store(
-        self, key: Tensor, values: Mapping[int, Tensor], *, pinned: Tensor | None = None, temporary: bool = False
+        self,
+        key: Tensor,
+        values: Mapping[int, Tensor],
+        *,
+        pinned: Tensor | None = None,
+        temporary: bool = False,
+        trust: float = 0.0,
     ) -> None:
         """Store the features of one frame, making room first.
 
@@ -94,6 +97,7 @@ class MemoryBank:
             values: ``{object_id: [Cv, n]}`` for every object of the bank, and any new ones.
             pinned: which of the features never leave, bool ``[n]``.
             temporary: hold them only until the next write of either kind.
+            trust: is added to the similarity to each of them, for as long as they are here.
         """
         count = key.shape[1]
         self._temporary = 0
@@ -111,7 +115,7 @@ class MemoryBank:
         span = slice(self._size, stop)
         key = rounded(key, self._keys.dtype)
         self._keys[:, span] = key
-        self._norms[span] = lengths(key) if self.similarity == "l2" else 0
+        self._norms[span] = lengths(key, self.similarity) - trust * float(key.shape[0]) ** 0.5
         for object_id, value in values.items():
             self._values[object_id][span] = value.transpose(0, 1)
             self._start.setdefault(object_id, self._size)
@@ -305,8 +309,9 @@ class MemoryBank:
         keys = torch.empty(key.shape[0], room, dtype=kind, device=key.device)
         if used:
             keys[:, :used] = rounded(self._keys[:, :used], kind)
-        if used and kind != self._keys.dtype:
-            self._norms[:used] = lengths(keys[:, :used])
+        if used and kind != self._keys.dtype:  # what is trusted more stays so
+            finer, coarser = (lengths(kept[:, :used], self.similarity) for kept in (self._keys, keys))
+            self._norms[:used] += coarser - finer
         self._keys = keys
         self._norms = grown(self._norms.to(key.dtype), room, used, key)
         for name in ("_hits", "_age", "_pinned", "_serial"):

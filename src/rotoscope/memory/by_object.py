@@ -37,17 +37,23 @@ class ObjectBank(MemoryBank):
         return self._shown.clone()
 
     def store_shown(
-        self, key: Tensor, values: Mapping[int, Tensor], shown: Tensor, *, pinned: Tensor | None = None
+        self,
+        key: Tensor,
+        values: Mapping[int, Tensor],
+        shown: Tensor,
+        *,
+        pinned: Tensor | None = None,
+        trust: float = 0.0,
     ) -> None:
         """Store the features of one frame for good, making room first.
 
         Args:
-            key, values, pinned: see :meth:`~rotoscope.memory.bank.MemoryBank.store`.
+            key, values, pinned, trust: see :meth:`~rotoscope.memory.bank.MemoryBank.store`.
             shown: the number of the object that each feature shows, 0 for none, int64 ``[n]``.
         """
         self._entering = shown
         try:
-            self.store(key, values, pinned=pinned)
+            self.store(key, values, pinned=pinned, trust=trust)
         finally:
             self._entering = None
         self._shown = torch.cat([self._shown.to(shown.device), shown])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from rotoscope.memory.read import BLOCK
 
+Similarity = Literal["l2", "dot"]
+"""How keys are compared; see :class:`~rotoscope.memory.bank.MemoryBank`."""
 LARGE = 2 * BLOCK
 """Room in features above which keys are kept in float16: where reads go through the memory in blocks (at 854x480 more
 than 22 frames of ``stcn-small``, or 10 of ``stcn``)."""
@@ -34,10 +37,10 @@ def rounded(key: Tensor, kind: torch.dtype) -> Tensor:
     return key if key.dtype == kind else key.clamp(-MOST, MOST).to(kind).to(key.dtype)
 
 
-def lengths(key: Tensor) -> Tensor:
-    """Squared length of each key ``[Ck, n]``, float32 of float16."""
+def lengths(key: Tensor, similarity: Similarity) -> Tensor:
+    """Squared length of each key ``[Ck, n]``, float32 of float16; 0 where the similarity asks for none."""
     key = key.float() if key.dtype == torch.float16 else key
-    return key.square().sum(dim=0)
+    return key.square().sum(dim=0) if similarity == "l2" else key.new_zeros(key.shape[1])
 
 
 def grown(old: Tensor, room: int, used: int, like: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ class STCN(Method):
         "crossings",
         "strays",
         "lean",
+        "trust",
         "least_quality",
     )
     config: STCNConfig

@@ -150,17 +150,20 @@ class Logits(nn.Module):
 
 
 class Read(nn.Module):
-    """A memory of a fixed number of places, some of them empty."""
+    """A memory of a fixed number of places, some of them empty, some of frames on which masks were given."""
 
-    def __init__(self, top_k: int) -> None:
+    def __init__(self, top_k: int, trust: float) -> None:
         super().__init__()
-        self.top_k = top_k
+        self.top_k, self.trust = top_k, trust
 
-    def forward(self, key: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, key: Tensor, keys: Tensor, values: Tensor, valid: Tensor, *given: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Readouts ``[N, Cv, h, w]``, and which places each query read from with which weight, ``[h*w, k]``."""
         height, width = key.shape[-2:]
         query = key[0].flatten(1).transpose(0, 1)
         scores = (2 * query @ keys - keys.square().sum(dim=0)) / keys.shape[0] ** 0.5
+        scores = scores + self.trust * given[0].to(scores.dtype) if given else scores
         scores = torch.where(valid, scores, torch.full((), float("-inf")))
         top, places = scores.topk(self.top_k, dim=1)
         weights = torch.softmax(top, dim=1)
@@ -235,6 +238,7 @@ def _answers(network: STCNNetwork, config: STCNConfig) -> tuple[Graph, ...]:
         Port("values", ("N", "M", config.value_dim), "values of the objects"),
         Port("valid", ("M",), "which places are taken, at least as many as are read from", "bool"),
     )
+    given = Port("given", ("M",), "which places are of frames on which masks were given", "bool")
     used = (
         Port("places", ("hw", k), "places that each cell of the frame read from", "int64"),
         Port("weights", ("hw", k), "their weights"),
@@ -242,7 +246,9 @@ def _answers(network: STCNNetwork, config: STCNConfig) -> tuple[Graph, ...]:
     scores = Port("scores", ("N", 2), "whether each object is there, and the IoU its mask will have, in [0, 1]")
     probabilities = Port("probabilities", ("1+N", "16*h", "16*w"), "of background and objects, summing to 1")
     told = Port("told", ("N", PLACES[config.previous], "4*h", "4*w"), "where the objects were")
-    graphs = [Graph("read", Read(k), (key, *memory), (readout, *used), "for every frame that follows the first masks")]
+    asked = (key, *memory, given) if config.trust else (key, *memory)
+    read = Graph("read", Read(k, config.trust), asked, (readout, *used), "for every frame that follows the first masks")
+    graphs = [read]
     if config.previous != "none":
         before = Port("before", key.axes, "key of the frame before")
         masks = Port("masks", ("N", "16*h", "16*w"), "probabilities of the objects on the frame before")
@@ -294,6 +300,7 @@ def _facts(config: STCNConfig) -> dict[str, Any]:
             "usage": config.usage,
             "include_last": config.include_last,
             "protect_first": config.protect_first,
+            "trust": config.trust,
         },
         "decoder": {
             "previous": config.previous,

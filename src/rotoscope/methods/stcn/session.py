@@ -110,7 +110,8 @@ class STCNSession(CanvasSession):
         unclear = self._crossings is not None and self._crossings.merged
         if prompts or (self.policy.enters(self._since_write) and self._is_sure(answer) and not unclear):
             pinned = self._pins(probabilities, prompts) if prompts else None
-            self._remember(image, features, probabilities, pinned=pinned)
+            trust = self.config.trust if prompts else 0.0
+            self._remember(image, features, probabilities, pinned=pinned, trust=trust)
             self._since_write = 0
         elif self.config.include_last:
             if self._is_sure(answer):
@@ -245,6 +246,7 @@ class STCNSession(CanvasSession):
         *,
         pinned: Tensor | None = None,
         temporary: bool = False,
+        trust: float = 0.0,
     ) -> None:
         with self.timings.part("encode value"):
             masks = probabilities[1:, None].to(image.dtype)
@@ -261,9 +263,9 @@ class STCNSession(CanvasSession):
             key, by_object = self._compared(features), dict(zip(self.objects.ids, value, strict=True))
             self._size_bank(key, value)
             if isinstance(self.bank, ObjectBank) and not temporary:
-                self.bank.store_shown(key, by_object, self._shown(probabilities), pinned=pinned)
+                self.bank.store_shown(key, by_object, self._shown(probabilities), pinned=pinned, trust=trust)
             else:
-                self.bank.store(key, by_object, pinned=pinned, temporary=temporary)
+                self.bank.store(key, by_object, pinned=pinned, temporary=temporary, trust=trust)
 
     def _compared(self, features: FrameFeatures) -> Tensor:
         """A frame's keys as the memory compares them, ``[scales * Ck, h * w]``."""

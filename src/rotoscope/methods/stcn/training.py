@@ -136,6 +136,7 @@ def clip_loss(
     scores: float = 0.1,
     corruption: float = 0.0,
     interval: float = 1,
+    trust: float = 0.0,
 ) -> ClipLoss:
     """Follow the objects of the first frame through clips; predictions enter memory undetached.
 
@@ -152,6 +153,7 @@ def clip_loss(
             :func:`~rotoscope.layers.spoiling.spoil`), where it is told at all.
         interval: memory takes the first frame and every K-th, K drawn for each call from 1 to this. With 1 (released)
             the frame before is always in memory, and what else the decoder is told of it goes unused.
+        trust: is added to the similarity to the first frame, as the option of that name does in a session.
     """
     images, (targets, valid, visible) = clip.images, ClipTruth.of(clip)
     batch, frames = clip.labels.shape[:2]
@@ -174,7 +176,11 @@ def clip_loss(
             if reallocation:
                 inside.append(inside_objects(masks, of_frame[t - 1].key.shape[-2], of_frame[t - 1].key.shape[-1]))
         similarity = affinity(torch.cat(keys, dim=-1), looked[t])
-        weights = torch.softmax(drop_affinity(similarity, dropout) if dropout else similarity, dim=1)
+        heard = similarity
+        if trust:
+            first = torch.arange(similarity.shape[1], device=similarity.device) < keys[0].shape[-1]
+            heard = similarity + trust * first[:, None]
+        weights = torch.softmax(drop_affinity(heard, dropout) if dropout else heard, dim=1)
         by_object = reallocate(weights, torch.cat(inside, dim=-1)) if reallocation else weights[:, None]
         known = spoil(masks.detach(), corruption) if corruption else masks
         where = network.places(known, before, of_frame[t])
