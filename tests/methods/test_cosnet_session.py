@@ -299,6 +299,7 @@ def test_working_sizes() -> None:
         ({"references": 2.5}, "references 2.5 is not known; use a whole number"),
         ({"pool": 0}, "pool is 0; give a whole number of at least 1"),
         ({"size": 473}, "size 473 is not known; use 2 values with commas"),
+        ({"guided": 11}, "guided is 11; give a whole number from 0 to 10"),
         ({"crf": 1}, "crf 1 is not known; use true or false"),
         ({"crf_compat": 0}, "crf_compat is 0; give a number above 0"),
         ({"attention": "none"}, "there is no option 'attention'"),
@@ -334,6 +335,17 @@ def test_crf_lets_a_mask_follow_an_edge() -> None:
     found = session.push(image)[0]
     assert found.probabilities.shape == (2, 60, 80)
     assert "crf" in session.timings.seconds
+
+
+def test_a_guided_session_settles_what_it_would_have_answered(clip: np.ndarray) -> None:
+    plain, guided = make().session(guided=0), make().session(guided=2)
+    for image in clip[:3]:
+        rough, settled = (session.push(image)[0].probabilities for session in (plain, guided))
+        assert settled.shape == rough.shape
+        assert not torch.equal(settled, rough)
+        assert torch.allclose(settled.sum(dim=0), torch.ones(settled.shape[1:]))
+    assert "guided" in guided.timings.seconds
+    assert "guided" not in plain.timings.seconds
 
 
 def test_the_object_cannot_be_removed(clip: np.ndarray) -> None:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 RADIUS = 120
 """The longer side of a picture by the radius of the filter's windows."""
+WIDE, FLAT, SHARPNESS = 28, 3e-5, 12.0
+"""Where a mask is settled: the longer side by the radius, as it may be wrong by whole cells of a network; equation 5's
+epsilon; and the steepness of the logistic curve by which its values are told apart."""
 EPSILON = 1e-4
 """Of the paper's equation 5: how much the colours must differ to be an edge; of colours in [0, 1]."""
 
@@ -50,6 +53,24 @@ def refine(
     result = alpha.copy()
     result[window] = np.clip(filtered, 0, 1)
     return result
+
+
+def settle(image: NDArray[np.uint8], alpha: NDArray[np.float32], passes: int) -> NDArray[np.float32]:
+    """Let a coarse mask follow the picture: filter it, decide more clearly what was unsure, and again.
+
+    A window with colours of the object and of what is beside it ends up divided between them, as by a conditional
+    random field, at a hundredth of the cost. Ours.
+
+    Args:
+        image: RGB ``[H, W, 3]``.
+        alpha: ``[H, W]`` in [0, 1].
+        passes: how often.
+    Returns: ``[H, W]`` in [0, 1].
+    """
+    radius = max(2, round(max(alpha.shape) / WIDE))
+    for _ in range(passes):
+        alpha = 1 / (1 + np.exp(SHARPNESS * (0.5 - refine(image, alpha, radius, FLAT))))
+    return alpha
 
 
 def _solved(squares: NDArray[Any], crossed: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:

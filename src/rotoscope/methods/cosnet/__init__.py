@@ -28,6 +28,7 @@ class COSNet(Method):
         "pool",
         "cached",
         "reservoir",
+        "guided",
         "crf",
         "crf_position",
         "crf_compat",

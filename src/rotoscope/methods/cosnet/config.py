@@ -54,6 +54,8 @@ class COSNetConfig(MethodConfig):
             all, so that the features of all of them can be kept.
         cached: whether features of references are kept; without, they are computed again for every frame.
         reservoir: the number of past frames whose features are kept where the whole video is not known.
+        guided: not in the paper. How often a mask is brought to the edges of the picture at the working size, from 0 to
+            10 times (see :func:`~rotoscope.masks.guided.settle`).
         crf: whether masks are refined by a dense CRF, which needs the extra ``crf``.
         crf_position: the standard deviation of the CRF in the picture, in pixels; the authors tried 10, 15 and 20.
         crf_compat: the weight of its colour term; the authors tried 8, 9 and 10.
@@ -80,6 +82,7 @@ class COSNetConfig(MethodConfig):
     pool: Count = 128
     cached: bool = True
     reservoir: Count = 16
+    guided: Annotated[int, Range(0, 10)] = 0
     crf: bool = False
     crf_position: Positive = 20
     crf_compat: Positive = 9

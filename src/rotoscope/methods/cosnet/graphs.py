@@ -101,6 +101,7 @@ def _facts(config: COSNetConfig) -> dict[str, Any]:
             "sampling": config.sampling,
             "fusion": config.fusion,
             "own_share": config.own_share,
+            "guided": config.guided,
         },
     }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.errors import InputError
+from rotoscope.masks.guided import settle
 from rotoscope.methods.base import Session, VideoLike
 from rotoscope.methods.cosnet import crf
 from rotoscope.methods.cosnet.config import COSNetConfig
@@ -74,6 +75,10 @@ class COSNetSession(Session):
                 references = {frame.index: features}
         with self.timings.part("attend"):
             probability = self.attend(frame, features, references)
+        if self.config.guided:
+            with self.timings.part("guided"):
+                settled = settle(self._picture(frame), probability.float().cpu().numpy(), self.config.guided)
+                probability = torch.from_numpy(settled).to(probability.device)
         if not whole:
             self.references.observe(frame, features)
         with self.timings.part("restore"):

@@ -67,7 +67,7 @@ RECIPES: dict[str, Recipe] = {
             Stage(steps, size, 3, 16, "recurring", alternate=AlternateSteps("primary", rates=_rates(1.0, 0.0)))
             for steps, size in ((2000, 192), (1500, 256))
         ),
-        inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary"},
+        inference={"keep_aspect": True, "sampling": "uniform", "fusion": "summary", "size": (256, 456), "guided": 2},
         trunk="imagenet",
         trunk_rate=0.3,
         objects=(1.0,),

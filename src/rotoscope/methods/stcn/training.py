@@ -75,6 +75,7 @@ RECIPES = {
             "crossings": True,
             "strays": 0.3,
             "lean": 0.1,
+            "trust": 1.0,
         },
     ),
     "stcn": Recipe(
