@@ -54,9 +54,10 @@ def test_a_run_that_is_resumed_goes_on_as_if_it_had_not_stopped() -> None:
         assert np.array_equal(again.push(image)[0].labels, wanted.labels)
 
 
-def test_less_than_nothing_is_refused() -> None:
+@pytest.mark.parametrize("trust", [-1.0, 101.0, float("inf")])
+def test_less_than_nothing_and_what_no_similarity_reaches_are_refused(trust: float) -> None:
     with pytest.raises(InputError, match="trust"):
-        tiny("stcn:light").session(trust=-1.0)
+        tiny("stcn:light").session(trust=trust)
 
 
 def test_who_trusts_the_first_frame_alone_learns_as_if_it_were_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

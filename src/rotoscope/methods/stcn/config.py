@@ -56,7 +56,7 @@ class STCNConfig(MethodConfig):
             what the rest does (see :class:`~rotoscope.methods.strays.Strays`); 0 leaves out none. The papers do not.
         lean: how much is added to the logits of objects, before they are joined and remembered; 0 in the papers.
         trust: how much is added to the similarity to what memory holds of frames on which masks were given, since these
-            are true and answers need not be; 0 in the papers.
+            are true and answers need not be; from 0, as in the papers, to 100.
         least_presence: an object whose presence score is lower is not there; 0 asks for none. Needs ``scores``.
         least_quality: a frame enters memory, for good or as the previous one, only if the mean of its present objects'
             predicted IoU is at least this; else the next that has it does. 0 asks for none. Needs ``scores``.
@@ -89,7 +89,7 @@ class STCNConfig(MethodConfig):
     crossings: bool = False
     strays: Share = 0.0
     lean: Lean = 0.0
-    trust: NotNegative = 0.0
+    trust: Annotated[float, Range(0, 100)] = 0.0
     least_presence: Share = 0.0
     least_quality: Share = 0.0
 
