@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rotoscope.methods.crossings import Crossings
-from rotoscope.methods.meetings import colours
+from rotoscope.methods.likeness import colours
 
 HEIGHT, WIDTH, RADIUS, LENGTH = 160, 240, 20, 34
 IDS = [5, 9]
@@ -50,13 +51,34 @@ def begun(colour: tuple[int, int, int] = (200, 40, 40), other: tuple[int, int, i
     return crossings
 
 
-def bouncing(crossings: Crossings, frames: range, memory: dict[int, int]) -> list[Tensor]:
+def flickering() -> NDArray[np.uint8]:
+    """A frame on which no picture of an object fits: what is left are the masks."""
+    blocks = np.random.default_rng().integers(0, 2, (HEIGHT // 8, WIDTH // 8, 3), dtype=np.uint8) * np.uint8(255)
+    return np.asarray(blocks.repeat(8, axis=0).repeat(8, axis=1), np.uint8)
+
+
+def drawn(t: int) -> NDArray[np.uint8]:
+    """A frame of the two discs, of one texture, the first in front."""
+    rng = np.random.default_rng(4)
+    image = cv2.resize(rng.integers(0, 90, (20, 30, 3), dtype=np.uint8), (WIDTH, HEIGHT))
+    paint = cv2.resize(rng.integers(90, 256, (16, 16, 3), dtype=np.uint8), (64, 64))
+    for x, y in ways(t)[::-1]:
+        moved = cv2.warpAffine(paint, np.array([[1, 0, x - 31.5], [0, 1, y - 31.5]]), (WIDTH, HEIGHT))
+        image[disc(x, y)] = moved[disc(x, y)]
+    return np.asarray(image, np.uint8)
+
+
+def bouncing(crossings: Crossings, frames: range, memory: dict[int, int], pictures: bool = False) -> list[Tensor]:
     """A network that remembers who was on the left: it gives the left thing to that one, for ever."""
     answers = []
     for t in frames:
         left, right = sorted(ways(t))
         by_id = {memory[5]: disc(*left), memory[9]: disc(*right)}
-        probabilities, taken = crossings.step(soft([by_id[5], by_id[9]]), IDS)
+        probabilities, taken = crossings.step(
+            soft([by_id[5], by_id[9]]),
+            IDS,
+            lambda: drawn(t) if pictures else flickering(),  # noqa: B023
+        )
         if taken:
             assert taken == {5: 9, 9: 5}
             memory.update({5: memory[9], 9: memory[5]})
@@ -81,11 +103,20 @@ def test_what_seems_to_bounce_has_crossed() -> None:
     assert np.mean([right(answers[t], t) for t in range(10, 24)]) > 0.7
 
 
+def test_pictures_tell_them_apart_also_while_they_overlap() -> None:
+    memory, crossings = {5: 5, 9: 9}, begun()
+    crossings.portray(soft([disc(*way) for way in ways(0)]), IDS, IDS, lambda: drawn(0))
+    answers = bouncing(crossings, range(LENGTH), memory, pictures=True)
+    assert memory == {5: 9, 9: 5}
+    for t in range(1, LENGTH):
+        assert min(right(answers[t], t)) > 0.9 or min(right(answers[t], t)) != min(right(answers[t], t)), t
+
+
 def test_a_network_that_has_them_right_is_left_alone() -> None:
     crossings = begun()
     for t in range(LENGTH):
         given = soft([disc(*way) for way in ways(t)])
-        answer, taken = crossings.step(given, IDS)
+        answer, taken = crossings.step(given, IDS, flickering)
         assert not taken
         if t < 10 or t > 26:
             assert torch.equal(answer.argmax(dim=0), given.argmax(dim=0))
@@ -96,7 +127,7 @@ def test_while_watched_each_part_is_of_one_object_whatever_the_network_mixes() -
     for t in range(LENGTH):
         first, second = (disc(*way) for way in ways(t))
         mixed = soft([first | second, np.zeros_like(first)]) if apart >= 3 else soft([first, second])
-        answer, taken = crossings.step(mixed, IDS)
+        answer, taken = crossings.step(mixed, IDS, flickering)
         apart = max((meeting.apart for meeting in crossings.meetings), default=0)
         if 3 <= apart < 8:
             assert not taken
@@ -116,7 +147,7 @@ def test_things_that_stand_side_by_side_stay_as_they_are() -> None:
     crossings = begun()
     for _ in range(30):
         given = soft([disc(100, 80), disc(143, 80)])
-        answer, taken = crossings.step(given, IDS)
+        answer, taken = crossings.step(given, IDS, flickering)
         assert not taken
         assert torch.equal(answer, given)
 
@@ -137,24 +168,24 @@ def test_a_restored_one_goes_on_alike(moment: int) -> None:
 
 def test_what_was_shown_and_not_looked_at_yet_is_kept_and_restored() -> None:
     one, again = begun(), Crossings()
-    assert one.shown
+    assert one.looks.shown
     again.restore(one.state())
-    assert one.shown  # being saved is no reason to look
-    assert not one.looks
-    assert again.alike(5, 9)
-    assert one.alike(5, 9)
-    assert not again.shown
-    assert torch.equal(again.looks[5], one.looks[5])
+    assert one.looks.shown  # being saved is no reason to look
+    assert not one.looks.known
+    assert again.looks.alike(5, 9)
+    assert one.looks.alike(5, 9)
+    assert not again.looks.shown
+    assert torch.equal(again.looks.known[5], one.looks.known[5])
     assert {key for key in one.state() if key.startswith("look.")} == {"look.5", "look.9"}
 
 
 def test_an_empty_mask_leaves_the_look_that_was_known() -> None:
     crossings = begun()
-    assert crossings.alike(5, 9)
-    before = crossings.looks[5]
+    assert crossings.looks.alike(5, 9)
+    before = crossings.looks.known[5]
     crossings.look(picture((0, 90, 0), (0, 0, 90)), {5: torch.zeros(HEIGHT, WIDTH)})
-    assert crossings.alike(5, 9)
-    assert torch.equal(crossings.looks[5], before)
+    assert crossings.looks.alike(5, 9)
+    assert torch.equal(crossings.looks.known[5], before)
 
 
 def test_a_mask_given_in_a_meeting_ends_it() -> None:
@@ -170,8 +201,8 @@ def test_one_that_is_removed_is_in_no_meeting() -> None:
     bouncing(crossings, range(18), {5: 5, 9: 9})
     crossings.forget(9)
     assert not crossings.meetings
-    crossings.step(soft([disc(100, 80)]), [5])
-    assert set(crossings.looks) == {5}
+    crossings.step(soft([disc(100, 80)]), [5], flickering)
+    assert set(crossings.looks.known) == {5}
 
 
 def test_colours_are_compared_by_shares() -> None:

@@ -105,6 +105,16 @@ class Canvas:
             return torch.cat([F.pad(channel, self.padding, value=value) for channel, value in channels], dim=1)
         return self._pad(tensor)
 
+    def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """RGB uint8 ``[H, W, 3]`` at the working size, ``[H', W', 3]``, to look at: its edges go on in the padding."""
+        if self.work != self.size:
+            shrink = self.work[0] < self.size[0]
+            image = np.asarray(
+                cv2.resize(image, self.work, interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR), np.uint8
+            )
+        left, right, top, bottom = self.padding
+        return np.asarray(cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REPLICATE), np.uint8)
+
     def masks(self, masks: Tensor) -> Tensor:
         """Masks ``[N, H, W]`` in [0, 1] to the padded working size."""
         if self.work != self.size:

@@ -5,25 +5,24 @@ Masks are looked at in cells of the working size here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rotoscope.methods.portraits import STEP
+
 CELL = 4
 """Side in pixels of the working size of the cells that masks are looked at in."""
+SOON, BESIDE = 20, 10
+"""Frames ahead, and cells around boxes, within which look-alikes that come near are followed by their pictures."""
 GAP = 3
 """Cells between two masks that count as touching."""
-LOOKED_AT = 240
-"""Short side in pixels at which colours are counted."""
-SHADES = (8, 16, 16)
-"""Bins of lightness and of the two axes of colour."""
 WHOLE = 0.35
 """A part is an object if its area is at least this share of the objects' area before they met."""
 CLEAR = 1.4
@@ -76,12 +75,14 @@ class Meeting:
         motions: of each member; by object id.
         merged: whether the parts have been fewer than the objects.
         apart: frames in a row on which, after that, they were as many.
+        pictured: whether they are followed by their pictures, which is decided once they overlap; None before.
     """
 
     since: int
     motions: dict[int, Motion]
     merged: bool = False
     apart: int = 0
+    pictured: bool | None = None
 
     def follow(self, together: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Move on by a frame, and see from the members' union where each is.
@@ -105,33 +106,22 @@ class Meeting:
         return np.asarray(whose)
 
 
-def shrunk(plane: NDArray[Any]) -> NDArray[Any]:
-    """A frame ``[H, W, 3]`` or a mask ``[H, W]`` at the size at which colours are counted, of the same type."""
-    share = min(LOOKED_AT / min(plane.shape[:2]), 1.0)
-    size = (max(round(plane.shape[1] * share), 1), max(round(plane.shape[0] * share), 1))
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
-
-
-def colours(image: NDArray[np.uint8], mask: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """How often each colour occurs in a mask, as the square roots of a smoothed histogram in CIE Lab.
-
-    The product of two of them is the Bhattacharyya coefficient, 1 for the same colours in the same shares.
+def fitted_motion(
+    places: Sequence[tuple[int, float, float, float]], now: int, mask: NDArray[np.bool_]
+) -> Motion | None:
+    """A line fitted to where an object has been, as of the frame before ``now``; None if it was hardly seen alone.
 
     Args:
-        image: RGB ``[h, w, 3]``, uint8, shrunk.
-        mask: soft mask ``[h, w]`` in [0, 1], shrunk as well.
-    Returns: a unit vector; None if the mask is empty.
+        places: number of the frame, centre (x, y) and area, in cells.
+        now: number of the frame.
+        mask: the object on it, ``[h, w]``.
     """
-    lab, inside = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3), mask.ravel()
-    if inside.sum() <= 0:
+    track = np.array(places)
+    if len(track) < 3 or not mask.any():
         return None
-    counts, _ = np.histogramdd(lab, bins=SHADES, range=((0, 256),) * 3, weights=np.where(inside > 0.5, inside, 0))
-    for axis in range(3):  # neighbouring bins share, so that a little light does not make another colour
-        padded = np.pad(counts, [(1, 1) if other == axis else (0, 0) for other in range(3)])
-        before, after = (np.take(padded, range(k, k + counts.shape[axis]), axis=axis) for k in (0, 2))
-        counts = 0.25 * before + 0.5 * counts + 0.25 * after
-    total = counts.sum()
-    return np.sqrt(counts / total).ravel().astype(np.float32) if total > 0 else None
+    (across, x), (down, y) = (np.polyfit(track[:, 0] - now, track[:, column], 1) for column in (1, 2))
+    pace, centre = np.array([across, down]), np.argwhere(mask).mean(axis=0)[::-1]
+    return Motion(0.5 * (np.array([x, y]) + centre) - pace, pace, mask, centre)
 
 
 def large_parts(together: NDArray[np.bool_], meeting: Meeting) -> list[NDArray[np.bool_]]:
@@ -150,7 +140,9 @@ def agree(labels: NDArray[np.int32], ids: Sequence[int], meeting: Meeting, whose
     return True
 
 
-def divided(probabilities: Tensor, ids: Sequence[int], members: Sequence[int], whose: NDArray[np.int64]) -> Tensor:
+def divided(
+    probabilities: Tensor, ids: Sequence[int], members: Sequence[int], whose: NDArray[np.int64], side: int = CELL
+) -> Tensor:
     """Give what members have together to the one whose cell it is.
 
     Args:
@@ -158,9 +150,12 @@ def divided(probabilities: Tensor, ids: Sequence[int], members: Sequence[int], w
         ids: of the objects, in the order of their channels.
         members: some of them.
         whose: place in ``members`` of each cell, ``[h, w]``.
+        side: of these cells in pixels.
     """
     height, width = probabilities.shape[-2:]
-    fine = torch.from_numpy(np.kron(whose, np.ones((CELL, CELL), np.int64))[:height, :width]).to(probabilities.device)
+    size = (whose.shape[1] * side, whose.shape[0] * side)
+    places = cv2.resize(whose.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)[:height, :width]
+    fine = torch.from_numpy(np.ascontiguousarray(places)).to(probabilities.device)
     channels = [1 + ids.index(object_id) for object_id in members]
     together = probabilities[channels].sum(dim=0)
     out = probabilities.clone()
@@ -171,7 +166,16 @@ def divided(probabilities: Tensor, ids: Sequence[int], members: Sequence[int], w
 
 def cell_labels(probabilities: Tensor) -> NDArray[np.int32]:
     """The likeliest channel of each cell."""
-    return np.asarray(F.avg_pool2d(probabilities[None].float(), CELL)[0].max(dim=0).indices.cpu().numpy(), np.int32)
+    size = (probabilities.shape[-1] // CELL, probabilities.shape[-2] // CELL)
+    planes = probabilities.float().cpu().numpy()
+    cells = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes]  # PyTorch takes thrice as long
+    return np.argmax(cells, axis=0).astype(np.int32)
+
+
+def fine_labels(probabilities: Tensor) -> NDArray[np.int32]:
+    """The likeliest channel of every other pixel, for objects' pictures."""
+    some = probabilities[:, STEP // 2 :: STEP, STEP // 2 :: STEP].contiguous()
+    return np.asarray(some.max(dim=0).indices.cpu().numpy(), np.int32)
 
 
 def well_apart(parts: list[NDArray[np.bool_]]) -> bool:
@@ -205,6 +209,48 @@ def touching(labels: NDArray[np.int32], ids: Sequence[int]) -> set[tuple[int, in
                 for a, b in np.unique(np.stack([one[near], other[near]], axis=1), axis=0):
                     pairs.add((min(ids[a - 1], ids[b - 1]), max(ids[a - 1], ids[b - 1])))
     return pairs
+
+
+def coming_near(
+    labels: NDArray[np.int32],
+    ids: Sequence[int],
+    tracks: Mapping[int, Sequence[tuple[int, float, float, float]]],
+    alike: Callable[[int, int], bool],
+) -> set[int]:
+    """Those of some objects whose boxes touch those of look-alikes soon, if they go on as they went.
+
+    Args:
+        labels: likeliest channel of each cell, ``[h, w]``.
+        ids: of the objects, in the order of their channels.
+        tracks: where they were: number of the frame, centre (x, y) and area, in cells.
+        alike: whether two look alike.
+    """
+    boxes, paces = {}, {}
+    for slot, object_id in enumerate(ids, 1):
+        left, top, width, height = cv2.boundingRect((labels == slot).astype(np.uint8))
+        if width:
+            boxes[object_id] = np.array([left, top, left + width, top + height], float)
+            track = np.array(tracks.get(object_id, ()))
+            moved = len(track) > 1 and track[-1, 0] > track[0, 0]
+            paces[object_id] = (track[-1] - track[0])[1:3] / (track[-1, 0] - track[0, 0]) if moved else np.zeros(2)
+    near: set[int] = set()
+    for one, other in itertools.combinations(boxes, 2):
+        way = SOON * (paces[one] - paces[other])
+        begin = np.minimum(boxes[one], boxes[one] + np.tile(way, 2))[:2] - BESIDE
+        end = np.maximum(boxes[one], boxes[one] + np.tile(way, 2))[2:] + BESIDE
+        if (begin <= boxes[other][2:]).all() and (end >= boxes[other][:2]).all() and alike(one, other):
+            near |= {one, other}
+    return near
+
+
+def overlap(covers: NDArray[np.bool_]) -> bool:
+    """Whether what some objects cover, ``[M, h, w]``, overlaps."""
+    return bool((covers.sum(axis=0) > 1).any())
+
+
+def pixels(track: Sequence[tuple[int, float, float, float]]) -> NDArray[np.float64]:
+    """A track in cells as frames and places in pixels of objects' pictures, ``[T, 3]``."""
+    return np.array([(t, *((np.array([x, y]) + 0.5) * CELL / STEP - 0.5)) for t, x, y, _ in track]).reshape(-1, 3)
 
 
 def nearest_part(parts: list[NDArray[np.bool_]]) -> NDArray[np.uint8]:

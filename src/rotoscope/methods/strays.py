@@ -130,11 +130,19 @@ class Strays:
         """Which points of an object's mask, of 0 and 1, are to be left out; None if none is."""
         if object_id not in self.given:
             return None
-        count, numbers, about, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        left, top, width, height = cv2.boundingRect(mask)
+        left, top, right, bottom = (
+            max(left - FRINGE, 0),
+            max(top - FRINGE, 0),
+            left + width + FRINGE,
+            top + height + FRINGE,
+        )
+        part = (slice(top, bottom), slice(left, right))  # a mask covers little of a frame
+        count, numbers, about, _ = cv2.connectedComponentsWithStats(mask[part], connectivity=8)
         if count < 3:  # the background and one piece
             return None
         pieces = np.asarray(numbers, np.int32)
-        alike = self._alike(pieces, count, object_id, key)
+        alike = self._alike(pieces, (top, left), count, object_id, key)
         best = int((alike * about[1:, cv2.CC_STAT_AREA]).argmax())
         strays = alike < self.least * alike[best]
         strays[best] = False
@@ -142,9 +150,13 @@ class Strays:
             return None
         own = np.concatenate([[False], strays])[pieces]
         wide = cv2.dilate(own.astype(np.uint8), np.ones((FRINGE, FRINGE), np.uint8))
-        return np.asarray(wide * (own | (mask == 0)), np.uint8)
+        points = np.zeros_like(mask)
+        points[part] = wide * (own | (mask[part] == 0))
+        return points
 
-    def _alike(self, pieces: NDArray[np.int32], count: int, object_id: int, key: Tensor) -> NDArray[np.float64]:
+    def _alike(
+        self, pieces: NDArray[np.int32], corner: tuple[int, int], count: int, object_id: int, key: Tensor
+    ) -> NDArray[np.float64]:
         """How much each piece resembles the given object, ``[count - 1]``: 1 where its cells are as full of it there.
 
         What cells of a piece resemble is weighted by how much of them it covers, and compared with just that, so that
@@ -152,7 +164,8 @@ class Strays:
         """
         cells = key[0].numel()
         rows, columns = np.nonzero(pieces)
-        places = (pieces[rows, columns] - np.int64(1)) * cells + rows // CELL * key.shape[-1] + columns // CELL
+        number = pieces[rows, columns] - np.int64(1)
+        places = number * cells + (rows + corner[0]) // CELL * key.shape[-1] + (columns + corner[1]) // CELL
         met, points = np.unique(places, return_counts=True)  # pieces may be many, so only what they cover is held
         piece, cell = np.divmod(met, cells)
         shares = points / CELL**2

@@ -17,7 +17,7 @@ from rotoscope.files import atomic_write
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.watch import Watch
 
-VERSION = 8
+VERSION = 9
 """Of what is saved of a run; a state of another version is refused."""
 Phase = Literal["forward", "backward"]
 

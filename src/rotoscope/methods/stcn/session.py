@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -102,10 +103,13 @@ class STCNSession(CanvasSession):
         canvas = self.canvas
         assert canvas is not None
         image, features = self.encoded(frame)
-        answer = self._without_strays(self._told_apart(self._follow(features)), features)
+        answer = self._without_strays(self._told_apart(self._follow(features), frame), features)
         probabilities = self.with_prompts(answer.probabilities, prompts) if prompts else answer.probabilities
         if prompts and self._crossings is not None:
             self._crossings.look(frame.image, prompts)
+            self._crossings.portray(
+                probabilities, self.objects.ids, prompts, lambda: self.fitted(frame.size).seen(frame.image)
+            )
         self._strays.give(features.key[0], self.objects.channels(probabilities, prompts))
         unclear = self._crossings is not None and self._crossings.merged
         if prompts or (self.policy.enters(self._since_write) and self._is_sure(answer) and not unclear):
@@ -190,11 +194,13 @@ class STCNSession(CanvasSession):
             own = own * (scores[:, 0] >= self.config.least_presence)[:, None, None]
         return Answer(aggregate(own), scores)
 
-    def _told_apart(self, answer: Answer) -> Answer:
-        """Look-alikes that have crossed, by how they moved before."""
-        if self._crossings is None:
+    def _told_apart(self, answer: Answer, frame: Frame) -> Answer:
+        """Look-alikes that have crossed, by their pictures or by how they moved before."""
+        canvas = self.canvas
+        if self._crossings is None or canvas is None:
             return answer
-        probabilities, taken = self._crossings.step(answer.probabilities, self.objects.ids)
+        seen = partial(canvas.seen, frame.image)
+        probabilities, taken = self._crossings.step(answer.probabilities, self.objects.ids, seen)
         if taken:
             self.bank.exchange(taken)
         return answer._replace(probabilities=probabilities)
