@@ -12,7 +12,7 @@ from rotoscope.layers.canvas import Canvas
 from rotoscope.methods.crossings import Crossings
 from rotoscope.methods.meetings import coming_near
 from rotoscope.methods.portrait import FITS, Portrait, Scene
-from rotoscope.methods.portraits import Portraits, picture_of
+from rotoscope.methods.portraits import Portraits, picture_of, shares
 
 HEIGHT, WIDTH, SIDE = 100, 160, 33
 NOTHING = np.zeros((HEIGHT, WIDTH), bool)
@@ -183,3 +183,33 @@ def test_an_object_given_again_has_a_new_picture() -> None:
     assert not crossings.portraits.known[4].way
     crossings.portray(probabilities[:2], [4], [4], lambda: image)
     assert 4 not in crossings.portraits.known  # one object needs no picture
+
+
+def test_one_that_leaves_the_frame_after_they_crossed_is_no_error() -> None:
+    crossings, ids, thing = Crossings(), [3, 8], texture(1, SIDE + 3, SIDE + 3)[:SIDE, :SIDE]
+    paint = np.clip(thing * 40 + 128, 0, 255).astype(np.uint8)
+    behind = np.clip(texture(2, 192, 320) * 20 + 60, 0, 255).astype(np.uint8)
+
+    def frame(t: int) -> tuple[NDArray[np.uint8], torch.Tensor]:
+        image, labels = behind.copy(), np.zeros((192, 320), np.int64)
+        for number, (x, y) in enumerate([(40 + 9 * t, 80), (190 - 4 * t, 88)], 1):
+            box = (slice(y, y + SIDE), slice(max(x, 0), min(max(x + SIDE, 0), 320)))
+            image[box], labels[box] = paint[:, : image[box].shape[1]], number
+        return image, torch.nn.functional.one_hot(torch.from_numpy(labels), 3).permute(2, 0, 1).float() * 0.9 + 0.03
+
+    image, probabilities = frame(0)
+    crossings.look(image, {3: probabilities[1], 8: probabilities[2]})
+    crossings.portray(probabilities, ids, ids, lambda: image)
+    merged = False
+    for t in range(1, 40):
+        image, probabilities = frame(t)
+        answer, taken = crossings.step(probabilities, ids, lambda image=image: image)  # type: ignore[misc]
+        assert not taken
+        assert torch.isfinite(answer).all()
+        merged |= crossings.merged and any(meeting.pictured for meeting in crossings.meetings)
+    assert merged
+    assert shares(np.zeros((4, 4), bool), [np.ones((4, 4), bool)]) == [0]
+
+
+def test_who_is_in_front_does_not_depend_on_the_order_of_a_set() -> None:
+    assert Portraits().from_front({8, 0}) == Portraits().from_front({0, 8}) == [0, 8]

@@ -40,7 +40,7 @@ from rotoscope.methods.meetings import (
     well_apart,
 )
 from rotoscope.methods.portrait import Scene
-from rotoscope.methods.portraits import LOST, RENEWED, STEP, Portraits, picture_of
+from rotoscope.methods.portraits import LOST, RENEWED, STEP, Portraits, picture_of, shares
 
 FITTED = 12
 """Frames before a meeting whose centres a motion is fitted to, at most."""
@@ -248,8 +248,8 @@ class Crossings:
         meeting.apart = meeting.apart + 1 if apart else 0
         taken: dict[int, int] = {}
         if apart:
-            slots = [1 + ids.index(member) for member in members]
-            own = np.array([[(labels[cover] == slot).mean() for slot in slots] for cover in covers])
+            masks = [labels == 1 + ids.index(member) for member in members]
+            own = np.array([shares(cover, masks) for cover in covers])
             had = zip(*least_cost(-own), strict=True)
             taken = {members[row]: members[column] for row, column in had if row != column}
         return divided(probabilities, ids, members, self.portraits.whose(members, covers), STEP), taken

@@ -115,14 +115,14 @@ class Portraits:
         out = set()
         for object_id, mask in masks.items():
             portrait = self.known.get(object_id)
-            if portrait is not None and mask[portrait.cover(self.size)].mean() < WITHIN:
+            if portrait is not None and shares(portrait.cover(self.size), [mask])[0] < WITHIN:
                 portrait.held = max(portrait.held - HELD, 0)
                 out.add(object_id)
         return out
 
     def from_front(self, members: Iterable[int]) -> list[int]:
         """Some ids, those in front first."""
-        some = list(members)
+        some = sorted(members)  # a set has no order that a restored one would have
         return sorted(some, key=lambda one: sum(np.sign(self._leads(other, one)) for other in some if other != one))
 
     def sure(self, members: Iterable[int], lost: int = 0) -> bool:
@@ -207,6 +207,11 @@ class Portraits:
                 return
             wrong.append(share)
         self.before[pair] = self.before.get(pair, 0.0) + (wrong[1] - wrong[0]) * min(float(both.sum()) / 100, 1.0)
+
+
+def shares(cover: NDArray[np.bool_], masks: Iterable[NDArray[np.bool_]]) -> list[float]:
+    """How much of what an object covers, ``[H, W]``, lies in each of some masks; 0 if it has left the frame."""
+    return [float(mask[cover].mean()) if cover.any() else 0.0 for mask in masks]
 
 
 def picture_of(image: NDArray[np.uint8]) -> NDArray[np.float32]:
