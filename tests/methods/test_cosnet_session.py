@@ -16,7 +16,7 @@ from torch import Tensor
 from conftest import TINY
 from rotoscope.errors import InputError
 from rotoscope.layers.precision import apply_precision
-from rotoscope.methods.cosnet import COSNet, COSNetConfig, crf
+from rotoscope.methods.cosnet import COSNet, COSNetConfig, attention, crf
 from rotoscope.methods.cosnet.attention import CoAttention
 from rotoscope.methods.cosnet.network import enlarge
 from rotoscope.methods.cosnet.references import PastFrames, WholeVideo, draw
@@ -175,6 +175,59 @@ def test_the_share_of_a_session_is_its_own(clip: np.ndarray) -> None:
     whole, bare = masks(model, clip, own_share=1.0), masks(model, clip, references=0)
     for ours, theirs in zip(whole, bare, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["vanilla", "symmetric", "channel"])
+def test_what_recurs_gains_by_hand(kind: str) -> None:
+    """The mean over references of a cell's greatest cosine, against its mean over what stands out."""
+    torch.manual_seed(0)
+    net = make(attention=kind).network
+    query, many = torch.randn(1, 16, 4, 5), torch.randn(3, 16, 4, 5)
+    asks, likeness = net.attention.queries(query)[0], torch.zeros(20)
+    for reference in net.attention.keys(many):
+        for cell in range(20):
+            likeness[cell] += max(float(torch.cosine_similarity(asks[cell], one, dim=0)) for one in reference) / 3
+    stands_out = torch.sigmoid(net.single(query)).flatten()
+    usual = float((stands_out * likeness).sum() / stands_out.sum())
+    gained = 3 * torch.tanh(7 * (likeness - usual) / 3)
+    torch.testing.assert_close(net.recurring(query, many, 7.0).flatten(), gained, atol=1e-5, rtol=1e-5)
+    for fusion in ("summary", "prediction", "group"):
+        told = net.logits(query, many, fusion, 0.5)  # type: ignore[arg-type]
+        with_it = net.logits(query, many, fusion, 0.5, 7.0)  # type: ignore[arg-type]
+        torch.testing.assert_close(with_it, told + gained.view(1, 1, 4, 5), atol=1e-5, rtol=1e-5)
+
+
+def test_few_similarities_are_held_and_many_go_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both give the same."""
+    net, query, many = make().network, torch.randn(1, 16, 4, 5), torch.randn(3, 16, 4, 5)
+    with torch.no_grad():
+        held = net.attention(query, many)
+        monkeypatch.setattr(attention, "MOST_HELD", 0)
+        torch.testing.assert_close(net.attention(query, many), held, atol=1e-6, rtol=1e-5)
+
+
+def test_what_stands_out_on_one_frame_only_loses() -> None:
+    """Of two things that stand out alike, the one that references show gains, whatever else they show."""
+    net = make().network
+    a, b, rest = torch.nn.functional.normalize(torch.randn(3, 16), dim=1)
+    query = rest.repeat(20, 1)
+    query[3], query[11] = a, b
+    reference = rest.repeat(20, 1)
+    reference[7] = a
+    pictures = [x.T.reshape(1, 16, 4, 5) for x in (query, reference)]
+    net.attention.similarity.weight.copy_(torch.eye(16))  # type: ignore[union-attr]
+    gained = net.recurring(pictures[0], pictures[1], 10.0).flatten()
+    assert gained[3] > gained[11] + 1
+    alone = net.recurring(pictures[0], pictures[0], 10.0)  # its own only reference
+    torch.testing.assert_close(alone, torch.zeros_like(alone), atol=1e-4, rtol=0)
+
+
+def test_recurrence_of_a_session_is_its_own_and_needs_attention(clip: np.ndarray) -> None:
+    model = make()
+    published, told = masks(model, clip), masks(model, clip, recurrence=50.0)
+    assert not all(torch.equal(ours, theirs) for ours, theirs in zip(told, published, strict=True))
+    with pytest.raises(InputError, match="recurrence needs a network that compares cells"):
+        COSNetConfig(**{**TINY["cosnet"], "attention": "none", "recurrence": 5.0})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "symmetric", "channel"])

@@ -20,6 +20,7 @@ class COSNet(Method):
     inference_options = (
         "fusion",
         "own_share",
+        "recurrence",
         "references",
         "sampling",
         "seed",

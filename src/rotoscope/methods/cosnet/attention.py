@@ -15,6 +15,8 @@ from rotoscope.methods.cosnet.config import COSNetConfig
 
 REDUCTION = 16
 """Of the channel weights' hidden layer, as in squeeze-and-excitation networks."""
+MOST_HELD = 1 << 24
+"""Similarities, 64 MiB, that are held at once on a CPU. More of them go by parts, in half as much time again."""
 
 
 class CoAttention(nn.Module):
@@ -79,7 +81,7 @@ class CoAttention(nn.Module):
             reference: ``[B or 1, C, h', w']``, of frames that are attended to.
             back: ``features`` are a reference's and ``reference`` a query's: the same similarities the other way round.
         Returns: the summary, ``[B, C, h, w]``: for each cell the mean of the reference's features, weighted by a
-            softmax of the similarities over the reference's cells. The similarities are never held as a whole.
+            softmax of the similarities over the reference's cells. At most :data:`MOST_HELD` similarities are held.
         """
         with torch.autocast(features.device.type, enabled=False):
             asks, answers = (self.keys, self.queries) if back else (self.queries, self.keys)
@@ -87,8 +89,14 @@ class CoAttention(nn.Module):
             size = max(len(features), len(reference))
             if not is_traced():  # a trace would keep the number of references; its product takes one frame for all
                 parts = tuple(x.expand(size, -1, -1) for x in parts)
-            q, k, v = (x[:, None] for x in parts)  # one head
-            attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)[:, 0]
+            few = parts[0].shape[1] * parts[1].shape[1] <= MOST_HELD
+            if few and features.device.type == "cpu" and not (torch.is_grad_enabled() or is_traced()):
+                attended = torch.stack(
+                    [torch.softmax(self.scale * q @ k.T, dim=1) @ v for q, k, v in zip(*parts, strict=True)]
+                )
+            else:
+                q, k, v = (x[:, None] for x in parts)  # one head
+                attended = F.scaled_dot_product_attention(q, k, v, scale=self.scale)[:, 0]
             summary = attended.transpose(1, 2).unflatten(2, tuple(features.shape[-2:]))
         return summary.to(features.dtype)
 
@@ -119,6 +127,22 @@ class CoAttention(nn.Module):
             asks, answers = (self.keys, self.queries) if back else (self.queries, self.keys)
             scores = self.scale * asks(features) @ answers(reference).transpose(1, 2)
             return (torch.softmax(scores, dim=2) @ part.float()[..., None])[..., 0]
+
+    def found_again(self, features: Tensor, reference: Tensor) -> Tensor:
+        """How alike each cell of a frame is to the cell of a reference that is most like it.
+
+        Args:
+            features: of the frame, ``[1, C, h, w]``.
+            reference: of N others, ``[N, C, h', w']``.
+        Returns: cosines of what cells are compared by, ``[N, h, w]``, in [-1, 1].
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            asks, answers = F.normalize(self.queries(features), dim=-1), F.normalize(self.keys(reference), dim=-1)
+            if is_traced():  # a trace would keep the number of references
+                best = (asks @ answers.transpose(1, 2)).amax(dim=2)
+            else:  # one at a time: all similarities are never held
+                best = torch.stack([(asks[0] @ one.T).amax(dim=1) for one in answers])
+            return best.unflatten(1, tuple(features.shape[-2:]))
 
     def irregularity(self) -> Tensor:
         """How far the projection of ``symmetric`` is from orthogonal: the mean of ``|P P^T - I|``; 0 for the others."""

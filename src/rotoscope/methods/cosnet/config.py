@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from rotoscope.errors import InputError
 from rotoscope.layers.trunks import TrunkName, check_trunk
 from rotoscope.methods.checks import Count, FixedSide, MethodConfig, Positive, Range
 
@@ -43,6 +44,10 @@ class COSNetConfig(MethodConfig):
             the cells of all references at once (the authors' later version).
         own_share: not in the paper. How much of an answer's logits is the trunk's own saliency, in [0, 1]; the rest is
             what the references say.
+        recurrence: not in the paper. How many logits a cell gains for a likeness of 1 more than what stands out on its
+            frame has on average, at most 3, where likeness is the mean over references of the greatest cosine between
+            the cell and theirs (:meth:`~rotoscope.methods.cosnet.network.COSNetNetwork.recurring`): what stands out on
+            one frame only is not the primary object. 0 leaves it out.
         references: the number of frames that each frame attends to; with 0 the answer is the trunk's own saliency.
         sampling: which frames are references. ``random``: drawn anew for each frame (released code), by ``seed``;
             ``uniform``: spread evenly over the video, the same for all frames (the paper); ``consecutive``: the frame's
@@ -74,6 +79,7 @@ class COSNetConfig(MethodConfig):
     look_dim: Annotated[int, Range(0)] = 0
     fusion: Fusion = "prediction"
     own_share: Annotated[float, Range(0, 1)] = 0.0
+    recurrence: Annotated[float, Range(0, 1000)] = 0.0
     references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"
     seed: Annotated[int, Range(0)] = 0
@@ -93,12 +99,16 @@ class COSNetConfig(MethodConfig):
         return self.dim + self.look_dim
 
     def check(self) -> None:
-        """See that the trunk can have the layout.
+        """See that the trunk can have the layout, and that cells are compared where their likeness is asked for.
 
         Raises:
-            InputError: Caffe's layout of what is no residual network.
+            InputError: Caffe's layout of what is no residual network, or recurrence without attention.
         """
         check_trunk(self.trunk, caffe=self.caffe)
+        if self.recurrence and self.attention == "none":
+            raise InputError(
+                "recurrence needs a network that compares cells, and this one has attention=none. Set it to 0."
+            )
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

@@ -41,7 +41,7 @@ def calls(network: COSNetNetwork, config: COSNetConfig) -> Portable:
     """What a session calls: the same graphs, of one way of fusion."""
     cells = -(-473 // config.output_stride)
     usual = {"h": cells, "w": cells, "N": max(config.references, 1)}
-    joined = {"fusion": config.fusion, "own_share": config.own_share}
+    joined = {"fusion": config.fusion, "own_share": config.own_share, "recurrence": config.recurrence}
     return Portable(portable(network, config).graphs, joined, SIZES, OTHERS, usual)
 
 
@@ -53,11 +53,17 @@ class ServedCOSNet(Served):
         return self.ask("encode", image)[0]
 
     def segment(
-        self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion, own_share: float = 0.0
+        self,
+        query: Tensor,
+        references: Tensor,
+        size: tuple[int, int],
+        fusion: Fusion,
+        own_share: float = 0.0,
+        recurrence: float = 0.0,
     ) -> Tensor:
         """See the network's, which itself answers without references, or if a session joins them in another way."""
-        if not len(references) or {"fusion": fusion, "own_share": own_share} != self.facts:
-            alone: Tensor = self.network.segment(query, references, size, fusion, own_share)
+        if not len(references) or {"fusion": fusion, "own_share": own_share, "recurrence": recurrence} != self.facts:
+            alone: Tensor = self.network.segment(query, references, size, fusion, own_share, recurrence)
             return alone
         logits = self.ask("segment", query, references)[0]
         return torch.sigmoid(enlarge(logits, size)).mean(dim=0)[0]
@@ -82,11 +88,11 @@ class Segment(nn.Module):
     def __init__(self, network: COSNetNetwork, config: COSNetConfig) -> None:
         super().__init__()
         self.network = network
-        self.fusion, self.own_share = config.fusion, config.own_share
+        self.joined = config.fusion, config.own_share, config.recurrence
 
     def forward(self, query: Tensor, references: Tensor) -> Tensor:
         """``[1, C, h, w]`` and ``[N, C, h, w]`` to ``[N or 1, 1, h, w]``."""
-        return self.network.logits(query, references, self.fusion, self.own_share)
+        return self.network.logits(query, references, *self.joined)
 
 
 def _facts(config: COSNetConfig) -> dict[str, Any]:
@@ -101,6 +107,7 @@ def _facts(config: COSNetConfig) -> dict[str, Any]:
             "sampling": config.sampling,
             "fusion": config.fusion,
             "own_share": config.own_share,
+            "recurrence": config.recurrence,
             "guided": config.guided,
         },
     }

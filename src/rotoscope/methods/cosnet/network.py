@@ -15,6 +15,8 @@ from rotoscope.methods.cosnet.config import COSNetConfig, Fusion
 
 CAFFE_MEAN = (104.00699, 116.66877, 122.67892)
 """Of blue, green and red, in [0, 255]."""
+MOST_GAINED = 3.0
+"""Logits that a cell gains at most for being found again, or loses for not being so."""
 
 
 def as_input(image: Tensor, caffe: bool) -> Tensor:
@@ -144,8 +146,33 @@ class COSNetNetwork(nn.Module):
         ahead = self.query_head(self.summary(query, reference), query[:, : self.dim])
         return ahead, self.reference_head(self.summary(reference, query, back=True), reference[:, : self.dim])
 
+    def recurring(self, query: Tensor, references: Tensor, gain: float) -> Tensor:
+        """What a frame's cells gain or lose because they are found again elsewhere, or are not.
+
+        A cell's likeness is the mean over references of its greatest cosine there. What it gains is ``gain`` times what
+        it has more of that than the frame's cells have on average, each counting as much as it stands out by itself; a
+        hyperbolic tangent keeps it within :data:`MOST_GAINED`. A frame that is its own only reference gains nothing.
+        Not in the paper.
+
+        Args:
+            query: features of the frame, ``[1, C, h, w]``.
+            references: features of N others, at least one, ``[N, C, h, w]``.
+            gain: logits for each unit of likeness.
+        Returns: logits ``[1, 1, h, w]``, float32.
+        """
+        likeness = self.attention.found_again(query, references).mean(dim=0)
+        stands_out = torch.sigmoid(self.single(query)[0, 0].float())
+        usual = (stands_out * likeness).sum() / stands_out.sum().clamp_min(1e-3)
+        return (MOST_GAINED * torch.tanh(gain * (likeness - usual) / MOST_GAINED))[None, None]
+
     def segment(
-        self, query: Tensor, references: Tensor, size: tuple[int, int], fusion: Fusion, own_share: float = 0.0
+        self,
+        query: Tensor,
+        references: Tensor,
+        size: tuple[int, int],
+        fusion: Fusion,
+        own_share: float = 0.0,
+        recurrence: float = 0.0,
     ) -> Tensor:
         """Find the primary object on a frame.
 
@@ -153,25 +180,32 @@ class COSNetNetwork(nn.Module):
             query: features of the frame, ``[1, C, h, w]``.
             references: features of N other frames, ``[N, C, h, w]``; with none the mask comes from the frame alone.
             size: height and width of the answer.
-            fusion, own_share: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
+            fusion, own_share, recurrence: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
         Returns: probabilities ``[H, W]``, float32.
         """
         if not len(references):
             return torch.sigmoid(enlarge(self.single(query), size))[0, 0]
-        return torch.sigmoid(enlarge(self.logits(query, references, fusion, own_share), size)).mean(dim=0)[0]
+        return torch.sigmoid(enlarge(self.logits(query, references, fusion, own_share, recurrence), size)).mean(dim=0)[
+            0
+        ]
 
-    def logits(self, query: Tensor, references: Tensor, fusion: Fusion, own_share: float = 0.0) -> Tensor:
+    def logits(
+        self, query: Tensor, references: Tensor, fusion: Fusion, own_share: float = 0.0, recurrence: float = 0.0
+    ) -> Tensor:
         """Logits of a frame by at least one reference and, by ``own_share``, by itself: ``[N or 1, 1, h, w]``.
 
         Arguments are those of :meth:`segment`.
         """
+        gained = self.recurring(query, references, recurrence) if recurrence else None
         if fusion == "group":  # one reference, as wide as all of them
             references = references.permute(1, 2, 0, 3).flatten(2)[None]
         summary = self.summary(query, references)
         if fusion == "summary":
             summary = summary.mean(dim=0, keepdim=True)
         logits: Tensor = self.query_head(summary, query[:, : self.dim])
-        return torch.lerp(logits, self.single(query), own_share) if own_share else logits
+        if own_share:
+            logits = torch.lerp(logits, self.single(query), own_share)
+        return logits if gained is None else logits + gained
 
 
 def enlarge(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -97,8 +97,9 @@ class COSNetSession(Session):
     def attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
         """The probability of the primary object at the working size, ``[H', W']``."""
         others = torch.cat(list(references.values())) if references else features[:0]
-        size = self.config.working_size(frame.size)
-        return self.network.segment(features, others, size, self.config.fusion, self.config.own_share)
+        config = self.config
+        size = config.working_size(frame.size)
+        return self.network.segment(features, others, size, config.fusion, config.own_share, config.recurrence)
 
     def forget(self, object_id: int) -> None:
         """Refuse: the object is the session's own."""
