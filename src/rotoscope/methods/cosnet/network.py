@@ -151,8 +151,8 @@ class COSNetNetwork(nn.Module):
 
         A cell's likeness is the mean over references of its greatest cosine there. What it gains is ``gain`` times what
         it has more of that than the frame's cells have on average, each counting as much as it stands out by itself; a
-        hyperbolic tangent keeps it within :data:`MOST_GAINED`. A frame that is its own only reference gains nothing.
-        Not in the paper.
+        hyperbolic tangent keeps it within :data:`MOST_GAINED`. A frame that is its own only reference gains nothing
+        if both are projected alike. Not in the paper.
 
         Args:
             query: features of the frame, ``[1, C, h, w]``.
@@ -185,9 +185,8 @@ class COSNetNetwork(nn.Module):
         """
         if not len(references):
             return torch.sigmoid(enlarge(self.single(query), size))[0, 0]
-        return torch.sigmoid(enlarge(self.logits(query, references, fusion, own_share, recurrence), size)).mean(dim=0)[
-            0
-        ]
+        logits = self.logits(query, references, fusion, own_share, recurrence)
+        return torch.sigmoid(enlarge(logits, size)).mean(dim=0)[0]
 
     def logits(
         self, query: Tensor, references: Tensor, fusion: Fusion, own_share: float = 0.0, recurrence: float = 0.0
