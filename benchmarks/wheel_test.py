@@ -183,8 +183,9 @@ def app(rotoscope: Path, here: Path) -> None:
             )
         finally:
             service.send_signal(signal.SIGINT)
+            said = service.stdout.read() if service.stdout else ""
     if service.returncode:
-        raise FailedError(f"app: exit code {service.returncode} after Ctrl-C")
+        raise FailedError(f"app: exit code {service.returncode} after Ctrl-C\n{said[-3000:]}")
     print("app: ended by Ctrl-C, exit code 0")
 
 

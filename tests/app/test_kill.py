@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +22,12 @@ from served import MASK, Process, write_clip
 KILLS = int(os.environ.get("KILLS", "2"))
 """Two in every run of the tests; ten were tried when this was written, and more may be."""
 FRAMES = 200
+STARTED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background are started with it ignored
+from rotoscope.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def painted_until(client: httpx.Client, project: str, end: float, first: int) -> dict[int, int]:
@@ -68,3 +77,14 @@ def test_a_killed_service_loses_nothing_that_it_had_answered_for(
             answered[path.name] = path.read_bytes()
         project.close()
     assert answered
+
+
+def test_ctrl_c_is_the_way_to_end_and_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STARTED, "app", "--no-browser", "--root", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        assert "http://127.0.0.1:" in service.stdout.readline()
+        service.send_signal(signal.SIGINT)
+        _, complaints = service.communicate(timeout=60)
+    assert (service.returncode, complaints) == (0, "")
+    assert not list(tmp_path.glob("rotoscope-open-*"))

@@ -6,7 +6,7 @@ import html
 import secrets
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +41,8 @@ def command(
             if not no_browser:
                 webbrowser.open(page.resolve().as_uri())
 
-        launch.serve(ready)
+        with suppress(KeyboardInterrupt):  # the way to end it; the server has finished its answers before it says so
+            launch.serve(ready)
     return 0
 
 
