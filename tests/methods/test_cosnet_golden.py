@@ -17,6 +17,7 @@ from rotoscope.errors import CheckpointError
 from rotoscope.layers.normalise import normalise
 from rotoscope.layers.resnet import Bottleneck
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, network
+from rotoscope.methods.cosnet.config import Joined
 from rotoscope.methods.cosnet.network import as_input, enlarge
 
 Golden = Callable[[str], Mapping[str, np.ndarray]]
@@ -78,7 +79,7 @@ def test_every_stage(released: COSNet, features: Tensor, golden: Golden) -> None
 @pytest.mark.parametrize("fusion", ["prediction", "summary"])
 @torch.inference_mode()
 def test_fusion_of_references(released: COSNet, features: Tensor, golden: Golden, fusion: str) -> None:
-    ours = released.network.segment(features[:1], features[1:], SIZE, fusion)  # type: ignore[arg-type]
+    ours = released.network.segment(features[:1], features[1:], SIZE, Joined(fusion))  # type: ignore[arg-type]
     close(ours, golden("cosnet")[f"{fusion}_fusion"], PROBABILITIES)
 
 
@@ -205,7 +206,7 @@ def test_mistakes_in_attention_and_heads_are_seen(
         logits = net.query_head(net.summary(features[:1], features[1:]), features[:1])
         ours = soft(logits.mean(dim=0, keepdim=True))
     else:
-        ours = net.segment(features[:1], features[1:], SIZE, "prediction")
+        ours = net.segment(features[:1], features[1:], SIZE, Joined("prediction"))
     assert (ours - torch.from_numpy(golden("cosnet")["prediction_fusion"])).abs().max() > 100 * PROBABILITIES
 
 

@@ -18,6 +18,7 @@ from rotoscope.errors import InputError
 from rotoscope.layers.precision import apply_precision
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, attention, crf
 from rotoscope.methods.cosnet.attention import CoAttention
+from rotoscope.methods.cosnet.config import Joined
 from rotoscope.methods.cosnet.network import enlarge
 from rotoscope.methods.cosnet.references import PastFrames, WholeVideo, draw
 from rotoscope.methods.cosnet.session import COSNetSession
@@ -146,25 +147,27 @@ def test_fusions(clip: np.ndarray) -> None:
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
     net, many = model.network, torch.randn(3, 16, 4, 5)
     query = torch.randn(1, 16, 4, 5)
-    each = torch.stack([net.segment(query, many[i : i + 1], (32, 40), "prediction") for i in range(3)])
-    torch.testing.assert_close(net.segment(query, many, (32, 40), "prediction"), each.mean(dim=0), atol=1e-5, rtol=0)
+    each = torch.stack([net.segment(query, many[i : i + 1], (32, 40), Joined("prediction")) for i in range(3)])
+    torch.testing.assert_close(
+        net.segment(query, many, (32, 40), Joined("prediction")), each.mean(dim=0), atol=1e-5, rtol=0
+    )
     scores = net.attention.queries(query)[0] @ torch.cat([*net.attention.keys(many)]).T
     read = (torch.softmax(scores, dim=1) @ many.flatten(2).transpose(1, 2).flatten(0, 1)).T.unflatten(1, (4, 5))[None]
     gated = read * torch.sigmoid(net.gate(read))
     logits = torch.nn.functional.interpolate(net.query_head(gated, query), size=(32, 40), mode="bilinear")
     torch.testing.assert_close(
-        net.segment(query, many, (32, 40), "group"), torch.sigmoid(logits)[0, 0], atol=1e-5, rtol=0
+        net.segment(query, many, (32, 40), Joined("group")), torch.sigmoid(logits)[0, 0], atol=1e-5, rtol=0
     )
 
 
 def test_an_answer_may_hold_a_share_of_what_the_frame_says_by_itself() -> None:
     """Between both answers, in logits; by itself at one; nothing is mixed where there are no references."""
     net, query, many = make().network, torch.randn(1, 16, 4, 5), torch.randn(3, 16, 4, 5)
-    told, alone = net.logits(query, many, "summary"), net.single(query)
+    told, alone = net.logits(query, many, Joined("summary")), net.single(query)
     for share in (0.0, 0.25, 1.0):
         wanted = torch.sigmoid(enlarge((1 - share) * told + share * alone, (32, 40)))[0, 0]
-        torch.testing.assert_close(net.segment(query, many, (32, 40), "summary", share), wanted)
-        bare = net.segment(query, many[:0], (32, 40), "summary", share)
+        torch.testing.assert_close(net.segment(query, many, (32, 40), Joined("summary", share)), wanted)
+        bare = net.segment(query, many[:0], (32, 40), Joined("summary", share))
         torch.testing.assert_close(bare, torch.sigmoid(enlarge(alone, (32, 40)))[0, 0])
 
 
@@ -179,22 +182,24 @@ def test_the_share_of_a_session_is_its_own(clip: np.ndarray) -> None:
 
 @pytest.mark.parametrize("kind", ["vanilla", "symmetric", "channel"])
 def test_what_recurs_gains_by_hand(kind: str) -> None:
-    """The mean over references of a cell's greatest cosine, against its mean over what stands out."""
+    """Means over references of the greatest cosine and of the saliency looked at, against those of the frame."""
     torch.manual_seed(0)
     net = make(attention=kind).network
     query, many = torch.randn(1, 16, 4, 5), torch.randn(3, 16, 4, 5)
-    asks, likeness = net.attention.queries(query)[0], torch.zeros(20)
-    for reference in net.attention.keys(many):
+    asks, likeness, seen = net.attention.queries(query)[0], torch.zeros(20), torch.zeros(20)
+    for reference, keys in zip(many, net.attention.keys(many), strict=True):
+        there = torch.sigmoid(net.single(reference[None])).flatten()
         for cell in range(20):
-            likeness[cell] += max(float(torch.cosine_similarity(asks[cell], one, dim=0)) for one in reference) / 3
+            likeness[cell] += max(float(torch.cosine_similarity(asks[cell], one, dim=0)) for one in keys) / 3
+            seen[cell] += float(torch.softmax(net.attention.scale * keys @ asks[cell], dim=0) @ there) / 3
+    judged = 7 * likeness + 5 * seen
     stands_out = torch.sigmoid(net.single(query)).flatten()
-    usual = float((stands_out * likeness).sum() / stands_out.sum())
-    gained = 3 * torch.tanh(7 * (likeness - usual) / 3)
-    torch.testing.assert_close(net.recurring(query, many, 7.0).flatten(), gained, atol=1e-5, rtol=1e-5)
+    usual = float((stands_out * judged).sum() / stands_out.sum())
+    gained = (3 * torch.tanh((judged - usual) / 3)).view(1, 1, 4, 5)
     for fusion in ("summary", "prediction", "group"):
-        told = net.logits(query, many, fusion, 0.5)  # type: ignore[arg-type]
-        with_it = net.logits(query, many, fusion, 0.5, 7.0)  # type: ignore[arg-type]
-        torch.testing.assert_close(with_it, told + gained.view(1, 1, 4, 5), atol=1e-5, rtol=1e-5)
+        told = net.logits(query, many, Joined(fusion, 0.5))  # type: ignore[arg-type]
+        with_it = net.logits(query, many, Joined(fusion, 0.5, 7.0, 5.0))  # type: ignore[arg-type]
+        torch.testing.assert_close(with_it, told + gained, atol=1e-5, rtol=1e-5)
 
 
 def test_few_similarities_are_held_and_many_go_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +209,12 @@ def test_few_similarities_are_held_and_many_go_by_parts(monkeypatch: pytest.Monk
         held = net.attention(query, many)
         monkeypatch.setattr(attention, "MOST_HELD", 0)
         torch.testing.assert_close(net.attention(query, many), held, atol=1e-6, rtol=1e-5)
+        told = torch.rand(3, 1, 4, 5)
+        one_by_one = net.attention.found(query, many, told)
+        monkeypatch.setattr(attention, "MOST_HELD", 7 * 20)
+        for ours, theirs in zip(net.attention.found(query, many, told), one_by_one, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(one_by_one.summary, held, atol=1e-6, rtol=1e-5)
 
 
 def test_what_stands_out_on_one_frame_only_loses() -> None:
@@ -216,18 +227,39 @@ def test_what_stands_out_on_one_frame_only_loses() -> None:
     reference[7] = a
     pictures = [x.T.reshape(1, 16, 4, 5) for x in (query, reference)]
     net.attention.similarity.weight.copy_(torch.eye(16))  # type: ignore[union-attr]
-    gained = net.recurring(pictures[0], pictures[1], 10.0).flatten()
-    assert gained[3] > gained[11] + 1
-    alone = net.recurring(pictures[0], pictures[0], 10.0)  # its own only reference
+
+    def gained(query: Tensor, reference: Tensor) -> Tensor:
+        found = net.attention.found(query, reference, torch.zeros(1, 1, 4, 5))
+        return net.recurring(query, found, Joined("summary", recurrence=10.0)).flatten()
+
+    told = gained(*pictures)
+    assert told[3] > told[11] + 1
+    alone = gained(pictures[0], pictures[0])  # its own only reference
     torch.testing.assert_close(alone, torch.zeros_like(alone), atol=1e-4, rtol=0)
 
 
-def test_recurrence_of_a_session_is_its_own_and_needs_attention(clip: np.ndarray) -> None:
+def test_what_stands_out_in_references_gains_where_it_is_found() -> None:
+    """Of two things that recur alike, the one that stands out in the references gains."""
+    net = make(sharpness=30.0).network
+    a, b, rest = torch.nn.functional.normalize(torch.randn(3, 16), dim=1)
+    cells = rest.repeat(20, 1)
+    cells[3], cells[11] = a, b
+    picture = cells.T.reshape(1, 16, 4, 5)
+    net.attention.similarity.weight.copy_(torch.eye(16))  # type: ignore[union-attr]
+    told = torch.zeros(1, 1, 4, 5)
+    told.view(-1)[3] = 1
+    found = net.attention.found(picture, picture, told)
+    gained = net.recurring(picture, found, Joined("summary", carried=10.0)).flatten()
+    assert gained[3] > gained[11] + 1
+
+
+@pytest.mark.parametrize("option", ["recurrence", "carried"])
+def test_recurrence_of_a_session_is_its_own_and_needs_attention(clip: np.ndarray, option: str) -> None:
     model = make()
-    published, told = masks(model, clip), masks(model, clip, recurrence=50.0)
+    published, told = masks(model, clip), masks(model, clip, **{option: 50.0})
     assert not all(torch.equal(ours, theirs) for ours, theirs in zip(told, published, strict=True))
-    with pytest.raises(InputError, match="recurrence needs a network that compares cells"):
-        COSNetConfig(**{**TINY["cosnet"], "attention": "none", "recurrence": 5.0})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=f"{option} needs a network that compares cells"):
+        COSNetConfig(**{**TINY["cosnet"], "attention": "none", option: 5.0})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["vanilla", "symmetric", "channel"])
@@ -263,7 +295,7 @@ def test_a_stream_looks_at_past_frames_and_says_so(clip: np.ndarray, tmp_path: P
     first = session.push(clip[0])[0]
     with torch.inference_mode():
         own = session.encode(Frame(0, clip[0]))
-        alone = model.network.segment(own, own, (48, 64), "prediction")
+        alone = model.network.segment(own, own, (48, 64), Joined("prediction"))
     assert torch.equal(first.probabilities[1], alone)  # nothing has gone by: the frame looks at itself
     for frame in clip[1:]:
         session.push(frame)

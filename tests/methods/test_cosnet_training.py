@@ -15,6 +15,7 @@ from rotoscope.experiments.ablate import find_ablation, find_recipe_of
 from rotoscope.methods.clip_loss import ClipBatch, ClipLoss
 from rotoscope.methods.cosnet import COSNet, COSNetConfig, COSNetNetwork
 from rotoscope.methods.cosnet.ablations import ABLATIONS
+from rotoscope.methods.cosnet.config import Joined
 from rotoscope.methods.cosnet.graphs import portable
 from rotoscope.methods.cosnet.network import as_input
 from rotoscope.methods.cosnet.training import RECIPES, SMALL, attention_loss, clip_loss
@@ -271,9 +272,9 @@ def test_cells_compared_by_channels_of_their_own() -> None:
     itself = network.summary(query, query)[:, -1]
     assert itself.mean() > summary[:, -1].mean()  # what was found is the cell itself
     for fusion in ("prediction", "summary", "group"):
-        assert network.segment(query, references, (48, 64), fusion).shape == (48, 64)
+        assert network.segment(query, references, (48, 64), Joined(fusion)).shape == (48, 64)
     graphs = {graph.name: graph for graph in portable(network, config).graphs}
     assert graphs["encode"].outputs[0].axes[1] == 22
     ahead, back = network.pair(features[:1], features[1:2])
-    torch.testing.assert_close(ahead, network.logits(features[:1], features[1:2], "prediction"))
+    torch.testing.assert_close(ahead, network.logits(features[:1], features[1:2], Joined("prediction")))
     assert back.shape == ahead.shape

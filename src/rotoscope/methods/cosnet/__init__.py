@@ -21,6 +21,7 @@ class COSNet(Method):
         "fusion",
         "own_share",
         "recurrence",
+        "carried",
         "references",
         "sampling",
         "seed",

@@ -6,6 +6,8 @@ softmax-weighted sum serves them all, and a reference's part needs nothing of th
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +19,20 @@ REDUCTION = 16
 """Of the channel weights' hidden layer, as in squeeze-and-excitation networks."""
 MOST_HELD = 1 << 24
 """Similarities, 64 MiB, that are held at once on a CPU. More of them go by parts, in half as much time again."""
+
+
+class Found(NamedTuple):
+    """What the cells of a frame find in each of N others.
+
+    Attributes:
+        summary: mean of the other's features, weighted by a softmax of the similarities, ``[N, C, h, w]``.
+        likeness: greatest cosine, of what cells are compared by, with a cell of the other, ``[N, h, w]``, in [-1, 1].
+        told: what was told about the other's cells, weighted in the same way, ``[N, h, w]``.
+    """
+
+    summary: Tensor
+    likeness: Tensor
+    told: Tensor
 
 
 class CoAttention(nn.Module):
@@ -128,21 +144,42 @@ class CoAttention(nn.Module):
             scores = self.scale * asks(features) @ answers(reference).transpose(1, 2)
             return (torch.softmax(scores, dim=2) @ part.float()[..., None])[..., 0]
 
-    def found_again(self, features: Tensor, reference: Tensor) -> Tensor:
-        """How alike each cell of a frame is to the cell of a reference that is most like it.
+    def found(self, features: Tensor, reference: Tensor, told: Tensor) -> Found:
+        """What each cell of a frame finds in others, how alike it is, and what is told about it.
 
         Args:
             features: of the frame, ``[1, C, h, w]``.
             reference: of N others, ``[N, C, h', w']``.
-        Returns: cosines of what cells are compared by, ``[N, h, w]``, in [-1, 1].
+            told: a number for each of their cells, ``[N, 1, h', w']``.
+        Returns: its summary is that of :meth:`forward`. On a CPU at most :data:`MOST_HELD` similarities are held, or
+            those of one cell.
         """
         with torch.autocast(features.device.type, enabled=False):
-            asks, answers = F.normalize(self.queries(features), dim=-1), F.normalize(self.keys(reference), dim=-1)
+            asks, answers = self.queries(features), self.keys(reference)
+            carried = torch.cat([cells(reference), cells(told)], dim=2)
             if is_traced():  # a trace would keep the number of references
-                best = (asks @ answers.transpose(1, 2)).amax(dim=2)
-            else:  # one at a time: all similarities are never held
-                best = torch.stack([(asks[0] @ one.T).amax(dim=1) for one in answers])
-            return best.unflatten(1, tuple(features.shape[-2:]))
+                best, attended = self._found(asks, answers, carried)
+            else:
+                rows = max(MOST_HELD // answers.shape[1], 1)
+                each = [
+                    self._found(part, keys, values)
+                    for keys, values in zip(answers, carried, strict=True)
+                    for part in asks[0].split(rows)
+                ]
+                count = len(reference)
+                best = torch.cat([likeness for likeness, _ in each]).unflatten(0, (count, -1))
+                attended = torch.cat([values for _, values in each]).unflatten(0, (count, -1))
+        size = tuple(features.shape[-2:])
+        maps = attended.transpose(1, 2).unflatten(2, size)
+        return Found(maps[:, :-1].to(features.dtype), best.unflatten(1, size), maps[:, -1])
+
+    def _found(self, asks: Tensor, answers: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+        """Greatest cosines ``[..., Q]`` of cells that ask, and the means ``[..., Q, C]`` of what others carry."""
+        similar = asks @ answers.transpose(-1, -2)
+        cosines = similar
+        if not self.sharpness:
+            cosines = F.normalize(asks, dim=-1) @ F.normalize(answers, dim=-1).transpose(-1, -2)
+        return cosines.amax(dim=-1), torch.softmax(self.scale * similar, dim=-1) @ carried
 
     def irregularity(self) -> Tensor:
         """How far the projection of ``symmetric`` is from orthogonal: the mean of ``|P P^T - I|``; 0 for the others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from rotoscope.errors import InputError
 from rotoscope.layers.trunks import TrunkName, check_trunk
@@ -14,6 +14,15 @@ Attention = Literal["vanilla", "symmetric", "channel", "none"]
 Fusion = Literal["prediction", "summary", "group"]
 Sampling = Literal["random", "uniform", "consecutive"]
 LEAST_SIDE = 32
+
+
+class Joined(NamedTuple):
+    """How references and a frame's own saliency make one answer; see the fields of :class:`COSNetConfig`."""
+
+    fusion: Fusion
+    own_share: float = 0.0
+    recurrence: float = 0.0
+    carried: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,9 @@ class COSNetConfig(MethodConfig):
             frame has on average, at most 3, where likeness is the mean over references of the greatest cosine between
             the cell and theirs (:meth:`~rotoscope.methods.cosnet.network.COSNetNetwork.recurring`): what stands out on
             one frame only is not the primary object. 0 leaves it out.
+        carried: not in the paper. How many logits a cell gains if what it looks at in the references stands out there
+            by 1 more than what the frame's cells look at does on average; with those of ``recurrence`` at most 3. 0
+            leaves it out.
         references: the number of frames that each frame attends to; with 0 the answer is the trunk's own saliency.
         sampling: which frames are references. ``random``: drawn anew for each frame (released code), by ``seed``;
             ``uniform``: spread evenly over the video, the same for all frames (the paper); ``consecutive``: the frame's
@@ -80,6 +92,7 @@ class COSNetConfig(MethodConfig):
     fusion: Fusion = "prediction"
     own_share: Annotated[float, Range(0, 1)] = 0.0
     recurrence: Annotated[float, Range(0, 1000)] = 0.0
+    carried: Annotated[float, Range(0, 1000)] = 0.0
     references: Annotated[int, Range(0)] = 5
     sampling: Sampling = "random"
     seed: Annotated[int, Range(0)] = 0
@@ -98,17 +111,23 @@ class COSNetConfig(MethodConfig):
         """The number of channels that are kept of a frame."""
         return self.dim + self.look_dim
 
+    @property
+    def joined(self) -> Joined:
+        """How references and a frame's own saliency make one answer."""
+        return Joined(self.fusion, self.own_share, self.recurrence, self.carried)
+
     def check(self) -> None:
         """See that the trunk can have the layout, and that cells are compared where their likeness is asked for.
 
         Raises:
-            InputError: Caffe's layout of what is no residual network, or recurrence without attention.
+            InputError: Caffe's layout of what is no residual network, or recurrence or carried without attention.
         """
         check_trunk(self.trunk, caffe=self.caffe)
-        if self.recurrence and self.attention == "none":
-            raise InputError(
-                "recurrence needs a network that compares cells, and this one has attention=none. Set it to 0."
-            )
+        for name in ("recurrence", "carried"):
+            if getattr(self, name) and self.attention == "none":
+                raise InputError(
+                    f"{name} needs a network that compares cells, and this one has attention=none. Set it to 0."
+                )
 
     def working_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Height and width that the network works at for frames of ``size``, width and height."""

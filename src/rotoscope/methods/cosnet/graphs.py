@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rotoscope.layers.normalise import MEAN, STD
-from rotoscope.methods.cosnet.config import COSNetConfig, Fusion
+from rotoscope.methods.cosnet.config import COSNetConfig, Joined
 from rotoscope.methods.cosnet.network import CAFFE_MEAN, COSNetNetwork, enlarge
 from rotoscope.runtimes.graphs import Graph, GraphSet, Port, Portable
 from rotoscope.runtimes.served import Served
@@ -41,8 +41,7 @@ def calls(network: COSNetNetwork, config: COSNetConfig) -> Portable:
     """What a session calls: the same graphs, of one way of fusion."""
     cells = -(-473 // config.output_stride)
     usual = {"h": cells, "w": cells, "N": max(config.references, 1)}
-    joined = {"fusion": config.fusion, "own_share": config.own_share, "recurrence": config.recurrence}
-    return Portable(portable(network, config).graphs, joined, SIZES, OTHERS, usual)
+    return Portable(portable(network, config).graphs, config.joined._asdict(), SIZES, OTHERS, usual)
 
 
 class ServedCOSNet(Served):
@@ -52,18 +51,10 @@ class ServedCOSNet(Served):
         """See the network's."""
         return self.ask("encode", image)[0]
 
-    def segment(
-        self,
-        query: Tensor,
-        references: Tensor,
-        size: tuple[int, int],
-        fusion: Fusion,
-        own_share: float = 0.0,
-        recurrence: float = 0.0,
-    ) -> Tensor:
+    def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], joined: Joined) -> Tensor:
         """See the network's, which itself answers without references, or if a session joins them in another way."""
-        if not len(references) or {"fusion": fusion, "own_share": own_share, "recurrence": recurrence} != self.facts:
-            alone: Tensor = self.network.segment(query, references, size, fusion, own_share, recurrence)
+        if not len(references) or joined._asdict() != self.facts:
+            alone: Tensor = self.network.segment(query, references, size, joined)
             return alone
         logits = self.ask("segment", query, references)[0]
         return torch.sigmoid(enlarge(logits, size)).mean(dim=0)[0]
@@ -88,11 +79,11 @@ class Segment(nn.Module):
     def __init__(self, network: COSNetNetwork, config: COSNetConfig) -> None:
         super().__init__()
         self.network = network
-        self.joined = config.fusion, config.own_share, config.recurrence
+        self.joined = config.joined
 
     def forward(self, query: Tensor, references: Tensor) -> Tensor:
         """``[1, C, h, w]`` and ``[N, C, h, w]`` to ``[N or 1, 1, h, w]``."""
-        return self.network.logits(query, references, *self.joined)
+        return self.network.logits(query, references, self.joined)
 
 
 def _facts(config: COSNetConfig) -> dict[str, Any]:
@@ -105,9 +96,7 @@ def _facts(config: COSNetConfig) -> dict[str, Any]:
         "state": {
             "references": config.references,
             "sampling": config.sampling,
-            "fusion": config.fusion,
-            "own_share": config.own_share,
-            "recurrence": config.recurrence,
+            **config.joined._asdict(),
             "guided": config.guided,
         },
     }

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from rotoscope.layers.normalise import normalise
 from rotoscope.layers.trunks import build_trunk
-from rotoscope.methods.cosnet.attention import CoAttention
-from rotoscope.methods.cosnet.config import COSNetConfig, Fusion
+from rotoscope.methods.cosnet.attention import CoAttention, Found
+from rotoscope.methods.cosnet.config import COSNetConfig, Joined
 
 CAFFE_MEAN = (104.00699, 116.66877, 122.67892)
 """Of blue, green and red, in [0, 255]."""
@@ -131,9 +131,10 @@ class COSNetNetwork(nn.Module):
         own. ``back`` as in :class:`~rotoscope.methods.cosnet.attention.CoAttention`.
         """
         if self.attention.kind == "none":
-            attended = features.expand(max(len(features), len(reference)), -1, -1, -1)
-        else:
-            attended = self.attention(features, reference, back)
+            return self._gated(features, features.expand(max(len(features), len(reference)), -1, -1, -1))
+        return self._gated(features, self.attention(features, reference, back))
+
+    def _gated(self, features: Tensor, attended: Tensor) -> Tensor:
         plain = attended[:, : self.dim]
         gated: Tensor = plain * torch.sigmoid(self.gate(plain))
         if self.look is None:
@@ -146,64 +147,58 @@ class COSNetNetwork(nn.Module):
         ahead = self.query_head(self.summary(query, reference), query[:, : self.dim])
         return ahead, self.reference_head(self.summary(reference, query, back=True), reference[:, : self.dim])
 
-    def recurring(self, query: Tensor, references: Tensor, gain: float) -> Tensor:
+    def recurring(self, query: Tensor, found: Found, joined: Joined) -> Tensor:
         """What a frame's cells gain or lose because they are found again elsewhere, or are not.
 
-        A cell's likeness is the mean over references of its greatest cosine there. What it gains is ``gain`` times what
-        it has more of that than the frame's cells have on average, each counting as much as it stands out by itself; a
-        hyperbolic tangent keeps it within :data:`MOST_GAINED`. A frame that is its own only reference gains nothing
-        if both are projected alike. Not in the paper.
+        A cell is judged by two things, both means over the references: its greatest cosine there, and how much what it
+        looks at there stands out by itself. What it gains is ``recurrence`` and ``carried`` times what it has more of
+        them than the frame's cells have on average, each counting as much as it stands out by itself; a hyperbolic
+        tangent keeps the sum within :data:`MOST_GAINED`. Not in the paper.
 
         Args:
             query: features of the frame, ``[1, C, h, w]``.
-            references: features of N others, at least one, ``[N, C, h, w]``.
-            gain: logits for each unit of likeness.
+            found: what its cells find in the references, told how much each of their cells stands out.
+            joined: logits for each unit of both.
         Returns: logits ``[1, 1, h, w]``, float32.
         """
-        likeness = self.attention.found_again(query, references).mean(dim=0)
+        judged = joined.recurrence * found.likeness.mean(dim=0) + joined.carried * found.told.mean(dim=0)
         stands_out = torch.sigmoid(self.single(query)[0, 0].float())
-        usual = (stands_out * likeness).sum() / stands_out.sum().clamp_min(1e-3)
-        return (MOST_GAINED * torch.tanh(gain * (likeness - usual) / MOST_GAINED))[None, None]
+        usual = (stands_out * judged).sum() / stands_out.sum().clamp_min(1e-3)
+        return (MOST_GAINED * torch.tanh((judged - usual) / MOST_GAINED))[None, None]
 
-    def segment(
-        self,
-        query: Tensor,
-        references: Tensor,
-        size: tuple[int, int],
-        fusion: Fusion,
-        own_share: float = 0.0,
-        recurrence: float = 0.0,
-    ) -> Tensor:
+    def segment(self, query: Tensor, references: Tensor, size: tuple[int, int], joined: Joined) -> Tensor:
         """Find the primary object on a frame.
 
         Args:
             query: features of the frame, ``[1, C, h, w]``.
             references: features of N other frames, ``[N, C, h, w]``; with none the mask comes from the frame alone.
             size: height and width of the answer.
-            fusion, own_share, recurrence: see :class:`~rotoscope.methods.cosnet.config.COSNetConfig`.
+            joined: how references and the frame's own saliency make one answer.
         Returns: probabilities ``[H, W]``, float32.
         """
         if not len(references):
             return torch.sigmoid(enlarge(self.single(query), size))[0, 0]
-        logits = self.logits(query, references, fusion, own_share, recurrence)
-        return torch.sigmoid(enlarge(logits, size)).mean(dim=0)[0]
+        return torch.sigmoid(enlarge(self.logits(query, references, joined), size)).mean(dim=0)[0]
 
-    def logits(
-        self, query: Tensor, references: Tensor, fusion: Fusion, own_share: float = 0.0, recurrence: float = 0.0
-    ) -> Tensor:
+    def logits(self, query: Tensor, references: Tensor, joined: Joined) -> Tensor:
         """Logits of a frame by at least one reference and, by ``own_share``, by itself: ``[N or 1, 1, h, w]``.
 
         Arguments are those of :meth:`segment`.
         """
-        gained = self.recurring(query, references, recurrence) if recurrence else None
-        if fusion == "group":  # one reference, as wide as all of them
-            references = references.permute(1, 2, 0, 3).flatten(2)[None]
-        summary = self.summary(query, references)
-        if fusion == "summary":
+        gained: Tensor | None = None
+        found: Found | None = None
+        if joined.recurrence or joined.carried:
+            found = self.attention.found(query, references, torch.sigmoid(self.single(references).float()))
+            gained = self.recurring(query, found, joined)
+        if joined.fusion == "group":  # one reference, as wide as all of them
+            summary = self.summary(query, references.permute(1, 2, 0, 3).flatten(2)[None])
+        else:
+            summary = self.summary(query, references) if found is None else self._gated(query, found.summary)
+        if joined.fusion == "summary":
             summary = summary.mean(dim=0, keepdim=True)
         logits: Tensor = self.query_head(summary, query[:, : self.dim])
-        if own_share:
-            logits = torch.lerp(logits, self.single(query), own_share)
+        if joined.own_share:
+            logits = torch.lerp(logits, self.single(query), joined.own_share)
         return logits if gained is None else logits + gained
 
 

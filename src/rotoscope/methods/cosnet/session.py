@@ -97,9 +97,7 @@ class COSNetSession(Session):
     def attend(self, frame: Frame, features: Tensor, references: Mapping[int, Tensor]) -> Tensor:
         """The probability of the primary object at the working size, ``[H', W']``."""
         others = torch.cat(list(references.values())) if references else features[:0]
-        config = self.config
-        size = config.working_size(frame.size)
-        return self.network.segment(features, others, size, config.fusion, config.own_share, config.recurrence)
+        return self.network.segment(features, others, self.config.working_size(frame.size), self.config.joined)
 
     def forget(self, object_id: int) -> None:
         """Refuse: the object is the session's own."""
