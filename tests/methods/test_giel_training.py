@@ -188,16 +188,19 @@ def test_the_network_learns_a_clip_by_heart() -> None:
     begin(model, recipe)
     images, labels = scene(3)
     optimiser = torch.optim.AdamW(model.network.parameters(), lr=1e-3)  # type: ignore[union-attr,arg-type]
-    for _ in range(30):
+    least = 0.0
+    for _ in range(120):  # 30 are enough on some processors
         lesson = clip_loss(model.network, ClipBatch(images, labels, 2), dice=1.0)  # type: ignore[arg-type]
+        found = lesson.probabilities.argmax(dim=2)
+        pairs = [(found == slot, labels[:, 1:] == slot) for slot in (1, 2)]
+        least = min(float((ours & truth).sum() / (ours | truth).sum()) for ours, truth in pairs)
+        if least > 0.9:
+            break
         optimiser.zero_grad()
         lesson.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 3.0)
         optimiser.step()
-    found = lesson.probabilities.argmax(dim=2)
-    for slot in (1, 2):
-        ours, truth = found == slot, labels[:, 1:] == slot
-        assert (ours & truth).sum() / (ours | truth).sum() > 0.9
+    assert least > 0.9
 
 
 def test_losses_under_bfloat16_autocast() -> None:

@@ -91,8 +91,8 @@ def test_rsis_learns_a_picture_by_heart() -> None:
     """J above 0.9 on the picture's three objects, and the stop scores say that there are three."""
     torch.manual_seed(0)
     network, clip = RSISNetwork(RSISConfig(**{**SMALL, "hidden": 32, "last_width": 32})), picture()
-    for _ in range(9):
-        learn(network.train(), clip, 20, 0.01, entropy=1.0)
+    for _ in range(20):  # at 0.003 three seeds of three learn it in 7 to 10 rounds; at 0.01 it is luck, by processor
+        learn(network.train(), clip, 20, 0.003, entropy=1.0)
         network.eval()
         if mean_j(network, clip) > 0.9 and goes_on(network, clip) == [True, True, True, False]:
             break
@@ -104,7 +104,10 @@ def test_ris_learns_a_picture_by_heart() -> None:
     """The masks first, then the score, as its authors went about it."""
     torch.manual_seed(0)
     network, clip = RSISNetwork(RSISConfig(**{**LEAVES, "pooling": "quarters"})), picture(32)
-    learn(network, clip, 140, {"": 0.02, "offset": 0.1}, stop=0.0)
+    for _ in range(20):  # 3, 8 or more than 10 by seed; at four times the rate it is luck
+        learn(network, clip, 60, {"": 0.005, "offset": 0.1}, stop=0.0)
+        if mean_j(network, clip) > 0.9:
+            break
     assert goes_on(network, clip) == [True] * 4
     learn(network, clip, 30, {"": 0.0, "fc_stop": 0.1}, stop=1.0)
     assert mean_j(network, clip) > 0.9
