@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from rotoscope.weights import save_method
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # how long an example takes says how busy the machine is, and nothing about it
+# One thread, here and in what tests start, unless asked otherwise, as in `make test`: with more, a run, which shares
+# them out, and a session pushed by hand round sums otherwise, and tests that ask for the same bits of both fail.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 TINY = {
     "stcn": {

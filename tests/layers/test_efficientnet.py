@@ -139,7 +139,7 @@ def test_features_are_those_of_the_network_written_plainly(
     with torch.set_grad_enabled(gradients):
         found = learnt(normalise(image))
     for ours, plain in zip(found, plain_features(published[1], published[0], image), strict=True):
-        torch.testing.assert_close(ours, plain, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(ours, plain, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

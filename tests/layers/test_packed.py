@@ -42,6 +42,20 @@ def test_a_packed_convolution_gives_what_the_plain_one_gives(name: str, activati
         assert packed._packed is not None, "it was computed in the plain way"
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_what_onednn_does_not_pack_here_is_computed_in_the_plain_way(dtype: torch.dtype) -> None:
+    """bfloat16 on a processor with AVX2 only, float16 on most; none of it may end a run."""
+    plain = nn.Conv2d(6, 8, 3, 1, 1).requires_grad_(False).to(dtype)
+    packed = PackedConv2d.of(plain)
+    x = torch.randn(2, 6, 9, 12).to(dtype)
+    with torch.inference_mode():
+        ours = packed(x)
+        wanted = F.conv2d(x.double(), plain.weight.double(), plain.bias.double(), padding=1)
+    assert (packed._packed is not None) == has_packed(dtype)
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours.double(), wanted, atol=8 * torch.finfo(dtype).eps, rtol=0.02)
+
+
 def test_weights_that_change_are_packed_again() -> None:
     packed = PackedConv2d.of(nn.Conv2d(2, 3, 1).requires_grad_(False))
     x = torch.randn(1, 2, 4, 4)

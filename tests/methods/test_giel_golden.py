@@ -108,7 +108,7 @@ def test_a_session_gives_the_released_masks(stm: GIEL, golden: Golden, monkeypat
     off = (found - expected(data)).abs().amax(dim=0)
     sure = (logits[-1][:, 0] > 7).all(dim=0)
     assert off[~sure].max() < 1e-4
-    assert (off > 1e-4).float().mean() < 3e-3
+    assert (off > 1e-4).float().mean() < 5e-3
     assert off.max() < 2e-2
     assert stm.config == CONFIG
     assert dict(find("stm").config) == {name: getattr(CONFIG, name) for name in find("stm").config}

@@ -47,9 +47,10 @@ class PackedConv2d(nn.Conv2d):
         return made.train(convolution.training)
 
     def takes(self, x: Tensor) -> bool:
-        """Whether oneDNN computes it: on the CPU, in the weights' own type, without gradients."""
+        """Whether oneDNN computes it: on the CPU, in the weights' own type, if it can here, without gradients."""
         right = x.device.type == "cpu" and x.ndim == 4 and x.dtype == self.weight.dtype
-        return right and self.weight.device.type == "cpu" and not torch.is_grad_enabled()
+        here = self.weight.device.type == "cpu" and not torch.is_grad_enabled()
+        return right and here and has_packed(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, Cin, H, W]`` -> ``[B, Cout, H', W']``."""
@@ -124,15 +125,19 @@ def finished(y: Tensor, activation: Activation, plus: Tensor | None) -> Tensor:
 
 
 @functools.cache
-def has_packed() -> bool:
-    """Whether this PyTorch has the operations, which are its compiler's own: tried on a small convolution."""
+def has_packed(dtype: torch.dtype = torch.float32) -> bool:
+    """Whether PyTorch has the operations here, which are its compiler's own: tried on a small convolution.
+
+    oneDNN refuses to pack bfloat16 on a processor that has neither AVX-512 nor AVX-NE-CONVERT, and float16 on most.
+    """
     if not torch.backends.mkldnn.is_available():
         return False
     with torch.inference_mode():
-        plain = nn.Conv2d(2, 2, 1).requires_grad_(False)
-        x = torch.linspace(-9, 9, 8).view(1, 2, 2, 2)
+        plain = nn.Conv2d(2, 2, 1).requires_grad_(False).to(dtype)
+        x = torch.linspace(-9, 9, 8).view(1, 2, 2, 2).to(dtype)
         try:
             out = PackedConv2d.of(plain).fused(x, "relu6", x)
-        except (AttributeError, RuntimeError, TypeError):  # another PyTorch, whose operations are others
+        except (AttributeError, RuntimeError, TypeError):  # another PyTorch or processor, whose operations are others
             return False
-        return torch.allclose(out, F.relu6(plain(x) + x), atol=1e-5)
+        wanted = F.relu6(plain.float()(x.float()) + x.float())
+        return torch.allclose(out.float(), wanted, atol=max(1e-5, 16 * torch.finfo(dtype).eps))

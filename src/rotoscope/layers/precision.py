@@ -17,7 +17,7 @@ CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def has_native_bfloat16(device: torch.device) -> bool:
-    """Whether the device computes in bfloat16 rather than imitating it."""
+    """Whether the device computes in bfloat16 rather than imitating it; a processor must have it and oneDNN use it."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device)[0] >= 8
     if device.type != "cpu":
@@ -27,7 +27,7 @@ def has_native_bfloat16(device: torch.device) -> bool:
         return False
     lines = described.read_text().splitlines()
     flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return bool(CPU_FLAGS & set(flags.split()))
+    return bool(CPU_FLAGS & set(flags.split())) and has_packed(torch.bfloat16)
 
 
 def fold_batch_norms(model: nn.Module) -> None:
