@@ -160,6 +160,11 @@ def test_the_next_unsure_frame_is_one_that_is_worth_a_look_and_says_why(page: Pa
     expect(page.locator(".about")).to_contain_text("(")
     said = page.locator(".about").inner_text()
     assert any(reason in said for reason in ("unsure", "disappears", "area jumps", "centre jumps", "parts", "margin"))
+    page.keyboard.press("End")  # where a run leaves the page
+    page.locator(f"body[data-frame='{FRAMES - 1}'][data-ready=yes]").wait_for()
+    page.keyboard.press("n")
+    page.locator(f"body[data-frame='{first}'][data-ready=yes]").wait_for()
+    expect(page.locator(".toasts")).to_contain_text("on from the first of them")
     page.keyboard.press("Shift+G")
     page.locator("body[data-frame='0'][data-ready=yes]").wait_for()
 

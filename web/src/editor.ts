@@ -381,9 +381,9 @@ export class Editor {
     return this.known.filter((_, n) => (bits >> n) & 1);
   }
 
-  /** The next such frame after the one shown; null if there is none. */
-  next(code: "u" | "g", step: 1 | -1): number | null {
-    for (let at = this.index + step; at >= 0 && at < this.project.frames; at += step) if (this.isAt(at, code)) return at;
+  /** The next such frame after the one shown, or after another; null if there is none. */
+  next(code: "u" | "g", step: 1 | -1, after = this.index): number | null {
+    for (let at = after + step; at >= 0 && at < this.project.frames; at += step) if (this.isAt(at, code)) return at;
     return null;
   }
 }

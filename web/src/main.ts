@@ -109,15 +109,18 @@ function go(index: number): void {
   void editor.show(index);
 }
 
+/** Go to the next unsure or given frame; behind the last of them, where a run ends, it goes on from the clip's other end. */
 function jump(code: "u" | "g", step: 1 | -1): void {
-  const found = editor.next(code, step);
-  if (found === null && code === "u" && !editor.isAt(editor.index, "u") && editor.next("u", step === 1 ? -1 : 1) === null) void editor.attempt(weakest);
-  else if (found === null) toast(code === "u" ? "No more unsure frames that way." : "No more given frames that way.");
-  else {
-    go(found);
-    const those = editor.thoseAt(found, code); // the column at the right says why
-    if (those[0] && !those.some((one) => one.id === editor.selected)) editor.select(those[0].id);
-  }
+  const kind = code === "u" ? "unsure" : "given";
+  const ahead = editor.next(code, step);
+  const found = ahead ?? editor.next(code, step, step === 1 ? -1 : editor.project.frames);
+  if (found === null && code === "u") return void editor.attempt(weakest);
+  if (found === null) return toast("No frame is given yet.");
+  if (found === editor.index) return toast(`No other frame is ${kind}.`);
+  if (ahead === null) toast(`No more ${kind} frames that way: on from the ${step === 1 ? "first" : "last"} of them.`);
+  go(found);
+  const those = editor.thoseAt(found, code); // the column at the right says why
+  if (those[0] && !those.some((one) => one.id === editor.selected)) editor.select(those[0].id);
 }
 
 /** Where no frame is unsure, the one that is nearest to it is the one to look at. */
