@@ -46,12 +46,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_other_methods_are_exported(name: str, tmp_path: Path) -> None:
     made = onnx.export(tiny(name), tmp_path / "out")
     said = json.loads((tmp_path / "out" / "session.json").read_text())
+    bound = 3e-4 if name == "agame" else 1e-4  # its scores go into the hundreds
     assert said["method"] == name
     assert [graph["file"] for graph in said["graphs"]] == [one.path.name for one in made]
-    assert all(one.difference < 1e-4 for one in made)
+    assert [(one.name, one.difference) for one in made if one.difference >= bound] == []
     for graph in onnx.portable(tiny(name)).graphs:
         cells = {**SIZES[1], "hw": SIZES[1]["h"] * SIZES[1]["w"]}
-        assert compare(graph, open_graph(tmp_path / "out" / f"{graph.name}.onnx", 1), cells) < 1e-4
+        assert compare(graph, open_graph(tmp_path / "out" / f"{graph.name}.onnx", 1), cells) < bound
 
 
 @pytest.mark.parametrize("name", ["giel", "giel:fast", "giel:stm", "prompts"])
@@ -147,4 +148,4 @@ def test_openvino_runs_them_as_well(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     made = onnx.export(lit(), tmp_path / "out", "openvino")
     assert all(one.path.suffix == ".xml" and one.path.with_suffix(".bin").exists() for one in made)
-    assert all(one.difference < 1e-4 for one in made)
+    assert [(one.name, one.difference) for one in made if one.difference >= 1e-4] == []
