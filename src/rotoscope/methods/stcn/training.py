@@ -73,7 +73,7 @@ RECIPES = {
             "include_last": True,
             "least_quality": 0.75,
             "crossings": True,
-            "strays": 0.3,
+            "strays": 0.33,
             "lean": 0.1,
             "trust": 1.0,
         },
