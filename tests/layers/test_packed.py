@@ -27,6 +27,14 @@ def test_where_there_is_onednn_convolutions_are_packed() -> None:
     assert has_packed()
 
 
+def test_asking_draws_no_random_numbers() -> None:
+    """A seed that is set before a network is opened means the same after it."""
+    has_packed.cache_clear()
+    before = torch.get_rng_state()
+    has_packed(torch.bfloat16)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("activation", NAMES)
 def test_a_packed_convolution_gives_what_the_plain_one_gives(name: str, activation: str) -> None:
