@@ -133,13 +133,13 @@ def has_packed(dtype: torch.dtype = torch.float32) -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     with torch.inference_mode():
-        plain = nn.utils.skip_init(nn.Conv2d, 2, 2, 1, dtype=dtype).requires_grad_(False)  # draws no random numbers
-        plain.weight.copy_(torch.tensor([[0.5, -0.25], [0.125, 0.375]])[..., None, None])
-        plain.bias.copy_(torch.tensor([0.5, -0.5]))
+        plain = nn.Conv2d(2, 2, 1, device="meta")  # there weights draw no random numbers
+        plain.weight = nn.Parameter(torch.tensor([[0.5, -0.25], [0.125, 0.375]], dtype=dtype)[..., None, None])
+        plain.bias = nn.Parameter(torch.tensor([0.5, -0.5], dtype=dtype))
         x = torch.linspace(-9, 9, 8).view(1, 2, 2, 2).to(dtype)
         try:
             out = PackedConv2d.of(plain).fused(x, "relu6", x)
         except (AttributeError, RuntimeError, TypeError):  # another PyTorch or processor, whose operations are others
             return False
-        wanted = F.relu6(plain.float()(x.float()) + x.float())
+        wanted = F.relu6(F.conv2d(x.float(), plain.weight.float(), plain.bias.float()) + x.float())
         return torch.allclose(out.float(), wanted, atol=max(1e-5, 16 * torch.finfo(dtype).eps))
