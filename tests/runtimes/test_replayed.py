@@ -39,7 +39,7 @@ SMALLER = {name: {"size": (96, 160)} for name in ("cosnet-small", "rvos-small", 
 
 
 def labels_of(
-    model: Any, size: tuple[int, int], frames: int, objects: int, options: dict[str, Any]
+    model: Any, size: tuple[int, int], objects: int, frames: int, options: dict[str, Any]
 ) -> list[np.ndarray[Any, Any]]:
     """What a session answers to a clip; another object comes on its third frame."""
     images = moving_frames(frames, size)
@@ -66,10 +66,13 @@ def test_a_method_answers_the_same_bits_as_without(name: str, precision: str) ->
     plain.replayed = None
     assert isinstance(model.functions, Replayed)
     assert not isinstance(plain.functions, Replayed)
-    for size, objects in ((SIZE, 1), ((160, 160), 2), (SIZE, 1)):
-        with_them, without = (labels_of(each, size, 9, objects, SMALLER.get(name, {})) for each in (model, plain))
-        assert len(with_them) == 9
-        for one, other in zip(with_them, without, strict=True):
+    frames = 9 if name == "capsulevos-small" else 6
+    clips = ((SIZE, 1), ((160, 160), 2))
+    wanted = [labels_of(plain, *clip, frames, SMALLER.get(name, {})) for clip in clips]
+    for number in (0, 1, 0):
+        answers = labels_of(model, *clips[number], frames, SMALLER.get(name, {}))
+        assert len(answers) == frames
+        for one, other in zip(answers, wanted[number], strict=True):
             np.testing.assert_array_equal(one, other)
     recorded = {key[0] for key, kept in model.replayed._kept.items() if isinstance(kept, tuple)}
     assert recorded >= needed(model)

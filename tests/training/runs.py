@@ -1,10 +1,15 @@
 """A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``.
 
-With ``STEP_BY_STEP`` in the environment it waits for a line on standard input after every step.
+``python runs.py`` alone makes such processes for whoever asks, by forking: what is imported by then need not be so
+again. It reads lines of JSON, of ``[step_by_step, DATA, FOLDER, CHANGE…]``; the process that it makes writes its number,
+and, before it ends or is killed, the numbers of its steps; then the exit status is written. A run that goes step by step
+waits for a line on standard input after each of them.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -44,7 +49,7 @@ def beginning(recipe: Recipe, folder: Path) -> Path:
     return path
 
 
-def main(data: str, folder: str, *changes: str) -> None:
+def main(data: str, folder: str, *changes: str, step_by_step: bool = False) -> None:
     recipe = RECIPE.changed(changes)
     fabric = launch("cpu", precision="32-true")
     initial = beginning(recipe, Path(folder)) if recipe.frozen_norms else None
@@ -52,10 +57,30 @@ def main(data: str, folder: str, *changes: str) -> None:
     for line in trainer.run(save_every=1, log_every=1):
         if trainer.first:
             print(line.step, flush=True)
-        if "STEP_BY_STEP" in os.environ:
+        if step_by_step:
             sys.stdin.readline()
     save_weights(trainer)
 
 
+def serve() -> None:
+    """Fork for each line; nothing is computed here, so no thread is lost by it."""
+    importlib.import_module("torch.utils.tensorboard")  # which a run imports when it comes to it
+    while line := sys.stdin.readline():
+        if not line.strip():  # meant for a run that was killed before it had read it
+            continue
+        step_by_step, *arguments = json.loads(line)
+        child = os.fork()
+        if not child:
+            print(os.getpid(), flush=True)
+            main(*arguments, step_by_step=step_by_step)
+            sys.stdout.flush()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        print("status", os.waitstatus_to_exitcode(status), flush=True)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) > 1:
+        main(*sys.argv[1:])
+    else:
+        serve()
