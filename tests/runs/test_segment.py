@@ -9,6 +9,7 @@ import torch
 import rotoscope
 from rotoscope.errors import InputError
 from rotoscope.methods.base import Method
+from rotoscope.methods.baselines import baseline
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.segment import segment
 from rotoscope.video import open_video
@@ -61,6 +62,46 @@ def test_an_object_known_in_one_direction_only(tiny_stcn: Method, clip: np.ndarr
     assert found[0].object_ids == (2, 1)
     assert set(found[3].object_ids) == {1, 2}
     torch.testing.assert_close(found[3].probabilities.sum(0), torch.ones(48, 64), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("late", [1, 2], ids=["the first again", "another object"])
+def test_objects_keep_to_their_own_prompts_in_both(
+    tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray, late: int
+) -> None:
+    """What only one pass knows, between prompts of other objects, is that pass's; it does not fade."""
+    other = np.roll(mask, 20, axis=1) & ~mask
+    model = baseline("first-mask")
+    prompts = {0: {1: mask} if late == 2 else {1: mask, 2: other}, 8: {late: mask if late == 1 else other}}
+    found = list(segment(clip, prompts, model, direction="both"))
+    for answer in found:
+        assert set(answer.object_ids) == {1, 2}
+        for object_id, shown in ((1, mask), (2, other)):
+            np.testing.assert_array_equal(answer.labels == object_id, shown)
+    exact = list(segment(clip, prompts, tiny_stcn, direction="both"))
+    ahead = {p.index: p.to_numpy() for p in segment(clip, prompts, tiny_stcn)}
+    for answer in exact[1:8]:
+        np.testing.assert_allclose(answer.probabilities.sum(0), 1, atol=1e-3)
+        if late == 1:  # the backward pass never heard of object 2, so no weight of its can thin it out
+            whole = answer.to_numpy()
+            thinned = whole[2] < ahead[answer.index][2] - 1e-3
+            assert not (thinned & (whole[1] + ahead[answer.index][2] < 0.99)).any()
+
+
+def test_an_object_not_given_on_a_prompted_frame_is_blended_there_as_well(
+    tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray
+) -> None:
+    other = np.roll(mask, 20, axis=1) & ~mask
+    prompts = {0: {1: mask, 2: other}, 4: {1: mask}, 8: {1: mask, 2: np.roll(other, 4, axis=0)}}
+    found = list(segment(clip, prompts, tiny_stcn, direction="both"))[4]
+    ways = [
+        next(p for p in segment(clip, prompts, tiny_stcn, direction=way) if p.index == 4).to_numpy()
+        for way in ("forward", "backward")
+    ]
+    assert found.prompted
+    np.testing.assert_allclose(found.to_numpy()[1], ways[0][1], atol=2e-5)
+    mixed = (ways[0][2] + ways[1][2]) / 2
+    free = ways[0][1] + mixed < 1
+    np.testing.assert_allclose(found.to_numpy()[2][free], mixed[free], atol=2e-5)
 
 
 def test_bad_prompts(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:

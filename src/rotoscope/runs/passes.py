@@ -20,6 +20,7 @@ from rotoscope.methods.base import Session
 from rotoscope.methods.clicking import KEPT, Clicked
 from rotoscope.methods.prediction import Prediction
 from rotoscope.runs.ahead import Ahead
+from rotoscope.runs.blending import blend, frame_of
 from rotoscope.runs.job import Job
 from rotoscope.runs.measure import Measurement
 from rotoscope.runs.prompts import hardly_overlapping
@@ -117,7 +118,7 @@ class Passes:
         yield from self._pass("backward", max(self.job.prompts))
 
     def _both(self) -> Iterator[Step]:
-        """Backward to disk, then forward, blending where both know."""
+        """Backward to disk, then forward, blending what both know."""
         first, done = min(self.job.prompts), self.job.video.start
         with self._between() as folder:
             if self._start is None or self._start.phase == "backward":
@@ -130,12 +131,18 @@ class Passes:
             for frame in self.job.video.frames(start=done, stop=first) if done < first else ():
                 if frame.index in behind:
                     yield Step(_unspill(folder, frame), frame.image if self._images else None)
+            prompts = self.job.prompts
+            given: dict[int, list[int]] = {}
+            for index, masks in prompts.items():
+                for object_id in masks:
+                    given.setdefault(object_id, []).append(index)
             for step in self._forward(first):
                 ahead = step.prediction
-                if not ahead.prompted and ahead.index in behind:
+                here = prompts.get(ahead.index, {})
+                if ahead.index in behind and not here.keys() >= given.keys():
                     back = _unspill(folder, ahead)
-                    shares = agreement(ahead, back)
-                    step = dataclasses.replace(step, prediction=self._blend(ahead, back), agreement=shares)
+                    shares = {i: share for i, share in agreement(ahead, back).items() if i not in here}
+                    step = dataclasses.replace(step, prediction=blend(ahead, back, given), agreement=shares)
                 yield step
 
     def _pass(self, phase: Phase, first: int) -> Iterator[Step]:
@@ -221,26 +228,6 @@ class Passes:
             with tempfile.TemporaryDirectory(prefix="rotoscope-") as folder:
                 yield Path(folder)
 
-    def _blend(self, ahead: Prediction, behind: Prediction) -> Prediction:
-        """Mix two answers of one frame by the distance in time to the prompts on both sides.
-
-        The confidence is the mean probability of the mixed mask, which tells where the two answers differ.
-        """
-        before = max(i for i in self.job.prompts if i <= ahead.index)
-        after = min(i for i in self.job.prompts if i >= ahead.index)
-        weight = (after - ahead.index) / (after - before)
-        ids = tuple(dict.fromkeys((*ahead.object_ids, *behind.object_ids)))
-        mixed = torch.zeros(1 + len(ids), *ahead.probabilities.shape[1:])
-        for prediction, share in ((ahead, weight), (behind, 1 - weight)):
-            channels = [0, *(1 + ids.index(object_id) for object_id in prediction.object_ids)]
-            mixed[channels] += share * prediction.probabilities.cpu()
-        return Prediction.from_probabilities(_frame_of(ahead), ids, mixed)
-
-
-def _frame_of(prediction: Prediction) -> Frame:
-    """A frame that carries a prediction's index and name; only these are asked for."""
-    return Frame(prediction.index, np.empty((*prediction.labels.shape, 0), np.uint8), name=prediction.name)
-
 
 def _spill(folder: Path, prediction: Prediction) -> None:
     """Put an answer on disk, to 16 bits."""
@@ -257,5 +244,5 @@ def _unspill(folder: Path, frame: Frame | Prediction) -> Prediction:
         probabilities = torch.from_numpy(data["probabilities"].astype(np.float32) / 65535)
         ids = tuple(int(i) for i in data["ids"])
         confidence = tuple(float(value) for value in data["confidence"])
-    target = frame if isinstance(frame, Frame) else _frame_of(frame)
+    target = frame if isinstance(frame, Frame) else frame_of(frame)
     return Prediction.from_probabilities(target, ids, probabilities, confidence=confidence)
