@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import rotoscope
 from conftest import first_mask, moving
 from rotoscope.errors import InputError, RotoscopeError
 from rotoscope.methods.base import Method
@@ -146,6 +148,40 @@ def test_a_state_reads_back(tiny_stcn: Method, tmp_path: Path) -> None:
     again.restore(found.session)
     assert again.object_ids == (7,)
     assert RunState.read(tmp_path / "none") is None
+
+
+def test_tensors_of_a_state_keep_their_layout(tmp_path: Path) -> None:
+    """Whatever their dimensions stand in, and if two are views of one."""
+    torch.manual_seed(0)
+    base = torch.randn(5, 4, 3)
+    views = {"as it is": base, "turned": base.permute(2, 0, 1), "again": base.transpose(0, 2), "part": base[:, 1:3].mT}
+    RunState("forward", 1, views).write(tmp_path / "state")
+    found = RunState.read(tmp_path / "state")
+    assert found is not None
+    for name, view in views.items():
+        assert torch.equal(found.session[name], view)
+        assert np.argsort(found.session[name].stride()).tolist() == np.argsort(view.stride()).tolist(), name
+
+
+def test_a_default_run_that_goes_on_gives_the_same_bits(tmp_path: Path) -> None:
+    """Not only the same labels: `stcn-small` keeps keys by channel, and products round by how they lie."""
+    model, frames = rotoscope.load("stcn-small", device="cpu"), moving(5)
+    whole, cut = model.session(), model.session()
+    answers = []
+    for number, frame in enumerate(frames):
+        if number == 2:
+            RunState("forward", 2, cut.state()).write(tmp_path / "state")
+            state = RunState.read(tmp_path / "state")
+            assert state is not None
+            cut = model.session()
+            cut.restore(state.session)
+        for session in (whole, cut):
+            if not number:
+                session.add({7: MASK})
+            answers += session.push(frame)
+    for one, other in zip(answers[::2], answers[1::2], strict=True):
+        assert torch.equal(one.probabilities, other.probabilities)
+        assert one.confidence == other.confidence
 
 
 def test_a_state_without_a_version_is_refused(tmp_path: Path) -> None:

@@ -91,9 +91,16 @@ class RunState:
         Raises:
             WriteError: it cannot be written.
         """
-        tensors = {k: v.detach().cpu().contiguous() for k, v in self.session.items() if isinstance(v, torch.Tensor)}
+        given = {k: v.detach().cpu() for k, v in self.session.items() if isinstance(v, torch.Tensor)}
+        # Products of matrices round by the layout of what they multiply: a run that goes on gets the one it had.
+        layouts = {k: _layout(v) for k, v in given.items() if not v.is_contiguous()}
+        # Cloned, as two of them may be views of one, and the file takes only what stands by itself.
+        tensors = given | {
+            k: given[k].permute(layout).clone(memory_format=torch.contiguous_format) for k, layout in layouts.items()
+        }
         plain = {
             "version": VERSION,
+            "layouts": layouts,
             "phase": self.phase,
             "position": self.position,
             "tally": asdict(self.tally),
@@ -121,11 +128,18 @@ class RunState:
                 plain: dict[str, Any] = json.loads((file.metadata() or {})["plain"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             check_version(plain, path)
+            for name, layout in plain.get("layouts", {}).items():
+                tensors[name] = tensors[name].permute([layout.index(dim) for dim in range(len(layout))])
             return cls(
                 plain["phase"], int(plain["position"]), plain["session"] | tensors, Tally.from_json(plain["tally"])
             )
         except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot be read ({shown(error)}). Pass --overwrite to start again.") from None
+
+
+def _layout(tensor: torch.Tensor) -> list[int]:
+    """A tensor's dimensions from the one that strides furthest to that whose entries lie beside each other."""
+    return sorted(range(tensor.ndim), key=lambda dim: (-tensor.stride(dim), dim))
 
 
 def check_version(saved: Mapping[str, Any], path: Path) -> None:
