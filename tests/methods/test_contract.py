@@ -110,6 +110,18 @@ def test_the_mask_of_one_object_can_be_given_alone(any_method: Method, mask: np.
         assert torch.equal(session.objects.pending[1], torch.from_numpy(mask).float())
 
 
+def test_a_mask_that_does_not_fit_costs_no_other(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
+    """It alone is let go, so that another can be given in its place."""
+    session = any_method.session()
+    session.add({1: mask})
+    session.add({2: np.ones((10, 12))})
+    with pytest.raises(InputError, match="mask of object 2 is 12x10 but frame 0 is 64x48"):
+        session.push(clip[0])
+    session.add({2: ~mask})
+    found = [*session.push(clip[0]), *session.finish()]
+    assert found[0].object_ids == (1, 2)
+
+
 def test_bad_masks_and_frames(any_method: Method, clip: np.ndarray, mask: np.ndarray) -> None:
     session = any_method.session()
     with pytest.raises(InputError, match="from 0 to 255"):

@@ -76,15 +76,18 @@ class Objects:
             index: the index of the frame, for messages.
 
         Raises:
-            InputError: a mask of another size than the frame.
+            InputError: a mask of another size than the frame. Masks of that size are let go, so that others can be
+                given in their place; the rest go on waiting.
         """
+        wrong = {i: mask for i, mask in self.pending.items() if (mask.shape[1], mask.shape[0]) != size}
+        if wrong:
+            self.pending = {i: mask for i, mask in self.pending.items() if i not in wrong}
+            object_id, mask = next(iter(wrong.items()))
+            raise InputError(
+                f"mask of object {object_id} is {mask.shape[1]}x{mask.shape[0]} but frame {index} is "
+                f"{size[0]}x{size[1]}. Resize the mask."
+            )
         prompts, self.pending = self.pending, {}
-        for object_id, mask in prompts.items():
-            if (mask.shape[1], mask.shape[0]) != size:
-                raise InputError(
-                    f"mask of object {object_id} is {mask.shape[1]}x{mask.shape[0]} but frame {index} is "
-                    f"{size[0]}x{size[1]}. Resize the mask."
-                )
         return prompts
 
     def state(self) -> dict[str, Any]:
