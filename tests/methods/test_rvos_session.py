@@ -11,6 +11,7 @@ import torch
 from rotoscope.cli import main
 from rotoscope.errors import InputError
 from rotoscope.layers.normalise import normalise
+from rotoscope.masks.assignment import FirstFrameAssignment
 from rotoscope.methods.clip_loss import ClipBatch
 from rotoscope.methods.rvos import RVOS, RVOSConfig
 from rotoscope.methods.rvos.network import resize, run_frame
@@ -93,6 +94,43 @@ def test_a_removed_object_leaves_the_others_where_they_are(clip: np.ndarray, mas
     session.push(clip[0])
     session.remove(7)
     assert session.push(clip[1])[0].object_ids == (300,)
+
+
+@pytest.mark.parametrize("merging", ["soft", "published"])
+@pytest.mark.parametrize("gone", [1, 2, 5])
+def test_those_that_stay_keep_their_slots(clip: np.ndarray, merging: str, gone: int) -> None:
+    """With the published merging as well, which has slots of its own: each is painted from its own proposal."""
+    given = {i: np.zeros((32, 48), bool) for i in (1, 2, 5)}
+    for mask, left in zip(given.values(), (0, 16, 32), strict=True):
+        mask[:, left : left + 16] = True
+    session = make(merging=merging).session()
+    session.add(given)
+    for frame in clip[:2]:
+        session.push(frame)
+    owners = {i: session._painter.slot_of[i] for i in given} if merging == "published" else {}
+    session.remove(gone)
+    answer = session.push(clip[2])[0]
+    assert answer.object_ids == tuple(i for i in given if i != gone)
+    if owners:
+        closed = 1 + [*given].index(gone)
+        for i in answer.object_ids:
+            before = owners[gone] if owners[i] == closed else owners[i]
+            assert session._painter.slot_of[i] == before - (before > closed)
+
+
+def test_a_slot_that_is_closed_moves_those_behind_it_up() -> None:
+    """Also where objects have each other's proposals."""
+    mask = np.zeros((4, 4), bool)
+    mask[0] = True
+    proposals = {1: np.roll(mask, 1, axis=0), 2: mask, 3: np.roll(mask, 2, axis=0)}
+    owners = FirstFrameAssignment(3)
+    owners.appear({7: proposals[2], 8: proposals[3], 9: proposals[1]}, proposals)
+    assert owners.slot_of == {7: 2, 8: 3, 9: 1}
+    owners.leave(8, 2)  # the second proposal goes, which is that of 7; that of 8 is free, and is the second now
+    assert owners.slot_of == {7: 2, 9: 1}
+    labels = owners.paint({1: proposals[1], 2: proposals[3]}, {}, (4, 4))
+    assert labels[1].tolist() == [9] * 4
+    assert labels[2].tolist() == [7] * 4
 
 
 @pytest.mark.parametrize("merging", ["soft", "published"])

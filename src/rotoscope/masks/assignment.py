@@ -61,6 +61,17 @@ class FirstFrameAssignment:
             if ids[row] in prompts:
                 self.cost_of[ids[row]] = float(costs[row, column])
 
+    def leave(self, object_id: int, slot: int) -> None:
+        """An object is no more, and one slot, from 1, is closed: those after it move up.
+
+        If another object had that slot's proposals, it takes over those that this object had.
+        """
+        freed = self.slot_of.pop(object_id, slot)
+        self.cost_of.pop(object_id, None)
+        for other, own in self.slot_of.items():
+            own = freed if own == slot else own
+            self.slot_of[other] = own - 1 if own > slot else own
+
     def paint(
         self,
         proposals: Mapping[int, NDArray[Any]],

@@ -85,6 +85,7 @@ class RVOSSession(Session):
             del self._hidden[slot]
         if self._masks is not None:
             self._masks = torch.cat([self._masks[:slot], self._masks[slot + 1 :]])
+        self._painter.leave(object_id, slot + 1)
 
     def memory_state(self) -> dict[str, Any]:
         """Hidden states, masks, and what is due on the next frame."""
