@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,11 @@ def test_array_files_that_are_refused(tmp_path: Path) -> None:
 def test_id_zero_of_a_stack_is_the_background(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", masks=np.stack([~(A | B), A, B]), ids=[0, 3, 7])
     assert list(read_masks(tmp_path / "a.npz").masks) == [3, 7]
+
+
+def test_an_open_file_is_no_mask(tmp_path: Path, video: Any) -> None:
+    white(tmp_path / "a.png", A)
+    with (tmp_path / "a.png").open("rb") as file:
+        for source in (file, io.BytesIO(b"x"), {1: file}):
+            with pytest.raises(InputError, match="an open file is no mask"):
+                given(source, video)

@@ -175,6 +175,10 @@ def test_arrays(tmp_path: Path) -> None:
     assert same(read_masks(tmp_path / "stack.npz").masks, {7: A, 300: B})
     np.savez(tmp_path / "named.npz", **{"7": A, "object_300": B})
     assert same(read_masks(tmp_path / "named.npz").masks, {7: A, 300: B})
+    np.savez(tmp_path / "unnamed.npz", A + 2 * B.astype(np.uint8))  # NumPy calls it arr_0, which is no id
+    assert same(read_masks(tmp_path / "unnamed.npz").masks, {1: A, 2: B})
+    np.savez(tmp_path / "unnamed.npz", A, B)
+    assert same(read_masks(tmp_path / "unnamed.npz").masks, {1: A, 2: B})
     np.save(tmp_path / "soft.npy", A * 0.25)
     assert read_masks(tmp_path / "soft.npy").masks[1].max() == np.float32(0.25)
 

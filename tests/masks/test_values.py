@@ -34,6 +34,11 @@ def read(path: Path, array: np.ndarray, mode: str | None = None, **options: obje
     return read_masks(path)
 
 
+def read_array(path: Path, array: np.ndarray) -> MaskReading:
+    np.save(path, array)
+    return read_masks(path)
+
+
 def one(reading: MaskReading, true: np.ndarray = A, within: float = 0.01) -> bool:
     return list(reading.masks) == [1] and float(((reading.masks[1] > 0.5) ^ true).mean()) < within
 
@@ -55,6 +60,60 @@ def test_a_jpeg_of_colours_and_of_grey_labels(tmp_path: Path) -> None:
     assert two(reading, within=0.01)
     with pytest.raises(InputError, match="JPEG of grey labels"):
         read(tmp_path / "b.jpg", grey(1, 2))
+
+
+PAIRS = {
+    "red and blue": ((255, 0, 0), (0, 0, 255)),
+    "DAVIS": (RED, GREEN),
+    "yellow and cyan": ((255, 255, 0), (0, 255, 255)),
+    "pale": ((230, 120, 40), (40, 120, 230)),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("quality", [60, 75, 95])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_a_jpeg_of_colours_loses_no_object(tmp_path: Path, pair: str, quality: int, subsampling: int) -> None:
+    """Its colours are shared by blocks of pixels, so that hardly a window of pixels has one exactly."""
+    array = coloured(*PAIRS[pair])
+    reading = read(tmp_path / "a.jpg", array, quality=quality, subsampling=subsampling)
+    assert two(reading, within=0.02)
+
+
+def test_a_jpeg_whose_colours_run_into_each_other_is_refused(tmp_path: Path) -> None:
+    array = np.zeros((96, 128, 3), np.uint8)
+    array[8:40, 8:60] = (255, 0, 0)
+    array[50:90, 20:100] = np.random.default_rng(0).integers(0, 256, (40, 80, 3))
+    with pytest.raises(InputError, match="a JPEG of colours: some of them changed so much"):
+        read(tmp_path / "a.jpg", array, quality=85)
+
+
+@pytest.mark.parametrize("count", [30, 33, 40, 100, 200, 254])
+@pytest.mark.parametrize("void", [False, True])
+def test_many_ids_in_grey(tmp_path: Path, count: int, void: bool) -> None:
+    labels = np.zeros((280, 400), np.uint8)
+    for i in range(count):
+        row, column = divmod(i, 20)
+        labels[row * 20 + 2 : row * 20 + 16, column * 20 + 2 : column * 20 + 16] = i + 1
+    if void:
+        rim = cv2.dilate(np.uint8(labels > 0), np.ones((3, 3), np.uint8)) > (labels > 0)
+        labels[rim] = 255
+    for reading in (read(tmp_path / "a.png", labels), read_array(tmp_path / "a.npy", labels)):
+        ids = [*range(1, count + 1)] + ([255] if void and count == 254 else [])  # no longer told from an object
+        assert list(reading.masks) == ids
+        assert all(np.array_equal(mask, labels == i) for i, mask in reading.masks.items())
+
+
+@pytest.mark.parametrize("blur", [4, 12])
+@pytest.mark.parametrize("top", [255, 180])
+def test_soft_masks_are_no_ids(tmp_path: Path, blur: int, top: int) -> None:
+    """However slowly they fade, and if nothing is quite white."""
+    mask = cv2.GaussianBlur(np.float32(cv2.circle(np.zeros((280, 400)), (200, 140), 70, 1, -1)), (0, 0), blur)
+    reading = read(tmp_path / "a.png", (mask * top / mask.max()).astype(np.uint8))
+    assert list(reading.masks) == [1]
+    small = cv2.resize(mask / mask.max(), (50, 35), interpolation=cv2.INTER_AREA)
+    large = cv2.resize(small, (400, 280), interpolation=cv2.INTER_NEAREST)
+    assert list(read(tmp_path / "b.png", np.uint8(large * 255)).masks) == [1]
 
 
 @pytest.mark.parametrize("top", [1, 2, 3, 7])

@@ -1,9 +1,9 @@
 """A tiny run as a process of its own: ``python runs.py DATA FOLDER CHANGE…``.
 
 ``python runs.py`` alone makes such processes for whoever asks, by forking: what is imported by then need not be so
-again. It reads lines of JSON, of ``[step_by_step, DATA, FOLDER, CHANGE…]``; the process that it makes writes its number,
-and, before it ends or is killed, the numbers of its steps; then the exit status is written. A run that goes step by step
-waits for a line on standard input after each of them.
+again. It reads lines of JSON, of ``[step_by_step, DATA, FOLDER, CHANGE…]``. The process that it makes writes its
+number, and the numbers of its steps until it ends or is killed; then the exit status is written. A run that goes step
+by step waits for a line on standard input after each of them.
 """
 
 from __future__ import annotations

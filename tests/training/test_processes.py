@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).with_name("runs.py")
 
 
 class Runs:
-    """Processes of runs, forked by one that has imported what they need: importing takes far longer than their steps."""
+    """Processes of runs, forked by one that has imported what they need, which takes far longer than their steps."""
 
     def __init__(self) -> None:
         self.server = subprocess.Popen(

@@ -64,6 +64,11 @@ def _of_arrays(arrays: dict[str, NDArray[Any]]) -> tuple[Masks, list[str]]:
             raise InputError(f"array {name} holds {array.dtype}, not numbers. Give masks of numbers.")
         height, width = array.shape[-2:] if array.ndim > 1 else (1, array.size)
         check_pixels(width, height, f"array {name}")
+    if ids is None and arrays and all(re.fullmatch(r"arr_\d+", name) for name in arrays):  # np.savez, without names
+        if len(arrays) == 1:
+            return masks_of_array(*arrays.values())
+        masks = {number: one_mask(arrays[f"arr_{number - 1}"]) for number in range(1, len(arrays) + 1)}
+        return _of_one_size(masks), ["one array per object, numbered in the order they were saved"]
     named = {name: array for name, array in arrays.items() if re.search(r"\d+$", name) and array.ndim == 2}
     if named and len(named) == len(arrays) and ids is None:
         numbers = [int(re.findall(r"\d+$", name)[0]) for name in named]

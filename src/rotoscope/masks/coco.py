@@ -54,7 +54,10 @@ def images_of_json(data: Any, path: Path) -> list[AnnotatedImage]:
         annotations = data
     if not isinstance(annotations, list) or not all(isinstance(item, dict) for item in annotations):
         raise InputError(f"{path}: not COCO annotations; these are a list of objects with a segmentation.")
-    known = {_key(image.get("id")): image for image in images}
+    known: dict[Any, dict[str, Any]] = {}
+    for image in images:
+        if known.setdefault(_key(image.get("id")), image) != image:
+            raise InputError(f"{path}: two images have the id {shown(image.get('id'), 40)}. Give each its own.")
     sizes = {key: _size(image, f"{path}: image {shown(key, 40)}") for key, image in known.items()}
     groups: dict[Any, list[tuple[int, dict[str, Any]]]] = {}
     for number, annotation in enumerate(annotations):

@@ -15,6 +15,12 @@ from rotoscope.masks.values import MOST_OBJECTS, RIM, VOID
 Masks = dict[int, NDArray[Any]]
 NEAR = 48
 """Colours of a lossy file nearer to each other than this are one."""
+CALM = 16
+"""Most that a channel of a lossy file varies in a window of 3x3 pixels where it shows one colour."""
+FLAT = 2
+"""The same where there is no edge for some pixels around."""
+THIN = 5
+"""Pixels: a colour of a lossy file that is nowhere so wide may be of an edge."""
 WHITE = (255, 255, 255)
 
 
@@ -33,7 +39,8 @@ def masks_of_colours(array: NDArray[np.uint8], lossy: bool = False) -> tuple[Mas
     codes = array[..., 0].astype(np.int32) << 16 | array[..., 1].astype(np.int32) << 8 | array[..., 2]
     values, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=1)
-    main = _main_colours(codes, values, counts, colours, lossy)
+    which = np.asarray(inverse).reshape(codes.shape)
+    main = _main_of_lossy(array, which, colours) if lossy else _main_colours(codes, values, counts)
     if not main:
         raise InputError(f"{len(values)} different colours; this is a photograph, not a mask.")
     behind, account = _background(codes, colours, main, lossy)
@@ -60,28 +67,61 @@ def _nearest(colours: NDArray[Any], points: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([((part[:, None] - points[None]) ** 2).sum(axis=2).argmin(axis=1) for part in parts])
 
 
-def _main_colours(
-    codes: NDArray[Any], values: NDArray[Any], counts: NDArray[Any], colours: NDArray[Any], lossy: bool
-) -> list[int]:
+def _main_colours(codes: NDArray[Any], values: NDArray[Any], counts: NDArray[Any]) -> list[int]:
     """Positions of the colours that form regions, the most frequent first; none if this is a photograph."""
     grid = codes.astype(np.float32)  # 24 bits fit a float32 exactly
     window = np.ones((3, 3), np.uint8)
     inside = set(np.unique(codes[cv2.erode(grid, window) == cv2.dilate(grid, window)]).tolist())
     # A colour with pixels that lie among their like is a region; those of soft edges lie between others.
-    few = len(values) <= 8 and not lossy
+    few = len(values) <= 8
     main = [int(i) for i in np.argsort(-counts, kind="stable") if few or int(values[i]) in inside]
     covered = counts[main].sum()
-    if lossy:
-        kept: list[int] = []
-        for i in main:
-            if all(((colours[i] - colours[k]) ** 2).sum() >= NEAR**2 for k in kept):
-                kept.append(i)
-        main = kept
-        distance = ((colours[:, None] - colours[main][None]) ** 2).sum(axis=2).min(axis=1) if main else np.array([])
-        covered = counts[distance < NEAR**2].sum() if main else 0
-    if not 1 <= len(main) <= MOST_OBJECTS or covered < 0.6 * codes.size:
+    return main if 1 <= len(main) <= MOST_OBJECTS and covered >= 0.6 * codes.size else []
+
+
+def _main_of_lossy(array: NDArray[np.uint8], which: NDArray[Any], colours: NDArray[Any]) -> list[int]:
+    """The same of a lossy file, where a region's colour varies.
+
+    Args:
+        array: the image, ``[H, W, 3]``.
+        which: the position of each pixel's colour, ``[H, W]``.
+        colours: RGB, ``[N, 3]``.
+
+    Raises:
+        InputError: colours run into each other, so that a region has none.
+    """
+    window = np.ones((3, 3), np.uint8)
+    varies = (cv2.dilate(array, window) - cv2.erode(array, window)).max(axis=2)
+    if (varies <= FLAT).mean() < 0.4:
         return []
+    calm = varies <= CALM
+    counts = np.bincount(which[calm], minlength=len(colours))
+    far = np.ones(len(colours), bool)
+    main: list[int] = []
+    for i in np.argsort(-counts, kind="stable"):
+        if len(main) > MOST_OBJECTS:
+            break
+        if far[i] and counts[i]:
+            like = ((colours - colours[i]) ** 2).sum(axis=1) < NEAR**2
+            if _is_wide(like[which]):
+                main.append(int(i))
+                far &= ~like
+            else:
+                counts[like & far] = 0
+    strange = far[which]
+    if not 1 <= len(main) <= MOST_OBJECTS or strange.mean() > 0.4:
+        return []
+    if _is_wide(strange):
+        raise InputError(
+            "a JPEG of colours: some of them changed so much when it was saved that objects cannot be told apart. "
+            "Save as PNG."
+        )
     return main
+
+
+def _is_wide(mask: NDArray[np.bool_]) -> bool:
+    """Whether a mask has a square of :data:`THIN` pixels."""
+    return bool(cv2.erode(mask.astype(np.uint8), np.ones((THIN, THIN), np.uint8), borderValue=0).any())
 
 
 def _background(

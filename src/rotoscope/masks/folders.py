@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.limits import check_limit
 from rotoscope.masks.images import masks_of_image, soft_of_image
 
@@ -52,6 +52,26 @@ def has_images(folder: Path) -> bool:
     return bool(mask_files(folder)) or any(p.is_dir() and p.name.isdecimal() for p in folder.iterdir())
 
 
+def need_one(where: Path, number: int, names: dict[int, str], name: str) -> None:
+    """Refuse masks of a frame that has some already, of which one or the other would be lost.
+
+    Args:
+        where: holds both.
+        number: the frame's.
+        names: of what there is so far, by frame; ``name`` is put in.
+        name: of what comes now.
+
+    Raises:
+        InputError: there are masks of the frame.
+    """
+    if number in names:
+        raise InputError(
+            f"{where}: {shown(names[number], 60)} and {shown(name, 60)} are both of frame {number}. Leave one out, or "
+            "put both in one."
+        )
+    names[number] = name
+
+
 def layout(folder: Path) -> Layout:
     """Look at a folder of masks and tell what it holds.
 
@@ -59,12 +79,21 @@ def layout(folder: Path) -> Layout:
         InputError: it holds no masks, or one that cannot be read.
     """
     files = mask_files(folder)
-    inner = {p.name: p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal() and 0 < int(p.name) < 65536}
-    if not files and inner:
-        by_object = {int(name): mask_files(path) for name, path in sorted(inner.items(), key=lambda item: int(item[0]))}
-        by_object = {object_id: own_files for object_id, own_files in by_object.items() if own_files}
-        if by_object:
-            return Layout("folders", by_object, "a folder per object, a file per frame in it")
+    inner = sorted((p for p in folder.iterdir() if p.is_dir() and p.name.isdecimal()), key=lambda p: int(p.name))
+    inner = [p for p in inner if mask_files(p)]
+    if files and inner:
+        raise InputError(
+            f"{folder}: holds both mask images, such as {files[0].name}, and folders of objects, such as "
+            f"{inner[0].name}/. Give one or the other."
+        )
+    if inner:
+        by_object: dict[int, list[Path]] = {}
+        for path in inner:
+            if not 0 < int(path.name) < 65536 or int(path.name) in by_object:
+                why = "another has that id" if int(path.name) in by_object else "ids are 1 to 65535"
+                raise InputError(f"{folder}: the folder {path.name}/ cannot be an object's: {why}. Rename it.")
+            by_object[int(path.name)] = mask_files(path)
+        return Layout("folders", by_object, "a folder per object, a file per frame in it")
     if not files:
         raise InputError(f"{folder}: a folder without mask images. Give a mask file, or a folder of them.")
     looked = {file: masks_of_image(file)[0] for file in files[:: max(1, len(files) // FEW)][:FEW]}
@@ -152,6 +181,10 @@ def _read_frames(held: Layout, numbers: dict[str, int]) -> dict[int, tuple[Masks
     """Masks and account of the frames that show an object, by number; ``numbers`` gives those of the files' names."""
     masks: dict[int, tuple[Masks, list[str]]] = {}
     by_stem = {file.stem: file for file in held.files.get(0, ())}
+    for own in held.files.values():
+        names_of: dict[int, str] = {}
+        for file in own:
+            need_one(file.parent, numbers[file.stem], names_of, file.name)
     for stem, place in numbers.items():
         account: list[str] = []
         if held.kind == "folders":

@@ -83,7 +83,8 @@ def _of_label_studio(task: Mapping[str, Any], path: Path, number: int) -> Sheet:
     where = f"{path}: task {number}"
     made = task.get("annotations") or task.get("predictions") or []
     results = made[0].get("result", []) if isinstance(made, list) and made and isinstance(made[0], dict) else []
-    shapes, left_out = [], []
+    shapes: list[Shape] = []
+    left_out = ["annotation of another person"] * (len(made) - 1 if isinstance(made, list) else 0)
     size = None
     for drawn in _objects(results, path):
         value = drawn.get("value")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import operator
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image, ImageOps
 from rotoscope.errors import InputError, shown
 from rotoscope.masks.arrays import masks_of_array, masks_of_array_file, one_mask
 from rotoscope.masks.coco import images_of_json, masks_of_annotations
-from rotoscope.masks.folders import has_images, masks_of_frames
+from rotoscope.masks.folders import has_images, masks_of_frames, need_one
 from rotoscope.masks.images import masks_of_picture
 from rotoscope.masks.outlines import number_of, outlines_of, read_json
 from rotoscope.masks.reading import MaskReading, checked, enough_memory, read_masks
@@ -131,6 +132,8 @@ def _single(mask: Any, key: Any, account: list[str]) -> NDArray[Any]:
 
 def _array(argument: Any) -> NDArray[Any]:
     """An array, or what can be taken for one: a tensor, nested lists."""
+    if isinstance(argument, io.IOBase):
+        raise InputError("an open file is no mask. Give its path, or open it with Pillow.")
     if hasattr(argument, "detach"):
         argument = argument.detach().cpu()
         argument = argument.float() if "float" in str(argument.dtype) else argument
@@ -174,6 +177,7 @@ def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
     if len(images) < 2:
         return None
     readings: dict[int, MaskReading] = {}
+    names_of: dict[int, str] = {}
     for image in images:
         number = video.number_of(image.name)
         if number is None:
@@ -181,6 +185,7 @@ def _several_frames(path: Path, video: Named) -> dict[int, MaskReading] | None:
                 f"{path}: annotations of {len(images)} images, of which {shown(image.name or repr(image.key), 80)} is "
                 "no frame of the video. Name them after the frames, or give one frame's."
             )
+        need_one(path, number, names_of, image.name)
         masks, account = masks_of_annotations(image, path)
         line = f"masks of {len(images)} images, named as frames of the video"
         readings[number] = MaskReading(masks, (0, 0), (line, *account[1:]), "")
@@ -200,22 +205,29 @@ def _outlined(sheets: list[Sheet], kind: str, path: Path, video: Named) -> dict[
             "Name them after the frames, or give one frame's."
         )
     masks, account = masks_of_sheets(sheets, video.size, str(path))
+    together: dict[int, Masks] = {}
+    for place, by_id in zip(places, masks, strict=True):  # a frame may have several: a sheet an object, or a person
+        own = together.setdefault(place, {}) if place is not None else {}
+        for object_id, mask in by_id.items():
+            own[object_id] = mask | own[object_id] if object_id in own else mask
     return {
-        place: MaskReading(dict(by_id), (0, 0), tuple(account), kind)
-        for place, by_id in zip(places, masks, strict=True)
-        if place is not None and any(mask.any() for mask in by_id.values())
+        place: MaskReading(by_id, (0, 0), tuple(account), kind)
+        for place, by_id in together.items()
+        if any(mask.any() for mask in by_id.values())
     }
 
 
 def _archives(folder: Path, files: list[Path], video: Named) -> dict[int, MaskReading]:
     """A folder of NPZ files, one a frame, as ``--format npz`` writes."""
     readings: dict[int, MaskReading] = {}
+    names_of: dict[int, str] = {}
     for file in files:
         number = video.number_of(file.stem)
         if number is None:
             raise InputError(
                 f"{folder}: {file.name} is named after no frame of the video. Name the files after frames."
             )
+        need_one(folder, number, names_of, file.name)
         masks, account, _ = masks_of_array_file(file)
         if any(mask.any() for mask in masks.values()):
             readings[number] = MaskReading(masks, (0, 0), tuple(account), "")

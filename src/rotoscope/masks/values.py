@@ -21,6 +21,10 @@ REGION = 0.6
 """A value forms regions if this share of its pixels' neighbours have it too; else it is of edges or noise."""
 RIM = 0.9
 """Share of the pixels along the edges that a background has if objects lie within the picture."""
+MOST_GREYS = 32
+"""More values than these are ids only if they are seen to be regions; else they are of soft edges."""
+STEP = 8
+"""Neighbouring pixels of a soft mask differ by this at most where it fades."""
 SPREAD = 16
 """At most so many values, spread evenly up to 255, are grey levels that number objects."""
 VIDEO_BLACK, VIDEO_WHITE = (14, 18), (231, 239)
@@ -55,6 +59,23 @@ class Values:
     def forms_regions(self, value: int) -> bool:
         """Whether a value's pixels lie among their like."""
         return self.agreement[value] >= REGION
+
+    def are_regions(self) -> bool:
+        """Whether nearly all pixels lie among their like, as those of labels do and those of a soft mask do not.
+
+        A soft mask can look so too: one that fades slowly, but then its neighbours are near each other; and one that
+        was enlarged without smoothing, but that reaches white and leaves values out, where ids so high are all there.
+        """
+        regions = [v for v in range(VOID) if self.forms_regions(v)]
+        if self.counts[regions].sum() < 0.98 * self.counts[:VOID].sum():
+            return False
+        near = differ = 0
+        for a, b in ((self.array[:, 1:], self.array[:, :-1]), (self.array[1:], self.array[:-1])):
+            apart = np.abs(a.astype(np.int16) - b)
+            near += int(((apart > 0) & (apart <= STEP)).sum())
+            differ += int((apart > 0).sum())
+        ids = [v for v in self.present if v != VOID]
+        return near < 0.8 * differ and (ids[-1] <= MOST_OBJECTS or ids[-1] == len(ids))
 
     def lines_the_rim(self) -> int | None:
         """The value that nearly all pixels along the edges of the picture have; None if there is none."""
@@ -99,11 +120,11 @@ def masks_of_values(array: NDArray[np.uint8], lossy: bool = False) -> tuple[Mask
         if levels is not None:
             return levels
         others = [v for v in values.present if v != VOID]
-        if max(others) <= MOST_OBJECTS and len(others) <= 32:
+        if max(others) <= MOST_OBJECTS and (len(others) <= MOST_GREYS or values.are_regions()):
             share = 100 * values.share(VOID, VOID)
             line = f"value 255 left out: it marks unknown pixels ({values.counts[VOID]} of them, {share:.2f} %)"
             return {v: array == v for v in others}, [line]
-    if len(values.present) > 32:
+    if len(values.present) > MOST_GREYS and not values.are_regions():
         return _matte(values)
     return _ids(values)
 

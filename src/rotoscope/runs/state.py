@@ -139,7 +139,7 @@ class RunState:
 
 def _layout(tensor: torch.Tensor) -> list[int]:
     """A tensor's dimensions from the one that strides furthest to that whose entries lie beside each other."""
-    return sorted(range(tensor.ndim), key=lambda dim: (-tensor.stride(dim), dim))
+    return sorted(range(tensor.ndim), key=lambda dim: (-tensor.stride()[dim], dim))
 
 
 def check_version(saved: Mapping[str, Any], path: Path) -> None:
