@@ -13,6 +13,7 @@ from rotoscope.app.running import Run, Stretch
 from rotoscope.app.taking import Taking
 from rotoscope.errors import InputError
 from rotoscope.methods.base import Method
+from rotoscope.runs.earlier import REPORT, WORK
 from rotoscope.runs.report import Report
 from rotoscope.runs.segment import segment_to_folder
 from rotoscope.video import open_video
@@ -87,6 +88,20 @@ def test_what_the_command_line_would_not_have_written_is_not_handed_over(project
     project.close()
     with pytest.raises(InputError, match="holds the masks of another run"):
         segment(project, tiny_stcn, project.folder / "masks", resume=True)
+
+
+def test_frames_that_followed_an_object_deleted_since_are_handed_over_once_they_are_run_again(
+    project: Project, tiny_stcn: Method
+) -> None:
+    project.edit(0, {project.add_object().id: MASK, project.add_object().id: MOVED})
+    run(project, tiny_stcn, Stretch(stop=6))
+    project.remove_object(2)
+    handed = project.folder / "masks" / REPORT, project.folder / "masks" / WORK
+    for start, there in ((4, False), (0, True)):
+        run(project, tiny_stcn, Stretch(start=start, stop=6))
+        assert any(path.exists() for path in handed) == there
+    project.close()
+    assert segment(project, tiny_stcn, project.folder / "masks", resume=True).resumed_at == 7
 
 
 def test_a_deleted_object_is_given_to_no_run_and_undo_gives_it_again(project: Project) -> None:

@@ -163,25 +163,82 @@ def test_what_is_painted_while_a_run_comes_near_stays(begun: Project, tiny_stcn:
     assert go(begun, tiny_stcn, Stretch()).pushed == 18
 
 
-def test_a_deleted_object_needs_no_run_of_the_others(begun: Project, tiny_stcn: Method) -> None:
+def test_a_deleted_object_needs_no_run_of_the_others_and_what_is_run_does_not_know_it(
+    begun: Project, tiny_stcn: Method, tmp_path: Path
+) -> None:
     other = begun.add_object()
-    begun.edit(0, {other.id: np.roll(MASK, 40, axis=1)})
-    go(begun, tiny_stcn, Stretch(stop=19))
+    begun.edit(15, {other.id: np.roll(MASK, 40, axis=1)})
+    go(begun, tiny_stcn, Stretch(stop=24))
+    before = masks(begun)
     begun.remove_object(other.id)
-    assert go(begun, tiny_stcn, Stretch()).pushed == 10
+    again = go(begun, tiny_stcn, Stretch())
+    assert (again.pushed, again.written) == (20, 5)  # on from frame 10, before the object came
+    assert masks(begun, 0, 25) == before
     assert all(not (begun.labels(i) == other.id).any() for i in range(30))
+    go(begun, tiny_stcn, Stretch(start=22))
+    expected = by_command_line(begun, tiny_stcn, tmp_path / "out")
+    assert masks(begun, 22) == {name: data for name, data in expected.items() if int(name[:5]) >= 22}
+
+
+def test_frames_written_without_objects_are_old_once_these_are_back(
+    project: Project, tiny_stcn: Method, tmp_path: Path
+) -> None:
+    one, two, three = (project.add_object().id for _ in range(3))
+    project.edit(0, {one: MASK, two: MOVED, three: np.roll(MASK, 40, axis=1)})
+    go(project, tiny_stcn, Stretch())
+    for gone, start in ((two, 6), (three, 9)):
+        project.remove_object(gone)
+        assert project.answers.first_open(0) is None
+        go(project, tiny_stcn, Stretch(start=start))
+    open_ = [(project.undo() or True) and project.answers.first_open(0) for _ in range(2)]
+    project.close()
+    again = open_project(project.folder)
+    open_.append(again.answers.first_open(0))
+    open_ += [(again.redo() or True) and again.answers.first_open(0) for _ in range(2)]
+    assert open_ == [9, 6, 6, 9, None]
+    again.undo()
+    again.undo()
+    assert go(again, tiny_stcn, Stretch()).written == 6
+    assert masks(again) == by_command_line(again, tiny_stcn, tmp_path / "out")
+    again.close()
+
+
+def test_an_object_deleted_during_a_run_is_to_be_run_again_once_it_is_back(project: Project, tiny_stcn: Method) -> None:
+    def delete(event: dict[str, Any]) -> None:
+        assert set(event["confidence"]) <= set(project.history.by_id)
+        if event["frame"] == 3:
+            project.remove_object(1)
+
+    project.edit(0, {project.add_object().id: MASK, project.add_object().id: MOVED})
+    Run(project, Stretch(stop=7), delete, lambda: False).go(tiny_stcn, "tiny")
+    assert project.answers.first_open(0) == 8
+    assert not project.answers.are_forward(0, 7, {2})  # the other object would be another without it
+    project.undo()
+    assert project.answers.first_open(0) == 4
+
+
+def test_frames_run_backward_without_an_object_are_old_once_it_is_back(project: Project, tiny_stcn: Method) -> None:
+    one, two = project.add_object().id, project.add_object().id
+    project.edit(0, {one: MASK, two: MOVED})
+    go(project, tiny_stcn, Stretch())
+    project.edit(8, {one: MASK})
+    project.remove_object(two)
+    go(project, tiny_stcn, Stretch("backward", 8))
+    assert project.answers.first_open(0, 9) is None
+    project.undo()
+    assert [project.answers.first_open(i, 9) for i in range(9)] == list(range(9))
 
 
 def test_states_stay_within_their_budget_and_the_newest_stay(begun: Project, tiny_stcn: Method) -> None:
     go(begun, tiny_stcn, Stretch())
     folder = begun.folder / "states"
     size = max(path.stat().st_size for path in folder.glob("*.safetensors"))
-    state = States(folder).nearest(30, "tiny", 0, begun.history.prompts, {1})
+    state = States(folder).nearest(30, "tiny", 0, begun.history.given)
     assert state is not None
     small = States(folder, budget=3 * size)
     for position in range(40, 140, 10):
         state.position = position
-        small.keep(state, "tiny", 0, begun.history.prompts)
+        small.keep(state, "tiny", 0, begun.history.given)
     left = sorted(int(path.stem) for path in folder.glob("*.json"))
     assert len(left) == 3
     assert left[-1] == 130

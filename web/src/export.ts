@@ -62,12 +62,13 @@ export function exportDialog(editor: Editor, formats: string[], delivered: strin
   };
   editor.on("task", watch);
   for (const one of [...boxes, objects, alpha, refine]) one.addEventListener("change", show);
+  const ends = editor.project.objects.some((one) => one.ends !== null); // which no option of the command line says
   const copy = button("Copy", "Copy the command line", () => void navigator.clipboard.writeText(line.textContent ?? "").then(() => toast("Copied.")));
   const element = dialog(
     "Export",
     h("div", { class: "formats" }, ...formats.map((name, n) => h("label", {}, boxes[n]!, h("b", {}, name), h("span", { class: "quiet" }, FORMATS[name] ?? "")))),
     delivery,
-    h("p", { class: "quiet" }, "Without the page, this runs forward from the masks you gave:"),
+    h("p", { class: "quiet" }, `Without the page, this runs forward from the masks you gave${ends ? ", and follows objects past where they end" : ""}:`),
     h("div", { class: "row" }, line, copy),
     bar,
     result,

@@ -51,7 +51,7 @@ def facts(service: Service, call: Call) -> Any:
     task, demo = service.worker.task, service.library.demo
     with project.lock:
         objects = [as_json(one) for one in project.history.objects]
-        prompted = {one["id"]: [f for f, g in project.history.prompts.items() if one["id"] in g] for one in objects}
+        prompted = {one["id"]: project.history.frames_of(one["id"]) for one in objects}
         codes = {one["id"]: project.answers.codes(one["id"], prompted[one["id"]], one["ends"]) for one in objects}
         return {
             "name": demo.label if project.folder.resolve() == demo.path else project.video.name,
@@ -75,7 +75,7 @@ def weakest(service: Service, call: Call) -> Any:
     with project.lock:
         weakest = []
         for one in project.history.objects:
-            prompted = {f for f, masks in project.history.prompts.items() if one.id in masks}
+            prompted = set(project.history.frames_of(one.id))
             least = None if one.hidden else project.answers.weakest(one.id, prompted)
             weakest += [(*least, one.id)] if least is not None else []
     _, index, object_id = min(weakest, default=(0.0, None, None))

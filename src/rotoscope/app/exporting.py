@@ -166,7 +166,8 @@ def command_line(project: Project, names: list[str], method: str, delivery: Deli
     """What to type for the same masks without the page.
 
     It is exact for masks that were run forward from first to last; those of frames that were run backward, corrected
-    while others were left, or locked, it gives anew.
+    while others were left, followed an object deleted since, or locked, it gives anew. It cannot say where an object
+    ends: the object is followed to the last frame.
     """
     video = read_facts(project.folder)["video"]["path"]
     words = ["rotoscope", "segment", video, "--mask", str(project.folder / "prompts"), "--output", "masks"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def can_hand_over(project: Project, first: int, last: int, object_ids: Sequence[
     """Whether the masks of a project are those that the command line would have written up to a frame.
 
     They are where each frame was answered by a run forward from the first given one, since the last change before it,
-    of all objects and no others; and where nothing was locked or ended.
+    of all objects and no others, such as were deleted since; and where nothing was locked or ended.
 
     Args:
         project: whose masks.
@@ -42,10 +42,10 @@ def can_hand_over(project: Project, first: int, last: int, object_ids: Sequence[
     gone = project.history.name_of(
         np.zeros(project.size[::-1], np.uint8)
     )  # a mask without a pixel, which files cannot give
-    plain = plain and not any(name == gone for one in project.history.prompts.values() for name in one.values())
-    known = set(project.history.by_id)
-    prompted = {i for frame, one in project.history.prompts.items() if frame <= last for i in one if i in known}
-    return plain and prompted == set(object_ids) and project.answers.are_forward(first, last)
+    given = project.history.given
+    plain = plain and not any(name == gone for one in given.values() for name in one.values())
+    prompted = {i for frame, one in given.items() if frame <= last for i in one}
+    return plain and prompted == set(object_ids) and project.answers.are_forward(first, last, project.history.by_id)
 
 
 def hand_over(project: Project, model: Method, state: RunState) -> None:
@@ -125,11 +125,16 @@ class Finished:
         by_id = {int(i): str(told[i]) for i in told if i.isdecimal()} if isinstance(told, dict) else {}
         return cls(folder, dict(sorted(ordered.items())), report, dict(Delivery.of(colours=by_id).colours))
 
-    def seen(self, index: int, ids: dict[int, int]) -> Seen:
-        """What the report says of a frame; ``ids`` are those of the project by those of the run.
+    def seen(self, index: int, ids: dict[int, int], there: Collection[int]) -> Seen:
+        """What the report says of a frame.
 
         The report tells which frames are unsure and which objects are gone, not how sure each mask is: that is the mean
         of its object, or just unsure.
+
+        Args:
+            index: of the frame.
+            ids: those of the project by those of the run.
+            there: all objects of the project.
         """
         confidence, look = {}, {}
         for theirs, ours in ids.items():
@@ -138,7 +143,7 @@ class Finished:
             mean = max(self.report.confidence.get(theirs, 1.0), UNSURE)
             gone = index in self.report.absent.get(theirs, ())
             confidence[ours] = 0.0 if gone else np.nextafter(UNSURE, 0) if "unsure" in look[ours] else mean
-        return Seen({i: float(value) for i, value in confidence.items()}, {}, look)
+        return Seen({i: float(value) for i, value in confidence.items()}, {}, look, there)
 
 
 def adopt(project: Project) -> int:
@@ -155,9 +160,10 @@ def adopt(project: Project) -> int:
         return 0
     first = project.prompted_frames()[0]
     ids = {i: i for i in finished.report.objects}
-    new = [i for i in finished.names if i >= first and not project.answers.is_fresh(i)]
+    there, fresh = set(project.history.by_id), project.answers.fresh
+    new = [i for i in finished.names if i >= first and not fresh[i]]
     for index in new:
-        project.answers.add(index, finished.seen(index, ids), (first, index), project.history.tick)
+        project.answers.add(index, finished.seen(index, ids, there), (first, index), project.history.tick)
     return len(new)
 
 

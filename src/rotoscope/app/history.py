@@ -84,6 +84,17 @@ class History:
         """The objects by id."""
         return {one.id: one for one in self.objects}
 
+    @property
+    def given(self) -> dict[int, dict[int, str]]:
+        """Of the prompts those that a run follows: of objects that there are, on frames where any is given."""
+        known = self.by_id
+        kept = {f: {i: name for i, name in one.items() if i in known} for f, one in self.prompts.items()}
+        return {frame: one for frame, one in kept.items() if one}
+
+    def frames_of(self, object_id: int) -> list[int]:
+        """Frames on which a mask of an object is given."""
+        return [frame for frame, one in self.prompts.items() if object_id in one]
+
     @staticmethod
     def name_of(mask: Mask) -> str:
         """What a mask is kept as: another name for each other mask."""

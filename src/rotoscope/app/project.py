@@ -55,7 +55,7 @@ class Project:
         self.masks_guard = FolderLock(make_folder(folder / "masks"))  # which keeps rotoscope segment --resume out
         self.masks_guard.acquire()
         self.history = History(folder, self.size)
-        self.answers = Answers(folder / "answers.jsonl", self.frames, self.history.edits)
+        self.answers = Answers(folder / "answers.jsonl", self.frames, self.history)
         for part in ("masks", "prompts", "soft", "states", "exports"):
             drop_half_written(make_folder(folder / part))
         self._catch_up()
@@ -122,8 +122,7 @@ class Project:
 
     def prompted_frames(self) -> list[int]:
         """Frames on which a mask is given for an object that there is, in order."""
-        known = set(self.history.by_id)
-        return sorted(frame for frame, masks in self.history.prompts.items() if known & set(masks))
+        return sorted(self.history.given)
 
     def mask_file(self, index: int) -> Path:
         """Where the labels of a frame are."""

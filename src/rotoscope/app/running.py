@@ -74,8 +74,8 @@ class Run:
         self.direction = stretch.direction
         with project.lock:
             self.tick = project.history.tick
-            self.prompts = {frame: dict(one) for frame, one in project.history.prompts.items()}
-            self.live = {one.id for one in project.history.objects}
+            self.prompts = project.history.given
+            self.live = set(project.history.by_id)
             frames = project.prompted_frames()
             if stretch.direction == "backward":
                 self._plan_backward(stretch)
@@ -126,7 +126,7 @@ class Run:
         take_back(self.project)
         states = States(self.project.folder / "states")
         forward = self.direction == "forward"
-        state = states.nearest(self.start, name, self.first, self.prompts, self.live) if forward else None
+        state = states.nearest(self.start, name, self.first, self.prompts) if forward else None
         self._begin_watch(state)
 
         def save(state: RunState) -> None:
@@ -162,8 +162,9 @@ class Run:
         """Sum and number of each object's confidences on frames where it has pixels, as a report wants them."""
         sizes = {}
         for object_id, values in self.project.answers.confidence.items():
-            there = values[values > 0]
-            sizes[object_id] = (float(there.sum()), len(there))
+            if object_id in self.live:
+                there = values[values > 0]
+                sizes[object_id] = (float(there.sum()), len(there))
         return sizes
 
     def _steps(self, passes: Passes) -> Generator[Step, None, None]:
@@ -191,13 +192,16 @@ class Run:
             sink.put(step.prediction, None)
 
     def see(self, prediction: Prediction, known: Collection[int]) -> Seen:
-        """Go over an answer, in the order of the pass, and say what is found of the objects that are known."""
+        """Go over an answer, in the order of the pass, and say what is found of the objects that are known.
+
+        How sure the answer is of others, deleted since the run began, is said too: they had a part in it.
+        """
         index = prediction.index
         self.watch.see(prediction, self.prompts.get(index, {}), self.agreement.pop(index, None))
-        confidence = zip(prediction.object_ids, prediction.confidence, strict=True)
+        confidence = dict(zip(prediction.object_ids, map(float, prediction.confidence), strict=True))
         look = {i: [r for r, at in by.items() if at[-1] == index] for i, by in self.watch.listed.items() if i in known}
         shapes = {i: shape for i, shape in self.watch.before.items() if i in known}
-        return Seen({i: float(value) for i, value in confidence if i in known}, shapes, look)
+        return Seen(confidence, shapes, look, self.live & set(known))
 
     def _job(self, model: Method, state: RunState | None) -> Job:
         video = self.project.part(self.first, self.end)
@@ -264,7 +268,8 @@ class _Writer:
             project.answers.add(index, seen, run.span(index), run.tick)
         run.written += 1
         rate = run.written / max(time.perf_counter() - self._begun, 1e-6)
-        message = {"frame": index, "confidence": seen.confidence, "look": seen.bits}
+        confidence = {i: value for i, value in seen.confidence.items() if i in known}
+        message = {"frame": index, "confidence": confidence, "look": seen.bits}
         run.tell({"type": "frame", **message, "rate": round(rate, 2)})
 
     def _write_soft(self, path: Path, own: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> None:

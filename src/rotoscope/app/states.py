@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -23,45 +22,42 @@ Given = dict[int, dict[int, str]]
 class States:
     """States of forward passes, by the frame that they go on with.
 
-    A state holds for a run if the masks given before it are the same now. Objects that are deleted may still be in it;
-    their masks are left out when they are written.
+    A state holds for a run if the masks that led to it are those given before it now. One that follows an object that
+    was deleted does not: the object would go on keeping pixels from others.
     """
 
     def __init__(self, folder: Path, budget: int = BUDGET) -> None:
         self.folder = folder
         self.budget = budget
 
-    def keep(self, state: RunState, method: str, first: int, prompts: Given) -> None:
+    def keep(self, state: RunState, method: str, first: int, given: Given) -> None:
         """Keep a state.
 
         Args:
             state: between two frames.
             method: name of the method and its weights.
             first: frame that the pass began with.
-            prompts: masks of the project when the run began; those before the state's frame count.
+            given: masks that the run began with, of objects that there were; those before the state's frame count.
         """
         facts, tensors = self._files(state.position)
         facts.unlink(missing_ok=True)  # from here to the end of this call there is no such state
         state.write(tensors, durable=False)  # waiting for the disk takes longer than a frame; what is cut is not read
-        led = {str(f): {str(i): n for i, n in one.items()} for f, one in prompts.items() if first <= f < state.position}
         with atomic_write(facts, durable=False) as path:
-            path.write_text(json.dumps({"method": method, "first": first, "given": led}), encoding="utf-8")
+            path.write_text(json.dumps(_told(method, first, state.position, given)), encoding="utf-8")
         self._thin()
 
-    def nearest(self, start: int, method: str, first: int, prompts: Given, live: Collection[int]) -> RunState | None:
+    def nearest(self, start: int, method: str, first: int, given: Given) -> RunState | None:
         """The state that is nearest to frame ``start``, at it or before, and holds; None if there is none.
 
         Args:
             start: frame to begin with.
             method: as it was kept.
             first: frame that a pass without a state would begin with.
-            prompts: masks as they are now.
-            live: objects that there are.
+            given: masks as they are now, of objects that there are.
         """
         for position in sorted((p for p in self._positions() if first < p <= start), reverse=True):
             facts, tensors = self._files(position)
-            led = _read(facts)
-            if led.get("method") == method and led.get("first") == first and _same(led, prompts, position, live):
+            if _read(facts) == _told(method, first, position, given):
                 try:
                     return RunState.read(tensors)
                 except InputError:
@@ -93,13 +89,10 @@ def _read(path: Path) -> dict[str, Any]:
         return {}  # a file that is not whole is no state
 
 
-def _same(led: dict[str, Any], prompts: Given, position: int, live: Collection[int]) -> bool:
-    """Whether the masks that led to a state are those given now, for the objects that there are."""
+def _told(method: str, first: int, position: int, given: Given) -> dict[str, Any]:
+    """What a state's file says of it.
 
-    def of_live(by_frame: Given) -> Given:
-        kept = {f: {i: n for i, n in one.items() if i in live} for f, one in by_frame.items() if f < position}
-        return {f: one for f, one in kept.items() if one}
-
-    then = {int(f): {int(i): n for i, n in one.items()} for f, one in led["given"].items()}
-    now = {f: one for f, one in prompts.items() if f >= int(led["first"])}
-    return of_live(then) == of_live(now)
+    The masks are called ``followed``: until they were, those of deleted objects were among them.
+    """
+    led = {str(f): {str(i): name for i, name in one.items()} for f, one in given.items() if first <= f < position}
+    return {"method": method, "first": first, "followed": led}

@@ -107,7 +107,8 @@ class Taking:
                 if open_:
                     project.edit(index, {i: (labels == i).astype(np.uint8) * 255 for i in open_})
                 begun |= new
-                project.answers.add(index, self.run.seen(index, ids), (first, index), project.history.tick)
+                seen = self.run.seen(index, ids, set(project.history.by_id))
+                project.answers.add(index, seen, (first, index), project.history.tick)
             tell(done)
         return self.steps
 
