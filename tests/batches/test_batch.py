@@ -84,6 +84,50 @@ def test_something_else_in_the_place_of_results_is_refused(jobs: list[BatchJob],
     assert (place / "mine.txt").read_text() == "keep"
 
 
+@pytest.mark.parametrize("name", ["x/y", "x/y/z"])
+@pytest.mark.parametrize("above", ["a file", "results"])
+def test_a_place_below_a_file_or_results_is_refused_and_checked(
+    jobs: list[BatchJob], tmp_path: Path, name: str, above: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    if above == "a file":
+        (out / "x").touch()
+    else:
+        (out / "x").mkdir()
+        (out / "x" / "run.json").write_text("{}")
+    wrong = [jobs[0], replace(jobs[1], name=name)]
+    assert "would lie in it" in list(check_jobs(wrong, out))[1].problem
+    with pytest.raises(InputError, match="would lie in it"):
+        rotoscope.batch(wrong, out, workers=1)
+    assert [path.name for path in out.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "batch.json", ".batch"])
+def test_what_stands_where_the_batch_writes_is_told_before_it_begins(
+    jobs: list[BatchJob], tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).touch() if name == ".batch" else (out / name).mkdir()
+    for call in (lambda: list(check_jobs(jobs, out)), lambda: rotoscope.batch(jobs, out, workers=1)):
+        with pytest.raises(InputError, match=name):
+            call()
+    assert [path.name for path in out.iterdir()] == [name]
+
+
+def test_names_that_cannot_be_written_are_refused_and_checked(jobs: list[BatchJob], tmp_path: Path) -> None:
+    for name in ("index.html", "batch.json", "x" * 256, "a\udcff"):
+        with pytest.raises(InputError, match="Name it otherwise"):
+            replace(jobs[0], name=name)
+    (tmp_path / "out").mkdir()
+    deep = replace(jobs[0], name="/".join(["x" * 200] * 30))
+    assert "too long" in next(iter(check_jobs([deep], tmp_path / "out"))).problem
+    with pytest.raises(InputError, match="too long"):
+        rotoscope.batch([deep], tmp_path / "out", workers=1)
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_a_check_touches_nothing_and_says_what_is_wrong(jobs: list[BatchJob], tmp_path: Path) -> None:
     wrong = [replace(jobs[0], video=str(tmp_path / "missing.mp4")), replace(jobs[1], masks={99: jobs[1].masks[0]})]
     found = list(check_jobs([*wrong, jobs[2]], tmp_path / "out"))

@@ -13,6 +13,11 @@ from rotoscope.errors import InputError, shown
 from rotoscope.files import is_plain_name
 from rotoscope.provenance import package_version
 
+SUMMARY, PAGE = "batch.json", "index.html"
+"""Files that a batch writes beside the results of its jobs."""
+LONGEST = 255
+"""Bytes of a name that file systems take."""
+
 
 @dataclass(frozen=True)
 class BatchJob:
@@ -51,11 +56,8 @@ class BatchJob:
     piece: int | None = None
 
     def __post_init__(self) -> None:
-        parts = self.name.split("/") if isinstance(self.name, str) else []
-        if not parts or not all(is_plain_name(part) and not part.startswith(".") for part in parts):
-            raise InputError(
-                f"job {shown(repr(self.name), 80)}: is no name for a folder of results. Name it otherwise."
-            )
+        if problem := _problem_of(self.name):
+            raise InputError(f"job {shown(repr(self.name), 80)}: {problem}. Name it otherwise.")
         if bool(self.video) == bool(self.dataset):
             raise InputError(f"job {self.name}: give either a video or a sequence of a data set.")
 
@@ -98,6 +100,22 @@ class BatchJob:
         asked = {k: v for k, v in asdict(self).items() if k not in ("video", "masks", "dataset", "sequence", "name")}
         text = json.dumps([inputs, asked, weights, package_version("rotoscope")], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _problem_of(name: object) -> str:
+    """Why something is no name of a job, for a message; empty if it is one."""
+    parts = name.split("/") if isinstance(name, str) else []
+    if not parts or not all(is_plain_name(part) and not part.startswith(".") for part in parts):
+        return "is no name for a folder of results"
+    try:
+        longest = max(len(part.encode()) for part in parts)
+    except UnicodeEncodeError:  # neither the journal nor the page can hold it
+        return "holds what is no character of Unicode"
+    if longest > LONGEST:
+        return f"has {longest} bytes in UTF-8, and the name of a folder {LONGEST} at most"
+    if parts[0].casefold() in (SUMMARY, PAGE):  # on some disks A is a
+        return f"{parts[0].casefold()} is a file that the batch itself writes there"
+    return ""
 
 
 def facts_of(path: Path, content: bool = False) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +12,9 @@ from typing import Any
 from rotoscope.batches.jobs import BatchJob
 from rotoscope.batches.lists import SUFFIXES as LISTS
 from rotoscope.batches.lists import read_list
-from rotoscope.batches.places import OWN
+from rotoscope.batches.scanning import MASKS, is_batch, is_clip, mask_of, masks_beside, matching, stem_of, videos_in
 from rotoscope.datasets.spec import VIDEO_SETS, is_spec, open_dataset
-from rotoscope.errors import InputError
-from rotoscope.runs.earlier import REPORT
-from rotoscope.video.images import SUFFIXES as IMAGES
-
-# fmt: off
-VIDEOS = frozenset((
-    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv",
-    ".ts", ".webm", ".wmv", ".y4m",
-))
-# fmt: on
-"""Files of a folder that are taken for videos."""
-MASKS = (".png", ".npz", ".npy", ".json", ".xml", ".tif", ".tiff", ".bmp", ".gif")
-"""Files that may hold a video's masks, in the order in which they are looked for."""
+from rotoscope.errors import InputError, shown
 
 
 def read_jobs(
@@ -39,13 +28,13 @@ def read_jobs(
     Args:
         source: a list (CSV with a header, JSON, JSON lines or YAML; paths in it start at its folder); a folder whose
             videos have masks of the same name beside them; a glob; a video; or a data set such as ``davis17:PATH``; or
-            several of these.
+            several of these. A file that is named is a video whatever its ending, unless it is a mask of another one.
         masks: folder of the masks, a file or folder for each video, of its name.
         common: fields of all jobs, where a list does not say otherwise.
         takes_masks: whether a method wants masks; for one that does not, those that lie beside videos are left.
 
     Raises:
-        InputError: nothing is found, a field is not known, or two jobs have one name.
+        InputError: nothing is found in one of the sources, a field is not known, or two jobs have one name.
     """
     sources = [source] if isinstance(source, str) else list(source)
     common = dict(common or {})
@@ -53,28 +42,62 @@ def read_jobs(
         raise InputError(f"{masks}: is no folder of masks.")
     seek = masks is not None or takes_masks(str(common.get("method", BatchJob.method)))
     jobs: list[BatchJob] = []
-    loose: list[Path] = []
+    paths: list[Path] = []
     for one in sources:
-        path = Path(one)
         if is_spec(one) and one.partition(":")[0] in VIDEO_SETS:
-            jobs += (
-                BatchJob(**{**common, "name": sequence.name, "dataset": one, "sequence": sequence.name})
-                for sequence in open_dataset(one)
-            )
-        elif path.suffix.lower() in LISTS and not path.is_dir() and (len(sources) == 1 or path.suffix != ".json"):
-            jobs += read_list(path, common)
-        elif path.is_dir() and not _is_clip(path):
-            jobs += _of_videos(_videos(path), path, masks, common, seek)
-        elif path.exists():
-            loose.append(path)  # as a shell gives them that has taken a glob apart: clips, and masks beside them
-        elif glob.has_magic(one):
-            loose += sorted(map(Path, glob.glob(one, recursive=True)))
+            jobs += _some(_of_dataset(one, common), one)
         else:
-            raise InputError(f"{one}: is no list, folder, glob, video or data set. Look at its name.")
-    jobs += _of_videos(loose, None, masks, common, seek)
-    if not jobs:
-        raise InputError(f"{', '.join(sources[:3])}: no video is in it. Give others, or write a list.")
-    return checked_names(jobs)
+            paths += _paths_of(one)
+    left = masks_beside([path for path in paths if path.suffix.lower() not in LISTS or path.suffix.lower() in MASKS])
+    videos: list[Path] = []
+    for path in (path for path in paths if path not in left):
+        if path.is_dir() and not is_clip(path):
+            found = _of_videos(videos_in(path), path, masks, common, seek)
+            jobs += found if is_batch(path) else _some(found, str(path))
+        elif path.suffix.lower() in LISTS and not path.is_dir():
+            jobs += _some(read_list(path, common), str(path))
+        else:
+            videos.append(path)
+    jobs += _of_videos(videos, None, masks, common, seek)
+    return checked_names(_some(jobs, ", ".join(sources[:3])))
+
+
+def _some(jobs: Iterable[BatchJob], source: str) -> list[BatchJob]:
+    """The jobs of a source, which nobody has named in order that it be left out.
+
+    Raises:
+        InputError: it has none.
+    """
+    found = list(jobs)
+    if not found:
+        raise InputError(f"{source}: no video is in it. Give others, or write a list.")
+    return found
+
+
+def _paths_of(one: str) -> list[Path]:
+    """The file or folder that a source names, or those that it matches.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(one)
+    if not one.strip():
+        raise InputError("a source is an empty text. Name a list, folder, glob, video or data set.")
+    if os.path.exists(path):  # which, unlike Path.exists, says no to what cannot be a path
+        # As the folder where one stands, ``.`` and what ends in ``..`` have a name only where they really are.
+        return [path.resolve() if path.name in ("", "..") else path]
+    if path.suffix.lower() in LISTS:
+        raise InputError(f"{shown(one)}: no such list.")
+    if glob.has_magic(one):
+        return matching(one)
+    raise InputError(f"{shown(one)}: is no list, folder, glob, video or data set. Look at its name.")
+
+
+def _of_dataset(spec: str, common: Mapping[str, Any]) -> list[BatchJob]:
+    return [
+        BatchJob(**{**common, "name": sequence.name, "dataset": spec, "sequence": sequence.name})
+        for sequence in open_dataset(spec)
+    ]
 
 
 def checked_names(jobs: Sequence[BatchJob]) -> list[BatchJob]:
@@ -100,59 +123,20 @@ def checked_names(jobs: Sequence[BatchJob]) -> list[BatchJob]:
     return list(jobs)
 
 
-def _is_clip(folder: Path) -> bool:
-    """Whether a folder holds the frames of one clip: images, and neither videos nor clips that the images mask."""
-    inner = list(folder.iterdir())
-    images = {path.stem for path in inner if path.suffix.lower() in IMAGES and path.is_file()}
-    if not images or any(path.suffix.lower() in VIDEOS and path.suffix.lower() not in IMAGES for path in inner):
-        return False
-    return not any(path.is_dir() and path.name in images for path in inner)
-
-
-def _videos(folder: Path) -> list[Path]:
-    """Videos and folders of images below a folder; results of ours are none."""
-    videos = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            if (path / OWN).exists() or (path / REPORT).exists():
-                continue
-            videos += [path] if _is_clip(path) else _videos(path)
-        elif path.suffix.lower() in VIDEOS:
-            videos.append(path)
-    return videos
-
-
 def _of_videos(
     paths: Iterable[Path], root: Path | None, masks: Path | None, common: Mapping[str, Any], seek: bool
 ) -> list[BatchJob]:
-    jobs = []
+    jobs: list[BatchJob] = []
+    used: set[Path | None] = set()
+    start = int(common.get("start", 0))
     for path in paths:
-        if not (_is_clip(path) if path.is_dir() else path.suffix.lower() in VIDEOS):
-            continue
-        place = path.relative_to(root) if root is not None else Path(path.resolve().name)
-        name = (place if path.is_dir() else place.with_suffix("")).as_posix()
-        mask = None
-        if seek and masks is not None:
-            mask = _mask_of(masks / place if path.is_dir() else masks / place.with_suffix(""), True)
-        elif seek:
-            mask = _mask_of(path if path.is_dir() else path.with_suffix(""), False)
-        start = int(common.get("start", 0))
-        prompts = {start: str(mask)} if mask is not None else {}
-        jobs.append(replace(BatchJob(**{**common, "name": name, "video": str(path)}), masks=prompts))
-    # A folder of masks may lie beside the clips: it is no clip of its own.
-    used = {Path(mask) for job in jobs for mask in job.masks.values()}
+        # A link is called by its own name: what it leads to may be one of many files called by their contents.
+        place = path.relative_to(root) if root is not None else Path(path.name)
+        name = stem_of(place, path.is_dir())
+        stem = masks / name if masks is not None else stem_of(path, path.is_dir())
+        mask = mask_of(stem, path, apart=masks is not None)
+        prompts = {start: str(mask)} if mask is not None and seek else {}
+        used.add(mask)
+        jobs.append(replace(BatchJob(**{**common, "name": name.as_posix(), "video": str(path)}), masks=prompts))
+    # Masks may lie beside the clips: they are no clips of their own.
     return [job for job in jobs if Path(job.video) not in used]
-
-
-def _mask_of(stem: Path, apart: bool) -> Path | None:
-    """The file of a name with one of the endings of masks, or a folder of them: ``NAME_masks``, and ``NAME`` apart."""
-    for suffix in MASKS:
-        file = stem.with_name(stem.name + suffix)
-        if file.is_file():
-            return file
-    for folder in (stem.with_name(f"{stem.name}_masks"), *([stem] if apart else [])):
-        if folder.is_dir():
-            return folder
-    return None

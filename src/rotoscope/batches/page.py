@@ -8,6 +8,7 @@ import urllib.parse
 from itertools import islice
 from pathlib import Path
 
+from rotoscope.batches.jobs import PAGE
 from rotoscope.batches.journal import Journal
 from rotoscope.batches.schema import Row
 from rotoscope.batches.thumbnails import NAME
@@ -45,7 +46,7 @@ def write_page(folder: Path, journal: Journal) -> None:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{head}</title><style>{STYLE}</style>'
         f'<h1>{html.escape(head)}</h1>{left_out}<div class="jobs">{figures}</div></html>\n'
     )
-    with atomic_write(inside(folder, "index.html")) as path:
+    with atomic_write(inside(folder, PAGE)) as path:
         path.write_text(page, encoding="utf-8")
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rotoscope.batches.jobs import BatchJob
-from rotoscope.errors import InputError, RotoscopeError
+from rotoscope.batches.jobs import PAGE, SUMMARY, BatchJob
+from rotoscope.errors import InputError, RotoscopeError, shown
 from rotoscope.files import atomic_write, inside, need_folder, text_of
 from rotoscope.runs.earlier import REPORT
 
@@ -49,11 +49,32 @@ class Places:
             identity: of it; asked for with a piece.
 
         Raises:
-            InputError: the name leads out of the folder.
+            InputError: the name leads out of the folder, or is too long with it.
         """
         if job.piece is not None:
             return inside(self.folder, OWN, "pieces", code_of(identity))
-        return inside(self.folder, *job.name.split("/"))
+        try:
+            return inside(self.folder, *job.name.split("/"))
+        except OSError as error:
+            raise InputError(
+                f"job {shown(job.name, 80)}: cannot lie there ({error.strerror}). Name it otherwise."
+            ) from None
+
+    def check_own(self) -> None:
+        """See, without touching anything, that the batch's own files can be written when the work is done.
+
+        Raises:
+            InputError: something else lies where they would go.
+        """
+        for name in (SUMMARY, PAGE):
+            if (path := inside(self.folder, name)).is_dir():
+                raise InputError(
+                    f"{path}: is a folder, and the batch writes a file of that name. Choose another folder."
+                )
+        if self.own.exists() and not self.own.is_dir():
+            raise InputError(
+                f"{self.own}: is no folder, and the batch keeps its journal in one. Choose another folder."
+            )
 
     def work(self, identity: str) -> Path:
         """Where results grow; the same for all attempts of one identity, so that the next goes on from the last."""
@@ -144,8 +165,26 @@ class Places:
                 return {"identity": facts["batch"]["identity"], "report": facts["report"], "masks": facts["masks"]}
             except (ValueError, KeyError, TypeError):
                 if not place.exists() or (place.is_dir() and not any(place.iterdir())):
+                    self._check_above(place)
                     return None
         raise InputError(f"{place}: holds something that no batch wrote. Choose another folder, or rename the job.")
+
+    def _check_above(self, place: Path) -> None:
+        """See that the folders on the way to a job's results can be made, and are no results themselves.
+
+        Raises:
+            InputError: one is a file, or holds results.
+        """
+        for above in list(place.relative_to(self.folder).parents)[:-1]:
+            what = "is no folder"
+            try:
+                os.stat(self.folder / above / REPORT)
+                what = "holds results"
+            except FileNotFoundError:
+                continue
+            except NotADirectoryError:
+                pass
+            raise InputError(f"{self.folder / above}: {what}, and {place.name} would lie in it. Rename the job.")
 
 
 def _identity_in(place: Path) -> Any:

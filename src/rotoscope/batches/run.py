@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rotoscope.batches.clusters import Resources, run_ray
-from rotoscope.batches.jobs import BatchJob
+from rotoscope.batches.jobs import SUMMARY, BatchJob
 from rotoscope.batches.joining import piece_identity
 from rotoscope.batches.journal import Journal
 from rotoscope.batches.listing import checked_names
@@ -77,8 +77,12 @@ def check_jobs(jobs: Sequence[BatchJob], folder: Path, device: str = "auto") -> 
     """Look at each job as the batch would, and touch nothing: its video opens, its masks fit, its options are known.
 
     Yields: what was found, job by job.
+
+    Raises:
+        InputError: something else lies where the batch's own files would go.
     """
     carrier = Carrier(Path(folder), device)
+    Places(Path(folder)).check_own()
     for job in jobs:
         try:
             size, frames = carrier.check(job)
@@ -208,7 +212,7 @@ def summarise(folder: str | Path, seconds: float = 0.0) -> Summary:
 
 def write_summary(summary: Summary) -> None:
     """Write ``batch.json`` and the page ``index.html`` into the batch's folder."""
-    with atomic_write(inside(summary.folder, "batch.json")) as path:
+    with atomic_write(inside(summary.folder, SUMMARY)) as path:
         path.write_text(json.dumps(summary.as_record(), indent=1), encoding="utf-8")
     journal = Journal(Places(summary.folder).journal)
     try:
@@ -249,6 +253,7 @@ def _look_for_others(jobs: Sequence[BatchJob], places: Places) -> None:
     Raises:
         InputError: something does.
     """
+    places.check_own()
     known = {row.name for row in rows_of(places.folder) if row.state == "done"} if places.journal.is_file() else set()
     for job in jobs:
         if job.name not in known:
