@@ -50,7 +50,7 @@ def is_plain_name(name: object) -> bool:
 
 
 def text_of(path: Path, most: int = MOST_TEXT) -> str | None:
-    """The text of a plain file, UTF-8 with what is none replaced; None if nothing is there.
+    """The text of a plain file, UTF-8 with what is none replaced, less a byte order mark; None if nothing is there.
 
     Args:
         path: the file; nothing is waited for, should it be a pipe.
@@ -71,7 +71,7 @@ def text_of(path: Path, most: int = MOST_TEXT) -> str | None:
         content = file.read(most + 1)
     if len(content) > most:
         raise InputError(f"{path}: is larger than the {most} bytes that are read.")
-    return content.decode("utf-8", "replace")
+    return content.decode("utf-8-sig", "replace")
 
 
 @contextmanager

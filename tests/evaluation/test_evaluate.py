@@ -132,6 +132,16 @@ def test_damage_missing_frames_and_wrong_sizes_are_a_line_each_and_count_as_empt
     assert not any("equals the truth" in line for line in found.warnings)
 
 
+def test_each_wrong_size_is_told_with_a_frame_of_its_own(tmp_path: Path) -> None:
+    dataset(tmp_path / "data", {"a": moving(6)})
+    write(tmp_path / "out/a", moving(6))
+    for t, rows in ((2, 20), (3, 30), (4, 20)):
+        Image.fromarray(moving(6)[t][:rows]).save(tmp_path / f"out/a/{t:05d}.png")
+    text = "\n".join(evaluate(tmp_path / "out", f"davis17:{tmp_path}/data", jobs=1).problems)
+    assert "2 mask(s) of 60x20, another size than the truth, such as frame 00002" in text
+    assert "1 mask(s) of 60x30, another size than the truth, such as frame 00003" in text
+
+
 def test_missing_sequences_are_refused_and_splits_told_apart(tmp_path: Path) -> None:
     dataset(tmp_path / "data", {"a": moving(4), "b": moving(4), "c": moving(4)})
     (tmp_path / "data/ImageSets/2017").mkdir(parents=True)

@@ -64,6 +64,7 @@ PICTURES: dict[str, tuple[str, Any]] = {
     "VIA project": ("a.json", {"_via_img_metadata": {"a": {"filename": "a.jpg", "regions": [REGION]}}}),
     "Label Studio": ("a.json", [{"data": {"image": "/data/a.jpg"}, "annotations": [{"result": [STUDIO]}]}]),
     "YOLO": ("a.txt", "0 " + " ".join(f"{x / 64} {y / 48}" for x, y in SQUARE) + "\n"),
+    "YOLO, with a byte order mark": ("a.txt", "\ufeff0 " + " ".join(f"{x / 64} {y / 48}" for x, y in SQUARE) + "\n"),
     "CVAT": ("a.xml", XML.format(f'<polygon label="cup" points="{pairs(SQUARE)}"/>')),
     "CVAT mask": ("a.xml", XML.format('<mask label="cup" rle="0,400" left="10" top="5" width="20" height="20"/>')),
 }

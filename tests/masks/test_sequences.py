@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import OpenEXR
 import pytest
+import torch
 from PIL import Image
 
 from rotoscope.errors import InputError
@@ -49,6 +50,39 @@ def test_png_of_each_object_is_in_its_own_folder(tmp_path: Path) -> None:
         with Image.open(tmp_path / str(object_id) / "frame.png") as opened:
             alpha = np.array(opened)[..., 3] / 255
         assert np.abs(alpha - solid(given.probabilities[channel].numpy())).max() <= 0.5 / 255 + 1e-6
+
+
+def test_png_of_each_object_known_before_is_there_from_the_first_frame_on(tmp_path: Path) -> None:
+    """Programs stop at a gap in a sequence, as they would if an object were given on a later frame."""
+    writer = open_writer("png", tmp_path, Delivery.of("each"), known=(3, 7))
+    image = picture()
+    writer.write(item(SIZE, 0, "0", (3,)), image)
+    writer.write(item(SIZE, 1, "1"), image)
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.png")) == [
+        "3/0.png", "3/1.png", "7/0.png", "7/1.png",
+    ]  # fmt: skip
+    with Image.open(tmp_path / "7/0.png") as opened:
+        found = np.array(opened)
+    assert not found[..., 3].any()
+    np.testing.assert_array_equal(found[..., :3], image)
+    open_writer("png", tmp_path / "whole", Delivery(), known=(3, 7)).write(item(SIZE, 0, "0", (3,)), image)
+    assert [p.name for p in (tmp_path / "whole").rglob("*.png")] == ["0.png"]
+
+
+@pytest.mark.parametrize("objects", ["all", "each", "3,7"])
+def test_exr_has_the_alpha_of_all_that_other_formats_have(tmp_path: Path, objects: str) -> None:
+    """Between two objects neither is sure, and both together are: no background shows there."""
+    given = item(SIZE, 0, "frame")
+    given.probabilities = torch.tensor([0.04, 0.60, 0.36])[:, None, None].expand(3, SIZE[1], SIZE[0]).contiguous()
+    delivery = Delivery.of(objects)
+    open_writer("exr", tmp_path, delivery, known=(3, 7)).write(given, None)
+    found = layers(tmp_path / "frame.exr")
+    assert found["A"].min() == 1
+    assert found["object_3.A"].max() < 0.7
+    together = Delivery.of("all" if objects == "each" else objects)
+    open_writer("png", tmp_path, together).write(given, picture())
+    with Image.open(tmp_path / "frame.png") as opened:
+        assert (np.array(opened)[..., 3] == 255).all()
 
 
 def test_exr_has_a_float_layer_for_each_object(tmp_path: Path) -> None:

@@ -33,6 +33,17 @@ def test_folders_and_specs_with_weights(photographs_folder: Path) -> None:
         TrainingData.open([photographs_folder, photographs_folder])
 
 
+def test_what_a_set_lacks_is_described(tmp_path: Path) -> None:
+    for part, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        (tmp_path / part / "480p/dogs").mkdir(parents=True)
+        Image.fromarray(np.ones((8, 12), np.uint8)).save(tmp_path / part / f"480p/dogs/00000.{suffix}")
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/train.txt").write_text("dogs\ncows\n")
+    lines = TrainingData.open([f"davis17:{tmp_path}?split=train"]).describe()
+    assert lines[0].startswith("davis17, split train: 2 sequences")
+    assert any("cows: missing" in line for line in lines)
+
+
 def test_nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROTOSCOPE_DATA", raising=False)
     with pytest.raises(InputError, match="no training data"):

@@ -228,6 +228,11 @@ def _codes_of_palette() -> list[int]:
     return [int(code) for code in packed(davis_palette()[None])[0]]
 
 
+def unknown(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a label map says that nobody knows: at 255, in 8 bits; in 16 that is an id like others."""
+    return np.asarray(labels == VOID) if labels.dtype == np.uint8 else np.zeros(labels.shape, bool)
+
+
 def object_ids(labels: NDArray[Any]) -> list[int]:
     """Ids in a label map: neither 0 nor, in 8 bits, 255."""
     if labels.dtype == np.uint8:

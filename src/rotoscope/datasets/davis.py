@@ -63,16 +63,22 @@ def _davis(spec: Spec, years: tuple[str, ...], codec: Codec, annotations: str) -
         elif len(sequence.annotations) < len(sequence.frames):
             notes.append(f"{name}: {len(sequence.annotations)} of {len(sequence.frames)} frames annotated")
         sequences.append(sequence)
-    others = {other: frozenset(_names(path)) for other, path in lists.items() if other != split}
+    others = {other: _other(path) for other, path in lists.items() if other != split}
     return VideoDataset(str(spec), spec.kind, root, split, tuple(sequences), others, _shortened(notes, root))
 
 
 def _names(path: Path) -> list[str]:
     """Sequence names of a list: one a line, or lines of ``/JPEGImages/480p/NAME/00000.jpg …``."""
-    lines = read_list(path)
-    if lines and "/" in lines[0]:
-        return list(dict.fromkeys(Path(line.split()[0]).parent.name for line in lines))
-    return lines
+    firsts = {line: Path(line.split()[0]) for line in read_list(path)}
+    return list(dict.fromkeys(p.parent.name if p.suffix.lower() in IMAGES else line for line, p in firsts.items()))
+
+
+def _other(path: Path) -> frozenset[str]:
+    """Sequence names of a split that is not asked for; none if its list cannot be read."""
+    try:
+        return frozenset(_names(path))
+    except InputError:
+        return frozenset()
 
 
 def _sequence(name: str, frames: Path, masks: Path, codec: Codec) -> VideoSequence:

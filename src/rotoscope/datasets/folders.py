@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from rotoscope.errors import InputError
+from rotoscope.errors import InputError, shown
 from rotoscope.files import text_of
 from rotoscope.video.images import natural_key
 
@@ -47,15 +48,36 @@ def first_folder(root: Path, *names: str) -> Path:
 
 
 def read_list(path: Path) -> list[str]:
-    """Lines of a text file that are not empty.
+    """Names in a text file, one a line, each once; a slash at the end is no part of a name.
 
     Raises:
-        InputError: it is not there, or no plain file.
+        InputError: it is not there, no plain file, no text, or empty.
     """
     text = text_of(path)
     if text is None:
         raise InputError(f"{path}: no such list.")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    strange = re.search("[\\0\ufffd]", text)
+    if strange is not None:
+        line = text.count("\n", 0, strange.start()) + 1
+        raise InputError(f"{path}: line {line} is no text in UTF-8. Save the list as UTF-8.")
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise InputError(f"{path}: the list is empty. Write a name on each line.")
+    return list(dict.fromkeys(name.rstrip("/") or name for name in names))
+
+
+def check_listed(path: Path, names: Iterable[str], there: Collection[str], where: object) -> None:
+    """See that a data set has the videos that a list names.
+
+    Raises:
+        InputError: it lacks some.
+    """
+    lacking = [name for name in names if name not in there]
+    if lacking:
+        raise InputError(
+            f"{path}: names {len(lacking)} video(s) that {where} does not have, such as {shown(lacking[0], 80)}. "
+            "Correct the list, or add them."
+        )
 
 
 def leaf_folders(root: Path) -> list[Path]:

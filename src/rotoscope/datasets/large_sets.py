@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rotoscope.datasets.folders import first_folder, folders_in, read_list
+from rotoscope.datasets.folders import check_listed, first_folder, folders_in, read_list
 from rotoscope.datasets.motion_sets import walk
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.spec import Spec
@@ -50,7 +50,7 @@ def vipseg(spec: Spec) -> VideoDataset:
     the videos that ``NAME.txt`` lists.
 
     Raises:
-        InputError: folders or the list are not there.
+        InputError: folders or the list are not there, or a video that it names.
     """
     return _under(spec, ("JPEGImages", "images", "imgs"), ("Annotations", "masks"))
 
@@ -83,8 +83,10 @@ def _under(spec: Spec, frames: tuple[str, ...], masks: tuple[str, ...]) -> Video
         roots = roots[0] / split, first_folder(roots[1], split)
     sequences, notes = walk(*roots, "index")
     if split and not in_folder:
-        wanted = frozenset(read_list(listed))
-        sequences = [sequence for sequence in sequences if sequence.name in wanted]
+        wanted = read_list(listed)
+        check_listed(listed, wanted, {sequence.name for sequence in sequences}, roots[0])
+        chosen = frozenset(wanted)
+        sequences = [sequence for sequence in sequences if sequence.name in chosen]
     if not any(sequence.annotations for sequence in sequences):
         raise InputError(f"{roots[1]}: holds no index masks of the frames in {roots[0]}.")
     return VideoDataset(str(spec), spec.kind, spec.path, split, tuple(sequences), {}, tuple(notes))

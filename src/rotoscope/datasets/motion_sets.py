@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rotoscope.datasets.codings import coding_of
-from rotoscope.datasets.folders import IMAGES, MASKS, by_stem, files_in, first_folder, folders_in, leaf_folders
-from rotoscope.datasets.folders import read_list as read_names
+from rotoscope.datasets.folders import (
+    IMAGES,
+    MASKS,
+    by_stem,
+    check_listed,
+    files_in,
+    first_folder,
+    folders_in,
+    leaf_folders,
+    read_list,
+)
 from rotoscope.datasets.sequences import Codec, VideoDataset, VideoSequence
 from rotoscope.datasets.spec import Spec
 from rotoscope.errors import InputError
@@ -151,7 +160,7 @@ def pairs(spec: Spec) -> VideoDataset:
     ``ImageSets/NAME.txt``.
 
     Raises:
-        InputError: folders or the list are not there.
+        InputError: folders or the list are not there, or a sequence that it names.
     """
     frames = first_folder(spec.path, "JPEGImages", "images", "frames")
     masks = first_folder(spec.path, "Annotations", "masks", "GroundTruth", "labels")
@@ -161,11 +170,10 @@ def pairs(spec: Spec) -> VideoDataset:
         path = spec.path / "ImageSets" / f"{split}.txt"
         if not path.exists():
             raise InputError(f"{path}: no such list of sequences.")
-        wanted = read_names(path)
         named = {s.name: s for s in sequences}
-        missing = [name for name in wanted if name not in named]
-        notes += [f"{name}: listed in {path.name} but not there" for name in missing[:12]]
-        sequences = [named[name] for name in wanted if name in named]
+        wanted = read_list(path)
+        check_listed(path, wanted, named, frames)
+        sequences = [named[name] for name in wanted]
     return VideoDataset(str(spec), spec.kind, spec.path, split, tuple(sequences), {}, tuple(notes))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.datasets.codings import VOID, Coding, DamagedMaskError, coding_of, object_ids, read_label_file
+from rotoscope.datasets.codings import VOID, Coding, DamagedMaskError, coding_of, object_ids, read_label_file, unknown
 from rotoscope.errors import InputError, shown
 from rotoscope.files import is_plain_name
 
@@ -25,6 +25,7 @@ __all__ = [
     "VideoSequence",
     "object_ids",
     "read_label_file",
+    "unknown",
 ]
 Codec = Literal["index", "binary", "objects", "regions"]
 """How a set's mask files are read: labels; one object, whatever is not 0; one file per object; coloured regions."""

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rotoscope.datasets.folders import read_list
+from rotoscope.datasets.folders import check_listed, read_list
 from rotoscope.datasets.sequences import VideoDataset
 from rotoscope.datasets.stills import StillDataset
 from rotoscope.errors import InputError, suggestion
@@ -77,7 +77,7 @@ def parse_spec(text: str) -> Spec:
     """Take a spec apart.
 
     Raises:
-        InputError: no data set of that name, no folder, or an option that the set does not have.
+        InputError: no data set of that name, no folder, or an option that the set does not have or that is given twice.
     """
     kind, colon, rest = text.partition(":")
     if not colon or kind not in OPTIONS:
@@ -94,6 +94,8 @@ def parse_spec(text: str) -> Spec:
         if not equals or key not in OPTIONS[kind]:
             known = ", ".join(OPTIONS[kind]) or "none"
             raise InputError(f"data set {text!r}: option {part!r} is not known; {kind} takes {known}, as NAME=VALUE.")
+        if key in options:
+            raise InputError(f"data set {text!r}: option {key} is given twice. Give it once.")
         options[key] = value
     if not Path(path).is_dir():
         raise InputError(f"{path}: no such folder (in {text!r}).")
@@ -129,9 +131,7 @@ def _taken(dataset: VideoDataset, spec: Spec) -> VideoDataset:
         if not path.is_file():
             raise InputError(f"{path}: no such list of videos (in {str(spec)!r}).")
         wanted = read_list(path)
-        lacking = sorted(set(wanted) - {sequence.name for sequence in kept})
-        if lacking:
-            raise InputError(f"{path}: names {len(lacking)} video(s) that {spec} does not have, such as {lacking[0]}.")
+        check_listed(path, wanted, {sequence.name for sequence in kept}, spec)
         kept = tuple(sequence for sequence in kept if sequence.name in set(wanted))
     if "part" in spec.options:
         match = re.fullmatch(r"(\d{1,3})-(\d{1,3})", spec.options["part"])

@@ -212,7 +212,17 @@ def _nothing_scored(dataset: VideoDataset, ordered: Sequence[SequenceScores], ho
 
 
 def _present(dataset: VideoDataset, root: Path, partial: bool) -> tuple[list[VideoSequence], list[str]]:
-    """The sequences that results are there for, and what to say of the others."""
+    """The sequences that results are there for, and what to say of the others.
+
+    Raises:
+        InputError: results or annotations of a sequence are missing.
+    """
+    bare = [s.name for s in dataset if not s.annotations and (not partial or (root / s.name).is_dir())]
+    if bare:
+        raise InputError(
+            f"{dataset.spec}: {len(bare)} of {len(dataset)} sequences, such as {bare[0]}, have no annotations to score "
+            "with. Look with rotoscope check what is missing; add it, or name the others in a list (list=FILE)."
+        )
     present = [s for s in dataset if (root / s.name).is_dir()]
     missing = [s.name for s in dataset if not (root / s.name).is_dir()]
     there = {path.name for path in folders_in(root)}

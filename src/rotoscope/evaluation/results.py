@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 from rotoscope.datasets.codings import LOSSY, VOID, Coding, DamagedMaskError, coding_of, object_ids, read_label_file
 from rotoscope.datasets.folders import MASKS, by_stem, files_in, folders_in
 from rotoscope.errors import InputError
+from rotoscope.masks.values import label_type
 
 PLACES = ("", "480p", "Annotations/480p", "Annotations", "Full-Resolution")
 """Where in a results folder the sequences may stand."""
@@ -58,9 +61,10 @@ class SequenceResults:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     _missing: list[str] = field(default_factory=list)
-    _sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
-    _first_size: str = ""
+    _sizes: dict[tuple[int, ...], list[str]] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _shown: bool = False
+    _faint: Path | None = None
 
     def __post_init__(self) -> None:
         files = by_stem(files_in(self.folder, MASKS))
@@ -89,7 +93,7 @@ class SequenceResults:
         if path is None:
             if frame in self.instances:
                 masks = self.proposals(frame, shape)
-                labels = empty
+                labels = np.zeros(shape, label_type(masks))
                 for number, mask in masks.items():
                     labels[mask] = number
                 return labels
@@ -101,8 +105,7 @@ class SequenceResults:
             self.problems.append(f"{str(error).removesuffix(' Write it again.')} Counted as empty.")
             return empty
         if array.shape[:2] != shape:
-            self._sizes[array.shape[:2]] += 1
-            self._first_size = self._first_size or frame
+            self._sizes.setdefault(array.shape[:2], []).append(frame)
             return empty
         return self._understood(array, path)
 
@@ -115,13 +118,53 @@ class SequenceResults:
         masks = {}
         for number, path in sorted(self.instances[frame].items()):
             try:
-                array = read_label_file(path)
+                mask = self._proposal(path)
             except DamagedMaskError as error:
                 self.problems.append(f"{str(error).removesuffix(' Write it again.')} Counted as empty.")
                 continue
-            mask = (array if array.ndim == 2 else array.max(axis=2)) > 127
             masks[number] = mask if mask.shape == shape else nearest(mask, shape)
         return masks
+
+    def numbers(self, frames: Iterable[str]) -> list[int]:
+        """Numbers of the proposals that some frames show, ascending; files that cannot be read count for nothing."""
+        shown: set[int] = set()
+        for frame in frames:
+            if frame in self.instances:
+                for number, path in self.instances[frame].items():
+                    with suppress(DamagedMaskError):
+                        if number not in shown and self._proposal(path).any():
+                            shown.add(number)
+            elif frame in self.files:
+                with suppress(DamagedMaskError):
+                    shown.update(object_ids(self._understood(read_label_file(self.files[frame]), self.files[frame])))
+        return sorted(shown)
+
+    def _proposal(self, path: Path) -> NDArray[np.bool_]:
+        """The mask of a file that holds one proposal.
+
+        Raises:
+            DamagedMaskError: it cannot be read.
+        """
+        values = grey(read_label_file(path))
+        mask: NDArray[np.bool_] = values > (0 if self._hard else white_of(values) // 2)
+        self._shown = self._shown or bool(mask.any())
+        self._faint = self._faint or (path if values.any() else None)
+        return mask
+
+    @cached_property
+    def _hard(self) -> bool:
+        """Whether whatever is not 0 is the proposal, in files of one each: no file has full white or several values.
+
+        So 0/1 masks are known, in one bit, 8 or 16, and palette indices. The files decide together: where an object
+        is hardly there, a soft mask holds 0 and 1 too.
+        """
+        for path in (path for numbered in self.instances.values() for path in numbered.values()):
+            with suppress(DamagedMaskError):  # told when its turn comes
+                array = grey(read_label_file(path))
+                values = np.unique(array)
+                if values[-1] == white_of(array) or np.count_nonzero(values) > 1:
+                    return False
+        return True
 
     def finish(self) -> None:
         """Turn what was counted into lines."""
@@ -135,10 +178,15 @@ class SequenceResults:
         elif self._missing:
             more = f" and {len(self._missing) - 1} more" if len(self._missing) > 1 else ""
             self.problems.append(f"{self.folder}: no mask for frame {self._missing[0]}{more}. Counted as empty.")
-        for (height, width), count in self._sizes.items():
+        for (height, width), frames in self._sizes.items():
             self.problems.append(
-                f"{self.folder}: {count} mask(s) of {width}x{height}, another size than the truth, such as frame "
-                f"{self._first_size}. Counted as empty; write them at the size of the annotations."
+                f"{self.folder}: {len(frames)} mask(s) of {width}x{height}, another size than the truth, such as frame "
+                f"{frames[0]}. Counted as empty; write them at the size of the annotations."
+            )
+        if self._faint is not None and not self._shown:
+            self.warnings.append(
+                f"{self._faint}: no value is above half of white, as in all proposals of this sequence, so that none "
+                "shows anything. Write 0 and 255."
             )
 
     def _understood(self, array: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -150,7 +198,7 @@ class SequenceResults:
                 self._warn("255", coding.note or f"{path}: 0/255 where ids are expected; 255 read as object 1.")
             return coding.labels(array)
         if self.merged or self.single:
-            white = VOID if array.dtype == np.uint8 else 65535
+            white = white_of(array)
             soft = (array > LARGEST_ID * white // VOID) & (array < white)
             if soft.any() and int(array.max()) > white // 2 and not _is_palette(path):
                 self._warn("soft", f"{path}: grey values read as a soft mask, at 0.5 of {white}.")
@@ -168,7 +216,7 @@ class SequenceResults:
     def _from_colours(self, array: NDArray[Any], path: Path, coding: Coding) -> NDArray[np.uint8]:
         """Ids of an RGB image or of grey levels; any colour is the object where there is but one."""
         if self.merged or (self.single and len(coding.table) != 1 and "DAVIS" not in coding.note):
-            return ((array if array.ndim == 2 else array.max(axis=2)) > 0).astype(np.uint8)
+            return (grey(array) > 0).astype(np.uint8)
         self._warn("colours", coding.note or f"{path}: a colour image; ids read by the DAVIS palette.")
         labels = np.asarray(coding.labels(array))
         return np.where(labels == VOID, 0, labels).astype(np.uint8)
@@ -177,6 +225,16 @@ class SequenceResults:
         if what not in self._said:
             self._said.add(what)
             self.warnings.append(f"{line} So are others of this sequence, if they are like it.")
+
+
+def grey(array: NDArray[Any]) -> NDArray[Any]:
+    """A mask of one object as grey values; of colours the brightest channel counts."""
+    return array if array.ndim == 2 else np.asarray(array.max(axis=2))
+
+
+def white_of(array: NDArray[Any]) -> int:
+    """The largest value of an image of its depth."""
+    return VOID if array.dtype == np.uint8 else 65535
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.datasets.sequences import VOID, VideoSequence, object_ids
+from rotoscope.datasets.sequences import VideoSequence, object_ids, unknown
 from rotoscope.errors import InputError
 from rotoscope.evaluation.contour import adaptive_radius, contour_accuracy
 from rotoscope.evaluation.protocol import ADAPTIVE, Protocol
@@ -102,8 +102,8 @@ def _score_labels(
     equal: list[bool] = []
     for frame, theirs, ours in frames:
         if protocol.void:
-            unknown = theirs == VOID
-            theirs, ours = np.where(unknown, 0, theirs), np.where(unknown, 0, ours)
+            void = unknown(theirs)
+            theirs, ours = np.where(void, 0, theirs), np.where(void, 0, ours)
         strange.update(i for i in object_ids(ours) if i not in truth.first)
         shown.update(object_ids(theirs))
         equal.append(bool(np.array_equal(ours, theirs)))
@@ -155,19 +155,13 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
     """All pairs of proposal and object over all frames, then the assignment that maximises (J + F) / 2."""
     maps = []
     for frame, theirs, ours in _predicted(truth, results):
-        unknown = theirs == VOID if protocol.void else np.zeros(theirs.shape, bool)
-        maps.append((frame, np.where(unknown, 0, theirs), np.where(unknown, 0, ours)))
+        void = unknown(theirs) if protocol.void else np.zeros(theirs.shape, bool)
+        maps.append((frame, np.where(void, 0, theirs), np.where(void, 0, ours)))
     counted: dict[int, int] = {}
     for _, _, ours in maps:
         for proposal in object_ids(ours):
             counted[proposal] = counted.get(proposal, 0) + 1
-    proposals = sorted(counted)
-    if len(proposals) > protocol.proposals:
-        scores.warnings.append(
-            f"{truth.sequence.name}: {len(proposals)} proposals, the protocol looks at {protocol.proposals}; "
-            f"ids from {proposals[protocol.proposals]} are left out."
-        )
-        proposals = proposals[: protocol.proposals]
+    proposals = _looked_at(sorted(counted), protocol, scores)
     # Fewer proposals than objects are filled up with empty masks, as the official evaluation does: an object that
     # only an empty mask is left for scores 0, but 1 on frames that do not show it.
     candidates: list[int | None] = [*proposals, *(None for _ in range(len(truth.ids) - len(proposals)))]
@@ -190,7 +184,26 @@ def _by_proposals(truth: Truth, results: SequenceResults, protocol: Protocol, sc
     scores.warnings += _absent(truth, {i for _, theirs, _ in maps for i in object_ids(theirs)})
 
 
+def _looked_at(proposals: list[int], protocol: Protocol, scores: SequenceScores) -> list[int]:
+    """The first of the proposals, as many as the protocol takes; a warning tells of more."""
+    if len(proposals) > protocol.proposals:
+        scores.warnings.append(
+            f"{scores.name}: {len(proposals)} proposals, the protocol looks at {protocol.proposals}; "
+            f"ids from {proposals[protocol.proposals]} are left out."
+        )
+    return proposals[: protocol.proposals]
+
+
+def _slots(proposals: Sequence[int], slots: int) -> dict[int, int]:
+    """The slot of each proposal, from 1. One that is the number of a slot has it, as RVOS's code has it; others fill
+    the slots left, so that no id is too large."""
+    own = {number: number for number in proposals if number <= slots}
+    free = (slot for slot in range(1, slots + 1) if slot not in own)
+    return own | {number: next(free) for number in proposals if number not in own}
+
+
 def _by_first_frame(truth: Truth, results: SequenceResults, protocol: Protocol, scores: SequenceScores) -> None:
+    slot_of = _slots(_looked_at(results.numbers(truth.annotated), protocol, scores), protocol.proposals)
     assignment = FirstFrameAssignment(protocol.proposals)
     births: dict[str, list[int]] = {}
     for object_id, frame in truth.first.items():
@@ -199,8 +212,8 @@ def _by_first_frame(truth: Truth, results: SequenceResults, protocol: Protocol, 
     def painted() -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
         for frame in truth.annotated:
             theirs = truth.labels(frame)
-            proposals = results.proposals(frame, theirs.shape)
-            proposals = {slot: mask for slot, mask in proposals.items() if slot <= protocol.proposals}
+            masks = results.proposals(frame, theirs.shape)
+            proposals = {slot_of[number]: mask for number, mask in masks.items() if number in slot_of}
             first_masks = {i: theirs == i for i in births.get(frame, ())}
             if first_masks:
                 assignment.appear(first_masks, proposals)
@@ -208,4 +221,7 @@ def _by_first_frame(truth: Truth, results: SequenceResults, protocol: Protocol, 
                 yield frame, theirs, assignment.paint(proposals, first_masks, theirs.shape)
 
     _score_labels(truth, painted(), protocol, scores)
-    scores.objects = [replace(own, proposal=assignment.slot_of.get(own.object_id)) for own in scores.objects]
+    number_in = {slot: number for number, slot in slot_of.items()}
+    scores.objects = [
+        replace(own, proposal=number_in.get(assignment.slot_of.get(own.object_id, 0))) for own in scores.objects
+    ]

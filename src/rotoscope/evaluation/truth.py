@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rotoscope.datasets.sequences import VOID, VideoSequence, object_ids
+from rotoscope.datasets.sequences import VOID, VideoSequence, object_ids, unknown
 from rotoscope.errors import InputError
 from rotoscope.evaluation.protocol import Protocol
 from rotoscope.evaluation.statistics import Statistics, statistics
@@ -154,10 +154,10 @@ class Truth:
         if labels is None:
             labels = self.sequence.labels(frame)
         if self.protocol.merged:
-            unknown = labels == VOID if self.protocol.void else None
+            void = unknown(labels) if self.protocol.void else None
             labels = (labels > 0).astype(np.uint8)
-            if unknown is not None:
-                labels[unknown] = VOID
+            if void is not None:
+                labels[void] = VOID
         return labels
 
     def scores(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotoscope.layers.assignment import least_cost
+from rotoscope.masks.values import label_type
 
 
 def hungarian(scores: NDArray[Any]) -> dict[int, int]:
@@ -79,8 +80,8 @@ class FirstFrameAssignment:
         shape: tuple[int, ...],
         listed: Sequence[int] | None = None,
         numbers: Mapping[int, int] | None = None,
-    ) -> NDArray[np.uint8]:
-        """Labels of a frame.
+    ) -> NDArray[Any]:
+        """Labels of a frame, 8 bits each, or more where what is painted asks for them.
 
         Args:
             proposals: masks by slot.
@@ -89,7 +90,8 @@ class FirstFrameAssignment:
             listed: the objects to paint; all known unless said.
             numbers: what to paint for each object; its id unless said.
         """
-        labels = np.zeros(shape, np.uint8)
+        painted = {*self.slot_of, *prompts} if numbers is None else numbers.values()
+        labels = np.zeros(shape, label_type(painted))
         ids = [i for i in (self.slot_of if listed is None else listed) if i in self.slot_of and i not in prompts]
         for object_id in sorted(ids, key=lambda i: -self.cost_of[i]):
             mask = proposals.get(self.slot_of[object_id])

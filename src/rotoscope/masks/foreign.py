@@ -47,7 +47,7 @@ def foreign_text(path: Path) -> str:
     if suffix not in (".txt", ".xml", ".csv", ".yaml", ".yml") or not path.is_file():
         return ""
     with path.open("rb") as file:
-        text = file.read(LOOKED_AT).decode("utf-8", "replace")
+        text = file.read(LOOKED_AT).decode("utf-8-sig", "replace")
     if suffix == ".xml":
         if re.search(r"<annotations>", text) and re.search(r"<(image|track|meta)\b", text):
             return "a file of CVAT"

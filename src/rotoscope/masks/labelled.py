@@ -110,7 +110,7 @@ def sheets_of_yolo(path: Path) -> list[Sheet]:
     """
     check_limit("json", path.stat().st_size, path)
     shapes, left_out = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
         words = line.split()
         if not words:
             continue

@@ -39,19 +39,23 @@ class RgbaWriter:
     Args:
         folder: where pictures are written.
         delivery: of which objects, and with what alpha.
+        known: ids of objects that are known before: each has its picture of all frames, as programs that open a
+            sequence expect it.
     """
 
-    def __init__(self, folder: Path, delivery: Delivery) -> None:
+    def __init__(self, folder: Path, delivery: Delivery, known: tuple[int, ...] = ()) -> None:
         self.folder = make_folder(folder)
         self.delivery = delivery
+        self.known = known if delivery.objects == "each" else ()
 
     def write(self, item: Segmented, image: NDArray[np.uint8] | None) -> None:
         """Write one frame."""
         if image is None:
             raise InputError("a picture with alpha needs the frame's image.")
-        for object_id, matte in self.delivery.mattes(item).items():
+        alphas = dict.fromkeys(self.known, np.zeros(item.labels.shape, np.float32))
+        alphas |= {i: edges(matte, image, self.delivery) for i, matte in self.delivery.mattes(item).items()}
+        for object_id, alpha in alphas.items():
             folder = self.folder if object_id == TOGETHER else make_folder(inside(self.folder, str(object_id)))
-            alpha = edges(matte, image, self.delivery)
             picture = rgba(image, alpha, self.delivery.alpha == "premultiplied")
             save_png(inside(folder, f"{item.name}.png"), np.ascontiguousarray(picture[..., [2, 1, 0, 3]]))
 
@@ -84,7 +88,9 @@ class ExrWriter:
         each = Delivery("each").mattes(item)
         mattes = {i: edges(m, image, self.delivery) for i, m in each.items() if isinstance(chosen, str) or i in chosen}
         nothing = np.zeros(item.labels.shape, np.float32)
-        together = np.sum([nothing, *mattes.values()], axis=0, dtype=np.float32).clip(0, 1)
+        # As in all other formats: between two objects none may be sure, and both together are.
+        whole = Delivery("all" if isinstance(chosen, str) else chosen).mattes(item)[TOGETHER]
+        together = edges(whole, image, self.delivery)
         layers = {f"{self.delivery.layer_of(i)}.A": mattes.get(i, nothing) for i in sorted({*self.known, *mattes})}
         channels = {n: np.round(v * EXR_LEVELS).astype(np.float32) / EXR_LEVELS for n, v in layers.items()}
         channels["A"] = np.round(together * EXR_LEVELS).astype(np.float32) / EXR_LEVELS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -29,6 +30,11 @@ SPREAD = 16
 """At most so many values, spread evenly up to 255, are grey levels that number objects."""
 VIDEO_BLACK, VIDEO_WHITE = (14, 18), (231, 239)
 """Black and white of studio range (16 and 235), give or take what a conversion does."""
+
+
+def label_type(ids: Iterable[int]) -> np.dtype[Any]:
+    """The smallest type of labels that hold some ids: 8 bits only below 255, which is unknown there."""
+    return np.min_scalar_type(max(ids, default=0) + 1)
 
 
 class Values:

@@ -240,7 +240,7 @@ def open_writer(
         InputError: an unknown format, a folder that cannot be written to, or a library that is not installed.
     """
     if name == "png":
-        return RgbaWriter(Path(folder), delivery or Delivery())
+        return RgbaWriter(Path(folder), delivery or Delivery(), tuple(known))
     if name == "exr":
         return ExrWriter(Path(folder), delivery or Delivery(), tuple(known))
     if name not in WRITERS:

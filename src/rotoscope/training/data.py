@@ -206,12 +206,12 @@ class TrainingData:
         return weighted
 
     def describe(self) -> list[str]:
-        """Lines that say what was found."""
+        """Lines that say what was found, and what a set lacks that its lists name: nothing else says so."""
         lines = []
         if self.photographs is not None:
             masked, textures = len(self.photographs.masked), len(self.photographs.textures)
             lines.append(f"photographs: {masked} with masks, {textures} textures")
-        return lines + [line for _, dataset in self._all() for line in dataset.explain()[:1]]
+        return lines + [line for _, dataset in self._all() for line in (dataset.explain()[0], *dataset.notes)]
 
     def shares(self, recipe: Recipe) -> list[str]:
         """Lines that say how often each source of a recipe draws from each set, where it has several."""
