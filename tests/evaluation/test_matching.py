@@ -12,7 +12,7 @@ from PIL import Image
 
 from rotoscope import evaluate
 from rotoscope.evaluation.evaluate import Evaluation
-from rotoscope.evaluation.results import nearest
+from rotoscope.evaluation.results import SequenceResults, nearest
 from rotoscope.evaluation.scores import _slots
 from rotoscope.masks.assignment import FirstFrameAssignment, hungarian
 from rotoscope.masks.palette import palette_bytes
@@ -81,6 +81,13 @@ def test_overlapping_proposals_in_files_of_their_own(tmp_path: Path) -> None:
     found = evaluate(tmp_path / "out", spec, "zero-shot", jobs=1)
     assert [(o.object_id, o.proposal) for o in found.objects] == [(1, 5), (2, 1)]
     assert found.overall()["J mean"] == 1.0
+
+
+def test_two_files_of_one_proposal_are_told(tmp_path: Path) -> None:
+    for name in ("0", "00"):
+        save(tmp_path / f"out/a/00000_instance_{name}.png", Image.fromarray(TRUTH))
+    (problem,) = SequenceResults(tmp_path / "out/a").problems
+    assert "00000_instance_00.png: is the same proposal as 00000_instance_0.png" in problem
 
 
 def faint(depth: int) -> Callable[[np.ndarray, int], Image.Image]:

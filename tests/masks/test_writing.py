@@ -46,6 +46,18 @@ def test_palette_png(tmp_path: Path) -> None:
         assert image.getpalette()[:24] == davis_palette().ravel().tolist()[:24]
 
 
+@pytest.mark.parametrize("ids", [(255,), (65535,), (1, 255), (254,), (256,), (40000, 65535)])
+def test_any_id_comes_back_from_labels(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    """Also those that are white by themselves."""
+    labels = np.zeros((20, 30), np.int64)
+    for number, object_id in enumerate(ids):
+        labels[2 + 9 * number : 8 + 9 * number, 3:20] = object_id
+    open_writer("palette", tmp_path).write(item(labels, ids), None)
+    found = read_masks(tmp_path / "frame.png").masks
+    assert list(found) == list(ids)
+    assert all(np.array_equal(mask, labels == i) for i, mask in found.items())
+
+
 @pytest.mark.parametrize("name", ["palette", "objects", "npz", "coco", "soft"])
 def test_what_is_written_reads_back_with_its_ids(tmp_path: Path, name: str) -> None:
     writer = open_writer(name, tmp_path)

@@ -74,7 +74,9 @@ class SequenceResults:
         for stem, path in files.items():
             frame, separator, number = stem.partition(INSTANCE)
             if separator and number.isdecimal():
-                self.instances.setdefault(frame, {})[int(number) + 1] = path
+                kept = self.instances.setdefault(frame, {}).setdefault(int(number) + 1, path)
+                if kept != path:
+                    self.problems.append(f"{path}: is the same proposal as {kept.name}, which counts. Leave one out.")
 
     @property
     def coding(self) -> Coding:

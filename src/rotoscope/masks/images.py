@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from rotoscope.errors import InputError, shown
 from rotoscope.masks.colours import masks_of_colours
 from rotoscope.masks.palette import davis_palette
-from rotoscope.masks.values import MOST_OBJECTS, VOID, Values, masks_of_deep_values, masks_of_values
+from rotoscope.masks.values import IDS, MOST_OBJECTS, VOID, Values, masks_of_deep_values, masks_of_values
 from rotoscope.video.limits import UNREADABLE, open_picture, page_count
 
 Masks = dict[int, NDArray[Any]]
@@ -92,6 +92,8 @@ def _read(image: Image.Image, lossy: bool) -> Reading:
         return masks, account, "grey image"
     if array.dtype.kind == "f":
         return *_floats(array), "floating-point image"
+    if image.info.get(IDS[0]) == IDS[1]:
+        return {int(i): array == i for i in np.unique(array) if i}, ["grey values read as ids"], "16-bit image"
     return *masks_of_deep_values(array.astype(np.int64)), "16-bit image"
 
 

@@ -10,10 +10,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rotoscope.errors import RotoscopeError
 from rotoscope.files import atomic_write, inside, make_folder
 from rotoscope.masks.palette import palette_bytes
+from rotoscope.masks.values import IDS
 
 NO_FILTER = (cv2.IMWRITE_PNG_FILTER, 8) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()
 """Options of OpenCV from 4.11 on; older ones filter."""
@@ -64,14 +66,19 @@ def folder_of_object(object_id: int, parent: Path, made: dict[int, Path]) -> Pat
 
 
 def save_labels(path: Path, labels: NDArray[Any], object_ids: Collection[int]) -> None:
-    """Write labels ``[H, W]`` as a palette PNG; as 16-bit grey if they need it or one of the ids is 255."""
+    """Write labels ``[H, W]`` as a palette PNG; as 16-bit grey if they need it or one of the ids is 255.
+
+    A grey one says in its text that it holds ids, as 255 or 65535 alone would be read as white.
+    """
     with atomic_write(path, durable=False) as temporary:
         if labels.dtype == np.uint8 and 255 not in object_ids:  # in 8 bits 255 reads as unknown
             picture = Image.fromarray(labels)
             picture.putpalette(palette_bytes())
             picture.save(temporary, format="PNG", compress_level=1)
         else:
-            Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG", compress_level=1)
+            said = PngInfo()
+            said.add_text(*IDS)
+            Image.fromarray(labels.astype(np.uint16)).save(temporary, format="PNG", compress_level=1, pnginfo=said)
 
 
 def save_png(path: Path, image: NDArray[Any]) -> None:

@@ -14,6 +14,8 @@ from rotoscope.errors import InputError
 
 Masks = dict[int, NDArray[Any]]
 VOID = 255
+IDS = ("Rotoscope", "object ids")
+"""Text of a PNG of ours whose values are ids, whatever they look like."""
 MOST_OBJECTS = 200
 """More distinct values than this are a photograph, not labels; a lone value above it is white, not an id."""
 DARK, BRIGHT = 32, 223
