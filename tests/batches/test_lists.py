@@ -42,6 +42,10 @@ def test_two_masks_for_one_frame_are_refused_however_they_are_written(fields: di
 def test_a_field_that_is_there_twice_loses_nothing_silently(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'0' is there twice"):
         listed(tmp_path, '[{"video": "a.mp4", "mask": {"0": "a.png", "0": "b.png"}}]')
+    with pytest.raises(InputError, match="'0' is there twice, line 2"):
+        listed(tmp_path, "- video: a.mp4\n  mask: {0: a.png, 0: b.png}\n", "yaml")
+    both = listed(tmp_path, "- &a {video: a.mp4, mask: a.png}\n- {<<: *a, video: b.mp4}\n", "yaml")
+    assert [(job.name, len(job.masks)) for job in both] == [("a", 1), ("b", 1)]
 
 
 def test_between_semicolons_there_may_be_nothing(tmp_path: Path) -> None:

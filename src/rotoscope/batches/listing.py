@@ -112,7 +112,8 @@ def checked_names(jobs: Sequence[BatchJob]) -> list[BatchJob]:
         if other is not job:
             what = [one.video or one.sequence for one in (other, job)]
             raise InputError(
-                f"two jobs are called {job.name} ({what[0]}, {what[1]}). Give them names in a list (column 'name')."
+                f"two jobs are called {job.name} ({what[0]}, {what[1]}). Leave one out, or give them names in a list "
+                "(column 'name')."
             )
     for name in names:
         parts = name.split("/")

@@ -133,9 +133,36 @@ def _yaml(text: str, path: Path) -> Any:
     except ImportError:
         raise InputError(f'{path}: YAML needs PyYAML. Install it (pip install -e ".[batch]"), or write JSON.') from None
     try:
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return []
+        _check_once(node)
+        return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: is no YAML ({shown(error, 120)}).") from None
+
+
+def _check_once(node: Any) -> None:
+    """See that no field of a job in YAML is there twice, nor a frame among its masks; PyYAML would take the last.
+
+    Raises:
+        ValueError: one is.
+    """
+    seen, waiting = set(), [node]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or one.id == "scalar":  # an alias is the node it stands for
+            continue
+        seen.add(id(one))
+        if one.id == "mapping":
+            names = [key.value for key, _ in one.value if key.id == "scalar"]
+            if len(names) > len(set(names)):
+                twice = next(name for name in names if names.count(name) > 1)
+                raise ValueError(f"{shown(twice, 40)!r} is there twice, line {one.start_mark.line + 1}")
+            waiting += [part for pair in one.value for part in pair]
+        else:
+            waiting += one.value
 
 
 def _of_row(row: Mapping[str, Any], path: Path, common: Mapping[str, Any], where: str) -> BatchJob:
