@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -32,6 +33,17 @@ class GraphError(RotoscopeError):
 
 class SessionError(RotoscopeError):
     """A session was used out of order, such as pushed to after it finished."""
+
+
+OF_PATHS = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR, errno.EROFS}
+"""What the system says of a path that can be nobody's, or not the user's."""
+
+
+def of_path(error: BaseException) -> InputError | None:
+    """What the system refused because of a path, as an error that a person can act on; None if it is none of that."""
+    if not isinstance(error, OSError) or error.errno not in OF_PATHS or error.filename is None:
+        return None
+    return InputError(f"{shown(error.filename, 120)}: cannot be used ({error.strerror}). Name another file or folder.")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

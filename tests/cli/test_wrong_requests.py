@@ -89,6 +89,24 @@ def test_a_wrong_request_loses_nothing(
     assert contents(out) == before
 
 
+@pytest.mark.parametrize("place", ["video", "mask", "output", "check", "data"])
+def test_a_path_that_none_can_be_is_no_fault_of_ours(
+    place: str, folder: Path, mask_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "x" * 300
+    given = {"video": str(folder), "mask": str(mask_file), "output": str(tmp_path / "out")} | {place: long}
+    words = ["segment", given["video"], "--mask", given["mask"], "-o", given["output"]]
+    words = {"check": ["check", long], "data": ["evaluate", str(tmp_path), "--dataset", f"davis17:{long}"]}.get(
+        place, words
+    )
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("rotoscope: error: ")
+    assert "x" * 100 in error
+    assert "fault of ours" not in error
+    assert error.count("\n") == 1
+
+
 def test_what_the_right_request_replaces(folder: Path, mask_file: Path, tiny_weights: Path, tmp_path: Path) -> None:
     """The same command line without a mistake does overwrite, so that the tests above say something."""
     out = tmp_path / "out"

@@ -19,7 +19,7 @@ from rotoscope.app import actions
 from rotoscope.app.calls import Call
 from rotoscope.app.hub import SPEAKER, Hub
 from rotoscope.app.service import Service, page_folder
-from rotoscope.errors import RotoscopeError
+from rotoscope.errors import RotoscopeError, of_path
 
 Action = Callable[[Service, Call], Any]
 RENEW_EVERY = 30.0
@@ -96,6 +96,9 @@ def _answering(service: Service, action: Action) -> Callable[[Request], Awaitabl
         except RotoscopeError as error:
             return JSONResponse({"error": str(error)}, 400 if error.exit_code == 2 else 500, actions.FRESH)
         except Exception as error:  # a fault of ours: the page shows it, the terminal has the rest
+            refused = of_path(error)
+            if refused is not None:
+                return JSONResponse({"error": str(refused)}, 400, actions.FRESH)
             traceback.print_exc()
             said = f"{type(error).__name__}: {error}. This is a fault of ours; the terminal says more."
             return JSONResponse({"error": said}, 500, actions.FRESH)

@@ -18,7 +18,7 @@ from rotoscope.batches.jobs import BatchJob
 from rotoscope.batches.journal import LEASE, Journal, me
 from rotoscope.batches.places import Places
 from rotoscope.batches.schema import Row
-from rotoscope.errors import InputError, RotoscopeError, shown
+from rotoscope.errors import InputError, RotoscopeError, of_path, shown
 
 TICK = 0.2
 """Seconds between looks at the journal."""
@@ -186,6 +186,7 @@ def do_row(row: Row, owner: str, journal: Journal, carrier: Any, settings: Setti
 
 def reason_of(error: Exception) -> tuple[str, bool]:
     """A failure in one line, and whether it may pass: what is wrong with the input does not."""
+    error = of_path(error) or error
     if isinstance(error, RotoscopeError):
         return shown(error, 400), not isinstance(error, InputError)
     return f"{type(error).__name__}: {shown(error, 300)}. This is a fault of ours.", True

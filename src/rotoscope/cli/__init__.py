@@ -34,7 +34,7 @@ from rotoscope.cli import (
 from rotoscope.cli import app as page
 from rotoscope.cli.groups import SEGMENT, TRAIN, grouped
 from rotoscope.cli.output import err, error_line, out
-from rotoscope.errors import RotoscopeError, shown
+from rotoscope.errors import RotoscopeError, of_path, shown
 
 
 def _version(wanted: bool) -> None:
@@ -138,6 +138,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as unknown:
         if debug:
             raise
+        refused = of_path(unknown)
+        if refused is not None:
+            error_line(str(refused))
+            return refused.exit_code
         what = f"{type(unknown).__name__}: {shown(unknown, 200)}"
         error_line(f"{what}. This is a fault of ours; run again with --debug for the traceback.")
         return 1
