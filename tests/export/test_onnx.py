@@ -101,6 +101,17 @@ def test_a_graph_that_answers_otherwise_is_not_kept(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_export_over_another_leaves_nothing_of_it(tmp_path: Path) -> None:
+    """But what is not of an export stays."""
+    onnx.export(lit(), tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    onnx.export(tiny("rvos"), tmp_path / "out", overwrite=True)
+    onnx.export(tiny("rvos"), tmp_path / "alone")
+    names = [sorted(path.name for path in (tmp_path / folder).iterdir()) for folder in ("out", "alone")]
+    assert sorted({*names[0]} - {"notes.txt"}) == names[1]
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
 def test_session_json_names_every_input(folder: Path) -> None:
     said = json.loads((folder / "session.json").read_text())
     assert said["memory"]["policy"] == "lfu:3"

@@ -110,9 +110,10 @@ def test_exr_of_chosen_objects_has_their_layers_alone(tmp_path: Path) -> None:
 def test_layers_have_the_names_of_objects(tmp_path: Path) -> None:
     open_writer("exr", tmp_path, Delivery.of(names={3: "swan"})).write(item(SIZE, 0, "frame"), None)
     assert sorted(layers(tmp_path / "frame.exr")) == ["A", "object_7.A", "swan.A"]
-    for wrong in ({3: "a.b"}, {3: ""}, {3: "1"}, {3: "x", 7: "x"}):
+    for wrong in ({3: "a.b"}, {3: ""}, {3: "1"}, {3: "x", 7: "x"}, {3: "object_7"}):
         with pytest.raises(InputError):
             Delivery.of(names=wrong)
+    assert Delivery.of(names={3: "object_3", 7: "object_5", 5: "it"}).layer_of(7) == "object_5"
     with pytest.raises(InputError, match="object 5 is to be named"):
         Delivery.of(names={5: "swan"}).check_objects({3})
 

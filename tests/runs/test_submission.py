@@ -111,6 +111,30 @@ def test_davis_test_dev_is_packed_as_folders_of_sequences(davis: Path, tmp_path:
     assert entries(out / "davis17.zip") == [f"{s}/{t:05d}.png" for s in ("car", "tractor") for t in range(4)]
 
 
+def test_an_image_that_cannot_be_read_is_told_before_hours_of_work(
+    davis: Path, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next((davis / "JPEGImages" / "480p" / "tractor").glob("00002.*"))
+    image.write_bytes(image.read_bytes()[:30])
+    out = tmp_path / "out"
+    assert predict(f"davis17:{davis}?split=test-dev", out, tiny_weights) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{image}: frame 2 cannot be read" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", ["davis17.zip", "speed.json"])
+def test_what_is_there_is_not_replaced(
+    davis: Path, tmp_path: Path, tiny_weights: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("of somebody else")
+    assert predict(f"davis17:{davis}?split=test-dev", out, tiny_weights) == 2
+    assert f"{name}: is there already" in "".join(capsys.readouterr().err.splitlines())
+    assert [path.read_text() for path in out.iterdir()] == ["of somebody else"]
+
+
 def test_benchmark_refuses_hidden_truth_before_anything_is_done(
     davis: Path, youtubevos: Path, tmp_path: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,10 +48,11 @@ def command(
 ) -> int:
     """Segment a data set whose truth is hidden, and pack the masks as its server takes them."""
     from rotoscope.datasets.spec import open_dataset
+    from rotoscope.errors import InputError
     from rotoscope.evaluation.protocol import default_task, protocol
     from rotoscope.files import inside
     from rotoscope.runs.dataset import segment_dataset
-    from rotoscope.runs.submission import SERVERS, check_ids, pack
+    from rotoscope.runs.submission import SERVERS, check_ids, check_images, pack
 
     opened = open_dataset(dataset)
     model = load_method(method, weights, device, precision, threads, runtime)
@@ -60,7 +61,11 @@ def command(
     options = session_options(
         memory=memory, mem_every=mem_every, top_k=top_k, include_last=include_last, size=size, others=option
     )
-    masks, archive = inside(output, "masks"), inside(output, f"{opened.kind}.zip")
+    masks, archive, speed = (inside(output, name) for name in ("masks", f"{opened.kind}.zip", "speed.json"))
+    for path in (archive, speed):
+        if path.exists():
+            raise InputError(f"{path}: is there already. Give a new folder.")
+    check_images(opened)
     with meter(opened.kind, sum(len(s.images) for s in opened)) as progress:
         run = segment_dataset(opened, how, model, masks, progress.step, **options)
     record = {
@@ -70,13 +75,13 @@ def command(
         "method": facts_of(method, weights, model, options),
         "speed": run.as_record(),
     }
-    write_record(inside(output, "speed.json"), record)
+    write_record(speed, record)
+    for problem in run.problems:
+        error_line(problem)
     packed = pack(opened, how, masks, archive)
     show_speed(run)
     out.print(f"masks: {masks}")
-    out.print(f"speed and how they were made: {output / 'speed.json'}")
+    out.print(f"speed and how they were made: {speed}")
     where = "as its server takes them" if opened.kind in SERVERS else "a folder each, as no server of it is known here"
     out.print(f"archive: {packed.path}, {packed.sequences} sequences, {packed.frames} masks, {where}; read back")
-    for problem in run.problems:
-        error_line(problem)
     return 1 if run.problems else 0

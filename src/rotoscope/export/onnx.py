@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rotoscope.errors import InputError
-from rotoscope.files import make_folder
+from rotoscope.files import is_plain_name, make_folder
 from rotoscope.layers.precision import fold_batch_norms
 from rotoscope.methods import graphs_of, name_of
 from rotoscope.methods.model import Model
@@ -75,9 +75,22 @@ def export(model: Model, folder: str | Path, format: str = "onnx", *, overwrite:
         if format == "onnx" and isinstance(model, STCN):
             shutil.copyfile(EXAMPLE, Path(scratch) / "segment.py")
         make_folder(target)
+        for path in _earlier(target):
+            path.unlink(missing_ok=True)
         for path in Path(scratch).iterdir():
             shutil.copyfile(path, target / path.name)
     return [Exported(one.name, target / one.path.name, one.difference) for one in made]
+
+
+def _earlier(folder: Path) -> list[Path]:
+    """Files that an earlier export left in a folder, by its ``session.json``; what else lies there is not ours."""
+    try:
+        graphs = json.loads((folder / "session.json").read_text("utf-8"))["graphs"]
+        names = [str(graph["file"]) for graph in graphs]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    files = [folder / name for name in names if is_plain_name(name)]
+    return [*files, *(path.with_suffix(".bin") for path in files if path.suffix == ".xml"), folder / "segment.py"]
 
 
 def check_format(format: str) -> None:

@@ -123,6 +123,10 @@ def _checked_names(names: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
             raise InputError(f"{shown(name)!r} cannot be the name of a layer. Use letters, digits and _.")
     if len(set(names.values())) < len(names):
         raise InputError("two objects have one name. Give each its own.")
+    for object_id, name in names.items():
+        other = re.fullmatch(r"object_(\d+)", name)
+        if other and int(other[1]) != object_id and int(other[1]) not in names:
+            raise InputError(f"{name} is what object {int(other[1])} is called. Give object {object_id} another name.")
     return tuple(sorted(names.items()))
 
 

@@ -18,6 +18,7 @@ from rotoscope.evaluation.truth import Truth
 from rotoscope.files import atomic_write
 from rotoscope.masks.palette import davis_palette
 from rotoscope.runs.dataset import folder_of
+from rotoscope.video.images import ImageSequence
 from rotoscope.video.limits import open_picture
 
 SERVERS = {"youtubevos": "Annotations", "davis16": "", "davis17": "", "mose": "", "lvos": "Annotations"}
@@ -76,6 +77,20 @@ def expected(sequence: VideoSequence, protocol: Protocol, folder: str) -> Iterat
             ids = slots if first is None else frozenset(i for i, begun in first.items() if order.get(begun, 0) <= index)
             entry = "/".join([*([folder] if folder else []), sequence.name, f"{frame}.png"])
             yield Expected(entry, frame, sequence.images[frame], ids)
+
+
+def check_images(dataset: VideoDataset) -> None:
+    """See that every image can be read: a server wants a mask of each, and hours of work would end without an archive.
+
+    Raises:
+        InputError: one cannot.
+    """
+    for sequence in dataset:
+        with ImageSequence(list(sequence.images.values()), sequence.name) as video:
+            for _ in video:
+                pass
+            if video.problems:
+                raise InputError(f"{video.problems[0]}. The archive needs a mask of it: fetch the data set again.")
 
 
 def pack(dataset: VideoDataset, protocol: Protocol, masks: Path, archive: Path) -> Packed:
