@@ -11,7 +11,7 @@ from PIL import Image
 
 from conftest import tiny
 from rotoscope.cli import main
-from rotoscope.datasets.long_clips import long_clip, wandering
+from rotoscope.datasets.long_clips import long_clip, wandering, write_long_clips
 from rotoscope.datasets.photographs import Photographs
 from rotoscope.errors import InputError
 from rotoscope.experiments.ablate import find_recipe_of, scaled
@@ -216,6 +216,51 @@ def test_a_table_is_resumed_row_by_row(
     record = json.loads((tmp_path / "run/results.json").read_text())
     assert [row["number"] for row in record["rows"]] == [0, 2, 11]
     assert record["rows"][0]["weights"] == record["rows"][2]["weights"] != record["rows"][1]["weights"]
+
+
+LONG = ["--long", "1", "--long-frames", "3", "--long-size", "64", "--jobs", "1", "--device", "cpu"]
+
+
+def test_two_data_sets_of_one_kind_keep_apart_and_damage_is_told(
+    tmp_path: Path, photographs_folder: Path, tiny_weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photographs = Photographs.open(photographs_folder)
+    sets = [str(write_long_clips(photographs, tmp_path / name, 1, 4, 64, 2)) for name in ("a", "b")]
+    last = max(Path(sets[1]).rglob("JPEGImages/*/*"))
+    last.write_bytes(last.read_bytes()[:40])
+    given = ["ablate", "usage", "--row", "0", "--weights", str(tiny_weights), "--jobs", "1", "--device", "cpu"]
+    given += ["--dataset", f"pairs:{sets[0]}", "--dataset", f"pairs:{sets[1]}", "-o", str(tmp_path / "run")]
+    assert main(given) == 1
+    assert f"{last.name}: frame 3" in "".join(capsys.readouterr().err.split("\n"))
+    (row,) = json.loads((tmp_path / "run/results.json").read_text())["rows"]
+    assert sorted(row["scores"]) == ["pairs", "pairs-2"]
+    assert len(row["problems"]) == 1
+    assert (tmp_path / "run/row-0/pairs").is_dir()
+
+
+def test_a_table_that_was_stopped_before_its_first_row_goes_on(
+    tmp_path: Path, photographs_folder: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["ablate", "usage", "--row", "0", "--weights", str(tiny_weights), *LONG, "--data", str(photographs_folder)]
+    given += ["-o", str(tmp_path / "run")]
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("rotoscope.experiments.ablate.write_long_clips", stopped)
+        assert main(given) == 130
+    assert main([*given, "--resume"]) == 0
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "{}"])
+def test_results_that_are_no_tables_are_refused_in_a_line(
+    tmp_path: Path, tiny_weights: Path, photographs_folder: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results.json").write_text(text)
+    given = ["ablate", "usage", "--weights", str(tiny_weights), *LONG, "--data", str(photographs_folder)]
+    assert main([*given, "-o", str(tmp_path), "--resume"]) == 2
+    assert "results.json: is none of a table" in capsys.readouterr().err
 
 
 def test_rows_tell_their_mean_memory_and_their_weights(

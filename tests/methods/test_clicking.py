@@ -45,16 +45,6 @@ def run(session: Session, clip: np.ndarray, given: dict[int, dict[int, Any]]) ->
     return [prediction.probabilities for prediction in [*found, *session.finish()]]
 
 
-def test_points_that_do_not_fit_cost_no_others(tiny_stcn: Method, clip: np.ndarray, mask: np.ndarray) -> None:
-    """They are let go, so that others can be given in their place."""
-    session = pointed(tiny_stcn, Told(mask))
-    session.add_points({3: Points((5, 14)), 4: Points((64, 0))})
-    with pytest.raises(InputError, match="the point 64,0 is outside"):
-        session.push(clip[0])
-    session.add({4: ~mask})
-    assert session.push(clip[0])[0].object_ids == (4, 3)
-
-
 def test_points_are_as_good_as_the_mask_they_give_and_leave_no_other_trace(
     any_method: Method, clip: np.ndarray, mask: np.ndarray
 ) -> None:

@@ -87,6 +87,14 @@ def test_plan_of_the_full_recipe(
         ("optimiser=lion", "none of adamw, adam, sgd"),
         ("frozen_norms=perhaps", "neither true nor false"),
         ("loss=3", "the fields are"),
+        ("stages=", "not STEPSxSIZExFRAMESxBATCH"),
+        ("validate_every=0", "too small; give 1 or more"),
+        ("accumulate=-1", "too small; give 1 or more"),
+        ("validation_clips=1", "too small; give 2 or more"),
+        ("seed=-1", "too small; give 0 or more"),
+        ("trunk_rate=-0.5", "too small; give 0 or more"),
+        ("average=1", "too large; give less than 1"),
+        ("objects=0,0", "these are no chances"),
     ],
 )
 def test_wrong_settings(setting: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

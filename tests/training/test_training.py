@@ -252,6 +252,8 @@ def test_validation_on_a_data_set_keeps_the_best(tmp_path: Path, photographs_fol
         recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, validate=f"pairs:{clips}", resume=True
     )
     assert again.best == trainer.best
+    other = prepare(recipe, photographs_folder, tmp_path / "run", device="cpu", workers=0, resume=True)
+    assert other.best == float("-inf")  # of synthetic clips nothing is known yet
 
 
 @pytest.fixture

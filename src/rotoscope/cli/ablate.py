@@ -20,7 +20,7 @@ from rotoscope.cli.options import (
     session_options,
     use_threads,
 )
-from rotoscope.cli.output import err, out
+from rotoscope.cli.output import err, error_line, out
 from rotoscope.cli.tables import ablation_table, published_notes, published_rows
 from rotoscope.errors import InputError
 
@@ -92,9 +92,11 @@ def command(
         results.append(result)
         shown = ", ".join(f"{name} J&F {scores['J&F']:.1f}" for name, scores in result.scores.items())
         err.print(f"{result.row.name}: {shown}, {result.measured.rate:.1f} frames/s")
+        for problem in result.problems:
+            error_line(problem)
     for made in (ablation_table(run.table, results), *published_rows(run.table)):
         out.print(made, soft_wrap=False)
     for line in published_notes(run.table):
         out.print(line)
     out.print(f"results: {run.folder / RESULTS}")
-    return 0
+    return 1 if any(result.problems for result in results) else 0

@@ -35,7 +35,7 @@ def command(
     precision: Annotated[str, typer.Option(help="auto, 32-true, bf16-mixed or 16-mixed.")] = "auto",
     workers: Annotated[int, typer.Option(help="Processes that make clips.")] = 1,
     threads: Threads = None,
-    save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 100,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done and what it takes, and stop.")] = False,
     limit: Limits = None,
 ) -> int:

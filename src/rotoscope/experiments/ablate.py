@@ -42,6 +42,7 @@ class RowResult:
         measured: frames, time and memory over all data sets.
         weights: the file of the trained weights; None for a row that is not trained.
         weights_sha256: the hash of the file of the weights that it was run with; None where it is not known.
+        problems: damage met in the data, and data sets that none of it could be scored on; one line each.
     """
 
     row: Row
@@ -49,6 +50,7 @@ class RowResult:
     measured: Measurement = field(default_factory=Measurement)
     weights: str | None = None
     weights_sha256: str | None = None
+    problems: list[str] = field(default_factory=list)
 
     @property
     def read(self) -> float:
@@ -68,13 +70,15 @@ class RowResult:
             "weights": self.weights,
             "weights_sha256": self.weights_sha256,
             "measured": asdict(self.measured),
+            "problems": self.problems,
         }
 
     @classmethod
     def of_record(cls, row: Row, record: Mapping[str, Any]) -> RowResult:
         """What :meth:`as_record` made, of a row of the table."""
         measured = Measurement(**record["measured"])
-        return cls(row, record["scores"], measured, record["weights"], record.get("weights_sha256"))
+        problems = list(record.get("problems", ()))
+        return cls(row, record["scores"], measured, record["weights"], record.get("weights_sha256"), problems)
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,10 @@ class AblationRun:
             weights = self.weights or self.table.weights
             model = load(weights, device=self.device, precision=self.precision)
             file = located(weights)[0]
-        datasets = self._datasets()
+        opened = self._opened()
         make_folder(self.folder)
-        self._keep(done)
+        self._keep(done)  # before long clips are made: with it a run that is stopped meanwhile can go on
+        datasets = opened + self._long_clips()
         for number in chosen:
             if number not in done:
                 result = RowResult(self.table.rows[number])
@@ -203,25 +208,35 @@ class AblationRun:
             )
         if not results.is_file():
             raise InputError(f"{self.folder}: holds no {RESULTS}, so no run to resume. Give another folder.")
-        record = json.loads(results.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(results.read_text(encoding="utf-8"))
+            rows = {int(row["number"]): row for row in record["rows"]}
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{results}: is none of a table. Give another folder.") from None
         ours = json.loads(json.dumps(self._asked()))
         differing = sorted(key for key in ours if record.get(key) != ours[key])
         if differing:
             raise InputError(
                 f"{results}: was made with other settings ({', '.join(differing)}). Use the same, or another folder."
             )
-        return {row["number"]: RowResult.of_record(self.table.rows[row["number"]], row) for row in record["rows"]}
+        return {number: RowResult.of_record(self.table.rows[number], row) for number, row in rows.items()}
 
-    def _datasets(self) -> list[tuple[str, VideoDataset]]:
-        opened = [open_dataset(spec) for spec in self.datasets]
-        datasets = [(dataset.kind, dataset) for dataset in opened]
-        if self.long is not None:
-            held_out = Photographs.open(data_root(self.data[0] if self.data else None)).split()[1]
-            objects = list(dict.fromkeys(row.objects or 2 for row in self.table.rows))
-            datasets += self.long.write(self.folder, held_out, objects)
-        if not datasets:
+    def _opened(self) -> list[tuple[str, VideoDataset]]:
+        """The data sets, each with a name of its own, as masks and scores of one must not take another's place."""
+        if not self.datasets and self.long is None:
             raise InputError("nothing to score on: give --dataset SPEC, or --long N with --data FOLDER.")
-        return datasets
+        named: dict[str, VideoDataset] = {}
+        for dataset in map(open_dataset, dict.fromkeys(self.datasets)):
+            same = sum(other.kind == dataset.kind for other in named.values())
+            named[f"{dataset.kind}-{same + 1}" if same else dataset.kind] = dataset
+        return list(named.items())
+
+    def _long_clips(self) -> list[tuple[str, VideoDataset]]:
+        if self.long is None:
+            return []
+        held_out = Photographs.open(data_root(self.data[0] if self.data else None)).split()[1]
+        objects = list(dict.fromkeys(row.objects or 2 for row in self.table.rows))
+        return self.long.write(self.folder, held_out, objects)
 
     def _recipe(self, row: Row) -> Recipe | None:
         """What a row is trained with; None where rows are not trained."""
@@ -249,6 +264,7 @@ class AblationRun:
         for name, whole in datasets:
             dataset = with_objects(whole, result.row.objects)
             if not len(dataset):
+                result.problems.append(f"{name}: no sequence shows {result.row.objects} object(s); not scored")
                 continue
             how = protocol(dataset.kind, self.table.task)
             if (place / name).exists():  # half a row of a run that was stopped
@@ -257,6 +273,7 @@ class AblationRun:
             scores = evaluate(place / name, dataset, self.table.task, stability=False, jobs=self.jobs).overall()
             result.scores[name] = {key: 100 * scores[key] for key in ("J&F", "J mean", "F mean")}
             result.measured.add(run.measured)
+            result.problems += run.problems
 
     def _asked(self) -> dict[str, Any]:
         """What a run that is resumed must have in common with the one before."""

@@ -116,14 +116,7 @@ class Clicks:
 
         Raises:
             InputError: points that do not fit the frame, or that only say where an object is not, which has no mask.
-                Points of an object that do not fit are let go, as more of them would not mend it.
         """
-        for object_id, own in self._waiting.items():
-            try:
-                own.placed(frame.size, f"object {object_id} on frame {frame.index}")
-            except InputError:
-                del self._waiting[object_id]
-                raise
         known = [i for i in self._waiting if i in session.objects and i not in session.objects.pending]
         before = _masks_so_far(session, frame) if known and not session.latency else {}
         before |= {i: mask.cpu().numpy() for i, mask in session.objects.pending.items()}

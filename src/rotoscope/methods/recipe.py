@@ -15,6 +15,11 @@ from rotoscope.methods.sources import ANY_SET, ON_DEVICE, RECTANGULAR, SOURCES, 
 
 FIXED = ("name", "method", "config", "inference", "loss", "augmentation")
 """Fields that ``--set`` does not change."""
+LEAST = {
+    "accumulate": 1, "average": 0, "clip_norm": 0, "epsilon": 0, "final_rate": 0, "poly": 0, "seed": 0, "trunk_rate": 0,
+    "validate_every": 1, "validation_clips": 2, "warm_up": 0, "weight_decay": 0,
+}  # fmt: skip
+"""Least values of fields; half of the validation's clips show one object, half two."""
 
 
 @dataclass(frozen=True)
@@ -276,6 +281,12 @@ class Recipe:
             change: dict[str, Any] = {name: self._stages(text) if name == "stages" else parse_as(text, types[name])}
             if not fits(change[name], types[name]):
                 raise ValueError(f"{text!r} is not {described(types[name])}")
+            if name in LEAST and change[name] < LEAST[name]:
+                raise ValueError(f"{text} is too small; give {LEAST[name]} or more")
+            if name == "average" and change[name] >= 1:
+                raise ValueError(f"{text} is too large; give less than 1")
+            if name == "objects" and (min(change[name]) < 0 or not sum(change[name]) > 0):
+                raise ValueError("these are no chances; give numbers of at least 0, one of them more")
         except ValueError as error:
             raise InputError(f"--set {setting}: {error}.") from None
         return dataclasses.replace(self, **change)
@@ -287,7 +298,8 @@ class Recipe:
 
 def _stage(text: str, current: Stage | None) -> Stage:
     sizes, _, source = text.partition(":")
-    numbers = [int(part) for part in sizes.split("x")]
+    parts = sizes.split("x")
+    numbers = [int(part) for part in parts] if all(part.strip().isdecimal() for part in parts) else []
     if len(numbers) != 4 or min(numbers) < 1:
         raise ValueError(f"stage {text!r} is not STEPSxSIZExFRAMESxBATCH")
     if source and source not in SOURCES:

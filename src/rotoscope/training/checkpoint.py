@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rotoscope.errors import CheckpointError, shown
+from rotoscope.errors import CheckpointError, WriteError, shown
 from rotoscope.files import atomic_write
 
 
@@ -23,17 +23,24 @@ def save_run(
     optimizer: torch.optim.Optimizer,
     facts: Mapping[str, Any],
 ) -> None:
-    """Save weights, their moving average, the optimiser's moments, and ``facts`` (JSON-able)."""
+    """Save weights, their moving average, the optimiser's moments, and ``facts`` (JSON-able).
+
+    Raises:
+        WriteError: they cannot be written; what was saved before is as it was.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
-    with atomic_write(path) as temporary:
-        save_file(
-            {name: t.detach().contiguous().clone() for name, t in tensors.items()},
-            temporary,
-            {"facts": json.dumps(facts)},
-        )
+    try:
+        with atomic_write(path) as temporary:
+            save_file(
+                {name: t.detach().contiguous().clone() for name, t in tensors.items()},
+                temporary,
+                {"facts": json.dumps(facts)},
+            )
+    except SafetensorError as error:  # what it makes of a full disk
+        raise WriteError(f"{path}: cannot be written ({shown(error)}). Make room or choose another place.") from None
 
 
 def load_run(

@@ -110,6 +110,11 @@ class Trainer:
         """Whether this process is the one that writes."""
         return bool(self.fabric.is_global_zero)
 
+    @property
+    def judged_by(self) -> str:
+        """What the best weights are best at: the validator's data set, by its spec, or synthetic clips."""
+        return "synthetic clips" if self.validator is None else str(getattr(self.validator, "spec", "a data set"))
+
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, if there is one; return whether there was.
 
@@ -140,7 +145,9 @@ class Trainer:
                 f"{self.fabric.world_size}. Use as many, or another output folder."
             )
         self.step = int(facts["step"])
-        self.best = float("-inf") if facts.get("best") is None else float(facts["best"])
+        # Another score, of other clips, says nothing of this one's best.
+        if facts.get("best") is not None and facts.get("best_of", self.judged_by) == self.judged_by:
+            self.best = float(facts["best"])
         return True
 
     def save(self) -> None:
@@ -152,6 +159,7 @@ class Trainer:
                 "data": self.trained_on,
                 "processes": self.fabric.world_size,
                 "best": self.best if self.best > float("-inf") else None,
+                "best_of": self.judged_by,
             }
             save_run(self.checkpoint, self.network, self.average, self.optimizer, facts)
         self.fabric.barrier()

@@ -152,6 +152,7 @@ class DatasetValidator:
 
     def __init__(self, recipe: Recipe, spec: str) -> None:
         self.recipe = recipe
+        self.spec = spec
         self.dataset = open_dataset(spec)
 
     def __call__(self, average: Mapping[str, Tensor]) -> float:
