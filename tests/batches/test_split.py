@@ -14,7 +14,7 @@ from PIL import Image
 import rotoscope
 from conftest import moving
 from rotoscope.batches.jobs import BatchJob
-from rotoscope.batches.joining import piece_identity
+from rotoscope.batches.joining import joined_report, piece_identity
 from rotoscope.batches.journal import Journal
 from rotoscope.batches.places import Places
 from rotoscope.batches.schema import Entry
@@ -188,3 +188,20 @@ def test_a_whole_waits_for_its_pieces_and_fails_with_one(tmp_path: Path) -> None
     assert [row.name for row in journal.ended_after(0)] == ["a, p0", "a, p1", "a"]
     journal.register([Entry("a", "other", "{}")], overwrite=True)
     assert [row.name for row in journal.rows()] == ["a"]
+
+
+def test_confidence_is_joined_by_the_frames_that_show_an_object() -> None:
+    """An object that is given on a piece's last frame counts for one frame of it."""
+    parts = ("seconds", "look", "absent")
+    lines = ("problems", "notes", "warnings")
+    common = {"objects": [1, 2], "size": [8, 8], "wall": 0.0, "peak_memory": 0, "remembered": None}
+    common |= {name: {} for name in parts} | {name: [] for name in lines}
+    pieces = [
+        {**common, "confidence": {"1": 0.8, "2": 1.0}, "present": {"1": 10, "2": 1}},
+        {**common, "confidence": {"1": 0.8, "2": 0.5}, "present": {"1": 10, "2": 10}},
+    ]
+    joined = joined_report(pieces, [10, 10], 20)
+    assert joined["confidence"] == pytest.approx({"1": 0.8, "2": 6 / 11})
+    assert joined["present"] == {"1": 20, "2": 11}
+    before = [{k: v for k, v in piece.items() if k != "present"} for piece in pieces]
+    assert joined_report(before, [10, 10], 20)["confidence"]["2"] == pytest.approx(0.75)

@@ -106,7 +106,7 @@ def joined_report(reports: Sequence[Mapping[str, Any]], lengths: Sequence[int], 
     """The report of a video from those of its pieces, as ``run.json`` has them.
 
     Times are summed, of memory the most counts. An object's confidence is the mean of the pieces', each weighted by
-    its frames without those on which the object is absent.
+    the frames on which the object has pixels there.
 
     Args:
         reports: of the pieces, in order.
@@ -119,10 +119,11 @@ def joined_report(reports: Sequence[Mapping[str, Any]], lengths: Sequence[int], 
     absent: dict[str, list[int]] = {}
     lines: dict[str, dict[str, None]] = {"problems": {}, "notes": {}, "warnings": {}}
     for report, length in zip(reports, lengths, strict=True):
+        present = report.get("present", {})  # pieces of an earlier version do not say
         for part, spent in report["seconds"].items():
             seconds[part] = seconds.get(part, 0.0) + spent
         for key, value in report["confidence"].items():
-            there = max(length - len(report["absent"].get(key, ())), 0)
+            there = int(present.get(key, max(length - len(report["absent"].get(key, ())), 0)))
             total, number = sums.get(str(key), (0.0, 0))
             sums[str(key)] = total + value * there, number + there
         for key, by in report["look"].items():
@@ -144,6 +145,7 @@ def joined_report(reports: Sequence[Mapping[str, Any]], lengths: Sequence[int], 
         "peak_memory": max(report["peak_memory"] for report in reports),
         "remembered": max(remembered, default=None),
         "confidence": {key: total / max(number, 1) for key, (total, number) in sums.items()},
+        "present": {key: number for key, (_, number) in sums.items()},
         "look": look,
         "absent": absent,
         **{kind: list(told) for kind, told in lines.items()},

@@ -22,6 +22,7 @@ class Report:
         folder: where the masks are.
         problems: damage met in the video, also before an interruption, one line each.
         confidence: mean confidence of each object in [0, 1], over the frames of the whole run where it has pixels.
+        present: on how many frames of the whole run each object has pixels.
         look: indices of the frames to look at, by object and reason; the reasons are
             :data:`~rotoscope.runs.watch.REASONS`.
         absent: indices of the frames on which an object has no pixel, by object.
@@ -36,6 +37,7 @@ class Report:
     folder: str = ""
     problems: list[str] = field(default_factory=list)
     confidence: dict[int, float] = field(default_factory=dict)
+    present: dict[int, int] = field(default_factory=dict)
     look: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     absent: dict[int, list[int]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Report:
             "folder": self.folder,
             "problems": list(self.problems),
             "confidence": dict(self.confidence),
+            "present": dict(self.present),
             "look": {i: {reason: list(frames) for reason, frames in by.items()} for i, by in self.look.items()},
             "absent": {object_id: list(frames) for object_id, frames in self.absent.items()},
             "notes": list(self.notes),
@@ -81,6 +84,7 @@ class Report:
                 folder=str(data["folder"]),
                 problems=[str(line) for line in data["problems"]],
                 confidence={int(object_id): float(value) for object_id, value in data["confidence"].items()},
+                present={int(object_id): int(number) for object_id, number in data.get("present", {}).items()},
                 look={
                     int(i): {str(reason): [int(t) for t in frames] for reason, frames in by.items()}
                     for i, by in data["look"].items()

@@ -294,6 +294,7 @@ class _Work:
     def _sum_up(self) -> None:
         self.tally.note(self.job.video.problems, self.passes.warnings)
         self.report.confidence = self.tally.mean_confidence
+        self.report.present = {object_id: number for object_id, (_, number) in self.tally.confidence.items()}
         self.report.objects = tuple(self.report.confidence)
         self.report.look = self.tally.watch.listed
         self.report.absent = self.tally.watch.absent
