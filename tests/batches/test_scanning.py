@@ -52,6 +52,15 @@ def test_masks_that_are_named_beside_their_videos_are_no_videos(files: Path) -> 
     assert names(files / "a.png", files / "b.mkv") == ["a", "b"]
 
 
+def test_what_lies_beside_videos_is_none_where_a_shell_has_named_it_with_them(files: Path) -> None:
+    for name in ("a.txt", "a.srt", "notes.md"):
+        (files / name).touch()
+    assert names(*sorted(files.iterdir())) == ["a", "b"]
+    assert names(files / "a.txt") == ["a"]  # nothing else can be meant, and its job will say that it is no video
+    with pytest.raises(InputError, match="no video is in it"):
+        names(files / "a.txt", files / "notes.md")
+
+
 @pytest.mark.parametrize("source", ["zzz*.mp4", "empty", "empty.csv", "", "missing.mp4", "x" * 300, "missing.csv"])
 def test_a_source_that_gives_nothing_is_told_beside_others_that_do(
     source: str, files: Path, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,17 @@ from typing import Any
 from rotoscope.batches.jobs import BatchJob
 from rotoscope.batches.lists import SUFFIXES as LISTS
 from rotoscope.batches.lists import read_list
-from rotoscope.batches.scanning import MASKS, is_batch, is_clip, mask_of, masks_beside, matching, stem_of, videos_in
+from rotoscope.batches.scanning import (
+    COMPANIONS,
+    MASKS,
+    is_batch,
+    is_clip,
+    mask_of,
+    masks_beside,
+    matching,
+    stem_of,
+    videos_in,
+)
 from rotoscope.datasets.spec import VIDEO_SETS, is_spec, open_dataset
 from rotoscope.errors import InputError, shown
 
@@ -28,7 +38,8 @@ def read_jobs(
     Args:
         source: a list (CSV with a header, JSON, JSON lines or YAML; paths in it start at its folder); a folder whose
             videos have masks of the same name beside them; a glob; a video; or a data set such as ``davis17:PATH``; or
-            several of these. A file that is named is a video whatever its ending, unless it is a mask of another one.
+            several of these. A file that is named is a video whatever its ending, unless it is a mask of another one;
+            or of a kind that lies beside videos, such as subtitles, and named with others.
         masks: folder of the masks, a file or folder for each video, of its name.
         common: fields of all jobs, where a list does not say otherwise.
         takes_masks: whether a method wants masks; for one that does not, those that lie beside videos are left.
@@ -56,7 +67,7 @@ def read_jobs(
             jobs += found if is_batch(path) else _some(found, str(path))
         elif path.suffix.lower() in LISTS and not path.is_dir():
             jobs += _some(read_list(path, common), str(path))
-        else:
+        elif len(paths) == 1 or path.suffix.lower() not in COMPANIONS:
             videos.append(path)
     jobs += _of_videos(videos, None, masks, common, seek)
     return checked_names(_some(jobs, ", ".join(sources[:3])))

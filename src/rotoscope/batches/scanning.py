@@ -24,6 +24,14 @@ VIDEOS = frozenset((
 some of which move (``.webp``): in a folder they are frames, masks or covers."""
 MASKS = (".png", ".npz", ".npy", ".json", ".xml", ".tif", ".tiff", ".bmp", ".gif")
 """Files that may hold a video's masks, in the order in which they are looked for."""
+# fmt: off
+COMPANIONS = frozenset((
+    ".aac", ".ass", ".db", ".doc", ".docx", ".flac", ".htm", ".html", ".ini", ".log", ".m4a", ".md", ".mp3", ".nfo",
+    ".ogg", ".pdf", ".rtf", ".srt", ".ssa", ".sub", ".txt", ".url", ".vtt", ".wav", ".zip",
+))
+# fmt: on
+"""Files that people keep beside videos: a shell that takes ``clips/*`` apart names them with the rest, and nobody means
+them. One that is named alone is tried."""
 NEVER_VIDEOS = (".npz", ".npy", ".json", ".xml")
 
 
