@@ -39,7 +39,9 @@ def test_what_a_set_lacks_is_described(tmp_path: Path) -> None:
         Image.fromarray(np.ones((8, 12), np.uint8)).save(tmp_path / part / f"480p/dogs/00000.{suffix}")
     (tmp_path / "ImageSets/2017").mkdir(parents=True)
     (tmp_path / "ImageSets/2017/train.txt").write_text("dogs\ncows\n")
-    lines = TrainingData.open([f"davis17:{tmp_path}?split=train"]).describe()
+    opened = TrainingData.open([f"davis17:{tmp_path}?split=train"])
+    lines = opened.describe()
+    assert any("cows: missing" in line for line in opened.lacking())  # which a training says when it begins
     assert lines[0].startswith("davis17, split train: 2 sequences")
     assert any("cows: missing" in line for line in lines)
 

@@ -58,6 +58,8 @@ def command(
         initial=initial,
         validate=validate,
     )
+    for line in trainer.data.lacking() if trainer.first else ():
+        err.print(line)
     if trainer.step and trainer.first:
         err.print(f"going on from step {trainer.step}")
 

@@ -213,6 +213,10 @@ class TrainingData:
             lines.append(f"photographs: {masked} with masks, {textures} textures")
         return lines + [line for _, dataset in self._all() for line in (dataset.explain()[0], *dataset.notes)]
 
+    def lacking(self) -> list[str]:
+        """Lines that say what sets lack of what their lists name."""
+        return [note for _, dataset in self._all() for note in dataset.notes]
+
     def shares(self, recipe: Recipe) -> list[str]:
         """Lines that say how often each source of a recipe draws from each set, where it has several."""
         lines = []
