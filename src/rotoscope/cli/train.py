@@ -58,8 +58,8 @@ def command(
         initial=initial,
         validate=validate,
     )
-    for line in trainer.data.lacking() if trainer.first else ():
-        err.print(line)
+    for note in trainer.data.lacking() if trainer.first else ():
+        err.print(note)
     if trainer.step and trainer.first:
         err.print(f"going on from step {trainer.step}")
 
