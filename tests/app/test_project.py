@@ -14,6 +14,7 @@ from rotoscope.app.answers import Seen
 from rotoscope.app.project import Project, open_project
 from rotoscope.errors import InputError
 from rotoscope.files import new_file_beside
+from rotoscope.runs.lock import FolderLock
 from rotoscope.runs.prompts import read_prompts
 from served import MASK, new_project
 
@@ -193,6 +194,28 @@ def test_opening_again_does_not_put_an_old_edit_over_a_later_answer(project: Pro
 def test_a_project_is_open_once(project: Project) -> None:
     with pytest.raises(InputError, match="is writing to it"):
         open_project(project.folder)
+
+
+def test_what_could_not_be_opened_opens_once_it_is_mended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.close()
+    for name in ("history.jsonl", "answers.jsonl"):
+        path = project.folder / name
+        kept = path.read_bytes()
+        path.write_bytes(kept + b"junk\n")
+        with pytest.raises(InputError, match="no record of ours"):
+            open_project(project.folder)
+        path.write_bytes(kept)
+    elsewhere = FolderLock(project.folder / "masks")
+    elsewhere.acquire()
+    with pytest.raises(InputError, match="is writing to it"):
+        open_project(project.folder)
+    elsewhere.release()
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "_catch_up", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            open_project(project.folder)
+    open_project(project.folder).close()
+    assert not list(project.folder.rglob(".rotoscope*"))
 
 
 def test_a_project_of_another_video_is_refused(project: Project, tmp_path: Path) -> None:

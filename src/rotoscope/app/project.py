@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,16 @@ class Project:
         self.size = video.size
         self.lock = threading.RLock()
         self._check(read_facts(folder))
-        self.guard = FolderLock(folder)
-        self.guard.acquire()
-        self.masks_guard = FolderLock(make_folder(folder / "masks"))  # which keeps rotoscope segment --resume out
-        self.masks_guard.acquire()
-        self.history = History(folder, self.size)
-        self.answers = Answers(folder / "answers.jsonl", self.frames, self.history)
-        for part in ("masks", "prompts", "soft", "states", "exports"):
-            drop_half_written(make_folder(folder / part))
-        self._catch_up()
+        with ExitStack() as held:  # what fails here leaves nothing locked
+            self.guard = held.enter_context(FolderLock(folder))
+            # The second keeps rotoscope segment --resume out.
+            self.masks_guard = held.enter_context(FolderLock(make_folder(folder / "masks")))
+            self.history = held.enter_context(closing(History(folder, self.size)))
+            self.answers = held.enter_context(closing(Answers(folder / "answers.jsonl", self.frames, self.history)))
+            for part in ("masks", "prompts", "soft", "states", "exports"):
+                drop_half_written(make_folder(folder / part))
+            self._catch_up()
+            self._held = held.pop_all()
 
     @classmethod
     def create(cls, folder: Path, source: Path, video: Video) -> Project:
@@ -69,10 +71,7 @@ class Project:
     def close(self) -> None:
         """Let go of files, video and lock."""
         with self.lock:
-            self.history.close()
-            self.answers.close()
-            self.masks_guard.release()
-            self.guard.release()
+            self._held.close()
 
     # Reading.
 
