@@ -82,6 +82,22 @@ def test_layers_have_the_names_of_objects_each_its_own() -> None:
     Delivery.of(names=layers)  # they are names that layers can have
 
 
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["ball_3", "ball", "ball"], ["ball_3", "ball", "ball_3_3"]),
+        (["object 2", "---"], ["object_2", "object_2_2"]),
+        (["a_3_3", "a_3", "a", "a", "a"], ["a_3_3", "a_3", "a", "a_4", "a_5"]),
+        (["a_3_3", "a_3", "a_3"], ["a_3_3", "a_3", "a_3_3_3"]),
+        (["x" * 80] * 2, ["x" * 80, "x" * 80 + "_2"]),
+    ],
+)
+def test_layers_stay_apart_where_a_number_makes_a_name_another_ones(names: list[str], called: list[str]) -> None:
+    layers = layers_of(TrackedObject(n, name, "#000000") for n, name in enumerate(names, 1))
+    assert list(layers.values()) == called
+    Delivery.of(names=layers)
+
+
 def test_objects_of_a_finished_run_keep_the_colours_that_it_was_given(tmp_path: Path, tiny_stcn: Method) -> None:
     project = new_project(tmp_path)
     with open_video(tmp_path / "clip.mp4") as video:

@@ -151,7 +151,9 @@ def layers_of(objects: Iterable[TrackedObject]) -> dict[int, str]:
         plain = unicodedata.normalize("NFKD", one.name).encode("ascii", "ignore").decode()
         layer = re.sub(r"\W+", "_", plain).strip("_")[:80]
         layer = layer if re.match(r"[A-Za-z_]", layer) else f"object_{one.id}"
-        layers[one.id] = layer if layer not in layers.values() else f"{layer}_{one.id}"
+        while layer in layers.values():  # a name with a number behind it may be another object's too
+            layer = f"{layer}_{one.id}"
+        layers[one.id] = layer
     return layers
 
 
