@@ -15,6 +15,7 @@ from rotoscope.app.project import Project
 from rotoscope.app.running import Run, Stretch
 from rotoscope.app.taking import Taking
 from rotoscope.cli import main
+from rotoscope.errors import InputError
 from rotoscope.masks.mattes import Delivery
 from rotoscope.methods.base import Method
 from rotoscope.runs.segment import segment_to_folder
@@ -72,6 +73,16 @@ def test_the_command_line_names_colours_and_layers_only_where_a_format_has_them(
     assert "--objects 1,2 --name 1=Cafe_2 --color '1=#ff8800' --color '2=#e84393'" in line
     assert "3=" not in line  # an object without a mask is none to the command line
     assert "--name" not in command_line(painted, ["overlay"], "stcn-small")
+
+
+def test_an_object_that_there_is_not_is_not_exported_as_nothing(project: Project) -> None:
+    project.edit(0, {project.add_object().id: MASK, project.add_object().id: MASK})
+    with pytest.raises(InputError, match="object 7 is to be shown, but the objects given are 1, 2"):
+        Export(project, ["png"], Delivery.of("1,7"))
+    project.remove_object(2)
+    with pytest.raises(InputError, match="object 2 is to be shown"):
+        Export(project, ["png"], Delivery.of("2"))
+    Export(project, ["png"], Delivery.of("1"))
 
 
 def test_layers_have_the_names_of_objects_each_its_own() -> None:

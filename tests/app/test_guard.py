@@ -215,3 +215,12 @@ def test_an_answer_that_is_no_json_is_said_in_one_line(served: Served, monkeypat
     assert "not JSON serializable" in answer.json()["error"]
     monkeypatch.setattr(service, "method", "bytes \udcff of a name")
     assert served.client.get("api/state").status_code == 200
+
+
+def test_a_list_of_objects_is_taken_whole_or_not_at_all(served: Served) -> None:
+    assert served.client.post("api/open", json={"key": served.key}).status_code == 200
+    ids = ",".join(map(str, range(1, 255)))
+    command = served.client.get(f"{served.api}/command", params={"formats": "png", "objects": ids}).json()["command"]
+    assert ids in command
+    answer = served.client.post(f"{served.api}/export", json={"formats": ["png"], "objects": "1," * 1001})
+    assert (answer.status_code, answer.json()["error"]) == (400, "objects is no text of at most 2000 letters.")
