@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,19 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not isinstance(facts["video"].get("path"), str):
         raise InputError(f"{path}: does not say where the video is. Put it back as it was.")
     return dict(facts)
+
+
+def check_not_moved(folder: Path, source: str) -> None:
+    """See that the video of a project is still there.
+
+    Raises:
+        InputError: it is not; with what to do.
+    """
+    if not os.path.lexists(source):
+        raise InputError(
+            f"{folder}: the video of this project is not where it was, {shown(source)}. Move it back there, or correct "
+            f"its path, and its name if that is another now, in {FACTS} of the project."
+        )
 
 
 def is_project(folder: Path) -> bool:

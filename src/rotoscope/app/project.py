@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rotoscope.app.answers import Answers
-from rotoscope.app.facts import read_facts, video_facts, write_facts
+from rotoscope.app.facts import check_not_moved, read_facts, video_facts, write_facts
 from rotoscope.app.history import History, TrackedObject
 from rotoscope.app.journal import Record
 from rotoscope.app.pictures import Mask, read_grey
@@ -314,4 +314,10 @@ def open_project(folder: Path) -> Project:
     Raises:
         InputError: either cannot be opened.
     """
-    return Project(folder, open_video(read_facts(folder)["video"]["path"]))
+    source = read_facts(folder)["video"]["path"]
+    try:
+        video = open_video(source)
+    except InputError:
+        check_not_moved(folder, source)
+        raise
+    return Project(folder, video)
