@@ -9,7 +9,7 @@ from typing import Any
 
 from rotoscope.errors import InputError, shown
 from rotoscope.files import atomic_write, make_folder
-from rotoscope.video import Video
+from rotoscope.video import Video, open_video
 
 VERSION = 1
 FACTS = "project.json"
@@ -52,17 +52,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return dict(facts)
 
 
-def check_not_moved(folder: Path, source: str) -> None:
-    """See that the video of a project is still there.
+def open_source(folder: Path) -> Video:
+    """The video of a project.
 
     Raises:
-        InputError: it is not; with what to do.
+        InputError: it cannot be opened; where it was moved, with what to do.
     """
-    if not os.path.lexists(source):
-        raise InputError(
-            f"{folder}: the video of this project is not where it was, {shown(source)}. Move it back there, or correct "
-            f"its path, and its name if that is another now, in {FACTS} of the project."
-        )
+    source = read_facts(folder)["video"]["path"]
+    try:
+        return open_video(source)
+    except InputError:
+        if os.path.lexists(source):
+            raise
+    raise InputError(
+        f"{folder}: the video of this project is not where it was, {shown(source)}. Move it back there, or correct "
+        f"its path, and its name if that is another now, in {FACTS} of the project."
+    )
 
 
 def is_project(folder: Path) -> bool:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from rotoscope.app.answers import Answers
-from rotoscope.app.facts import check_not_moved, read_facts, video_facts, write_facts
+from rotoscope.app.facts import open_source, read_facts, video_facts, write_facts
 from rotoscope.app.history import History, TrackedObject
 from rotoscope.app.journal import Record
 from rotoscope.app.pictures import Mask, read_grey
 from rotoscope.errors import InputError
 from rotoscope.files import drop_half_written, inside, make_folder, remove_tree
 from rotoscope.runs.lock import FolderLock
-from rotoscope.video import Frame, Video, open_video
+from rotoscope.video import Frame, Video
 
 COLOURS = ("#3f8efc", "#e84393", "#2fbf71", "#9b6dff", "#18b8c9", "#e5484d", "#8bc34a", "#c98a5e", "#6f7bf7", "#d05ce3")
 """On the page: apart from each other, bright, and none like the amber of what is worth a look."""
@@ -314,10 +314,4 @@ def open_project(folder: Path) -> Project:
     Raises:
         InputError: either cannot be opened.
     """
-    source = read_facts(folder)["video"]["path"]
-    try:
-        video = open_video(source)
-    except InputError:
-        check_not_moved(folder, source)
-        raise
-    return Project(folder, video)
+    return Project(folder, open_source(folder))
