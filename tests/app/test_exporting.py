@@ -15,6 +15,7 @@ from rotoscope.app.project import Project
 from rotoscope.app.running import Run, Stretch
 from rotoscope.app.taking import Taking
 from rotoscope.cli import main
+from rotoscope.errors import InputError
 from rotoscope.masks.mattes import Delivery
 from rotoscope.methods.base import Method
 from rotoscope.runs.segment import segment_to_folder
@@ -74,12 +75,38 @@ def test_the_command_line_names_colours_and_layers_only_where_a_format_has_them(
     assert "--name" not in command_line(painted, ["overlay"], "stcn-small")
 
 
+def test_an_object_that_there_is_not_is_not_exported_as_nothing(project: Project) -> None:
+    project.edit(0, {project.add_object().id: MASK, project.add_object().id: MASK})
+    with pytest.raises(InputError, match="object 7 is to be shown, but the objects given are 1, 2"):
+        Export(project, ["png"], Delivery.of("1,7"))
+    project.remove_object(2)
+    with pytest.raises(InputError, match="object 2 is to be shown"):
+        Export(project, ["png"], Delivery.of("2"))
+    Export(project, ["png"], Delivery.of("1"))
+
+
 def test_layers_have_the_names_of_objects_each_its_own() -> None:
     names = ["Café 2", "cafe 2", "object 3", "2nd", "猫", "---"]
     layers = layers_of(TrackedObject(n, name, "#000000") for n, name in enumerate(names, 1))
     assert list(layers.values()) == ["Cafe_2", "cafe_2", "object_3", "object_4", "object_5", "object_6"]
     assert layers_of(TrackedObject(n, "cup", "#000000") for n in (4, 7)) == {4: "cup", 7: "cup_7"}
     Delivery.of(names=layers)  # they are names that layers can have
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (["ball_3", "ball", "ball"], ["ball_3", "ball", "ball_3_3"]),
+        (["object 2", "---"], ["object_2", "object_2_2"]),
+        (["a_3_3", "a_3", "a", "a", "a"], ["a_3_3", "a_3", "a", "a_4", "a_5"]),
+        (["a_3_3", "a_3", "a_3"], ["a_3_3", "a_3", "a_3_3_3"]),
+        (["x" * 80] * 2, ["x" * 80, "x" * 80 + "_2"]),
+    ],
+)
+def test_layers_stay_apart_where_a_number_makes_a_name_another_ones(names: list[str], called: list[str]) -> None:
+    layers = layers_of(TrackedObject(n, name, "#000000") for n, name in enumerate(names, 1))
+    assert list(layers.values()) == called
+    Delivery.of(names=layers)
 
 
 def test_objects_of_a_finished_run_keep_the_colours_that_it_was_given(tmp_path: Path, tiny_stcn: Method) -> None:

@@ -193,3 +193,34 @@ def test_pages_may_load_nothing_from_elsewhere(served: Served) -> None:
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["referrer-policy"] == "no-referrer"
     assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize("address", ["objects", "export", "look"])
+def test_half_a_letter_is_refused_and_nothing_is_recorded(served: Served, address: str) -> None:
+    assert served.client.post("api/open", json={"key": served.key}).status_code == 200
+    before = served.client.get(served.api).json()
+    answer = served.client.post(
+        f"{served.api}/{address}", content=b'{"name": "a\\ud83d", "frame": 0, "engine": "\\udc00"}'
+    )
+    assert answer.status_code == 400
+    assert "half a letter" in answer.json()["error"]
+    assert served.client.get(served.api).json() == before
+
+
+def test_an_answer_that_is_no_json_is_said_in_one_line(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = served.launch.service
+    monkeypatch.setattr(service, "method", object())
+    answer = served.client.get("api/state")
+    assert answer.status_code == 500
+    assert "not JSON serializable" in answer.json()["error"]
+    monkeypatch.setattr(service, "method", "bytes \udcff of a name")
+    assert served.client.get("api/state").status_code == 200
+
+
+def test_a_list_of_objects_is_taken_whole_or_not_at_all(served: Served) -> None:
+    assert served.client.post("api/open", json={"key": served.key}).status_code == 200
+    ids = ",".join(map(str, range(1, 255)))
+    command = served.client.get(f"{served.api}/command", params={"formats": "png", "objects": ids}).json()["command"]
+    assert ids in command
+    answer = served.client.post(f"{served.api}/export", json={"formats": ["png"], "objects": "1," * 1001})
+    assert (answer.status_code, answer.json()["error"]) == (400, "objects is no text of at most 2000 letters.")

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +15,9 @@ from rotoscope.app.answers import Seen
 from rotoscope.app.project import Project, open_project
 from rotoscope.errors import InputError
 from rotoscope.files import new_file_beside
+from rotoscope.runs.lock import FolderLock
 from rotoscope.runs.prompts import read_prompts
+from rotoscope.video import open_video
 from served import MASK, new_project
 
 
@@ -195,6 +198,28 @@ def test_a_project_is_open_once(project: Project) -> None:
         open_project(project.folder)
 
 
+def test_what_could_not_be_opened_opens_once_it_is_mended(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.close()
+    for name in ("history.jsonl", "answers.jsonl"):
+        path = project.folder / name
+        kept = path.read_bytes()
+        path.write_bytes(kept + b"junk\n")
+        with pytest.raises(InputError, match="no record of ours"):
+            open_project(project.folder)
+        path.write_bytes(kept)
+    elsewhere = FolderLock(project.folder / "masks")
+    elsewhere.acquire()
+    with pytest.raises(InputError, match="is writing to it"):
+        open_project(project.folder)
+    elsewhere.release()
+    with monkeypatch.context() as patch:
+        patch.setattr(Project, "_catch_up", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            open_project(project.folder)
+    open_project(project.folder).close()
+    assert not list(project.folder.rglob(".rotoscope*"))
+
+
 def test_a_project_of_another_video_is_refused(project: Project, tmp_path: Path) -> None:
     project.close()
     other = new_project(tmp_path / "other", 7) if (tmp_path / "other").mkdir() is None else None
@@ -205,6 +230,29 @@ def test_a_project_of_another_video_is_refused(project: Project, tmp_path: Path)
     with pytest.raises(InputError, match="another video; it differs in frames"):
         open_project(project.folder)
     other.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_project_whose_video_was_moved_says_so_and_opens_by_its_new_path(tmp_path: Path, kind: str) -> None:
+    project = new_project(tmp_path)
+    project.close()
+    source, folder = tmp_path / "clip.mp4", project.folder
+    if kind == "folder":
+        source, folder = tmp_path / "clip", tmp_path / "other"
+        source.mkdir()
+        for n in range(2):
+            cv2.imwrite(str(source / f"{n}.png"), np.zeros((48, 64, 3), np.uint8))
+        Project.create(folder, source, open_video(source)).close()
+    moved = source.rename(tmp_path / f"moved{source.suffix}")
+    with pytest.raises(
+        InputError, match=r"video of this project is not where it was, .*clip.*correct its path"
+    ) as told:
+        open_project(folder)
+    assert str(folder) in str(told.value)
+    facts = json.loads((folder / "project.json").read_text())
+    facts["video"] |= {"path": str(moved), "name": moved.stem}
+    (folder / "project.json").write_text(json.dumps(facts))
+    open_project(folder).close()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 99}'])

@@ -135,6 +135,24 @@ def test_backward_answers_the_frames_before(tmp_path: Path, tiny_stcn: Method) -
     project.close()
 
 
+@pytest.mark.parametrize(
+    ("stretch", "line"),
+    [
+        (Stretch("backward", 3, -5), "no frame -5; frames go from 0 to 29"),
+        (Stretch("backward", 30), "no frame 30"),
+        (Stretch("backward", 0, 7), "no frame to go back to from 0 as far as 7"),
+        (Stretch(stop=500), "no frame 500"),
+        (Stretch(stop=30), "no frame 30"),
+        (Stretch(start=900), "no frame 900"),
+        (Stretch(start=-1), "no frame -1"),
+    ],
+)
+def test_a_run_along_frames_that_there_are_not_is_refused(begun: Project, stretch: Stretch, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        Run(begun, stretch, lambda event: None, lambda: False)
+    Run(begun, Stretch(stop=29), lambda event: None, lambda: False)
+
+
 def test_both_ways_equals_the_command_line(begun: Project, tiny_stcn: Method, tmp_path: Path) -> None:
     begun.edit(29, {1: MOVED})
     go(begun, tiny_stcn, Stretch("both"))

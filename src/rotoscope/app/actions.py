@@ -23,6 +23,8 @@ from rotoscope.runs.watch import REASONS
 
 KEPT = {"cache-control": "private, max-age=86400, immutable"}
 FRESH = {"cache-control": "no-store"}
+LONGEST_IDS = 2000
+"""Letters of a list of objects: the ids of all that a project can have take about 1200."""
 
 
 def state(service: Service, call: Call) -> Any:
@@ -264,8 +266,9 @@ def take_in(service: Service, call: Call) -> Any:
 
 def _delivery(data: dict[str, Any]) -> Delivery:
     """How objects are shown in formats for other programs."""
-    objects, alpha = (data.get(name) or kind for name, kind in (("objects", "all"), ("alpha", "straight")))
-    return Delivery.of(str(objects)[:80], str(alpha)[:20], bool(data.get("refine", False)))
+    objects = text(data, "objects", LONGEST_IDS) if data.get("objects") else "all"
+    alpha = text(data, "alpha", 20) if data.get("alpha") else "straight"
+    return Delivery.of(objects, alpha, bool(data.get("refine", False)))
 
 
 def _png(values: Any, headers: dict[str, str] | None = None) -> Response:

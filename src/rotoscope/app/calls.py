@@ -26,10 +26,13 @@ class Call:
         """The body as a JSON object.
 
         Raises:
-            InputError: it is none.
+            InputError: it is none, or holds half a letter (a lone surrogate), which is no text to anyone else.
         """
         try:
             data = json.loads(self.body or b"{}")
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise InputError("the body holds half a letter (a lone surrogate). Send whole ones.") from None
         except (ValueError, RecursionError):
             data = None
         if not isinstance(data, dict):

@@ -51,12 +51,13 @@ class Export:
         delivery: how objects are shown in those for other programs; names and colours are those of the project.
 
     Raises:
-        InputError: an unknown format, none, or there is no mask yet.
+        InputError: an unknown format, none, an object that there is not, or there is no mask yet.
     """
 
     def __init__(self, project: Project, names: list[str], delivery: Delivery | None = None) -> None:
         self.project = project
         self.delivery = as_named(project, delivery or Delivery())
+        self.delivery.check_objects(project.history.by_id)
         self.formats = formats(names)
         if not self.formats:
             raise InputError("choose at least one format.")
@@ -151,7 +152,9 @@ def layers_of(objects: Iterable[TrackedObject]) -> dict[int, str]:
         plain = unicodedata.normalize("NFKD", one.name).encode("ascii", "ignore").decode()
         layer = re.sub(r"\W+", "_", plain).strip("_")[:80]
         layer = layer if re.match(r"[A-Za-z_]", layer) else f"object_{one.id}"
-        layers[one.id] = layer if layer not in layers.values() else f"{layer}_{one.id}"
+        while layer in layers.values():  # a name with a number behind it may be another object's too
+            layer = f"{layer}_{one.id}"
+        layers[one.id] = layer
     return layers
 
 

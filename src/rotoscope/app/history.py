@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rotoscope.app.cache import ByteCache
+from rotoscope.app.facts import HISTORY
 from rotoscope.app.journal import Journal, Record
 from rotoscope.app.pictures import Mask, read_grey, write_labels, write_mask
 from rotoscope.errors import InputError
@@ -74,7 +75,7 @@ class History:
         self.next_id = 1
         self._folder = make_folder(folder / "history")
         self._read: ByteCache[Mask] = ByteCache(READ_BUDGET, lambda mask: mask.nbytes)
-        self._journal = Journal(folder / "history.jsonl", durable=True)
+        self._journal = Journal(folder / HISTORY, durable=True)
         for record in self._journal.records:
             self._follow(record)
         self._journal.records = []

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from rotoscope.app.facts import FACTS, read_facts
+from rotoscope.app.facts import FACTS, is_project, read_facts
 from rotoscope.app.project import Project, open_project
 from rotoscope.app.taking import SETS
 from rotoscope.errors import InputError
@@ -88,7 +88,7 @@ class Library:
                 folders[:] = []
                 entries += [one for one in [self._inside(here, "run")] if one is not None]
                 continue
-            if (here / FACTS).exists():
+            if is_project(here):
                 folders[:] = []
                 if here != self.demo.path:
                     entries.append(self._entry(here, here.name, "project"))
@@ -134,7 +134,9 @@ class Library:
         while True:
             name = source.stem if number == 1 else f"{source.stem}-{number}"
             folder = self.root / PROJECTS / name
-            if not (folder / FACTS).exists() or read_facts(folder)["video"]["path"] == str(source.resolve()):
+            if not (folder / FACTS).exists():
+                return folder
+            if is_project(folder) and read_facts(folder)["video"]["path"] == str(source.resolve()):
                 return folder
             number += 1
 

@@ -6,20 +6,21 @@ import copy
 import dataclasses
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rotoscope.app.answers import Answers
-from rotoscope.app.facts import read_facts, video_facts, write_facts
+from rotoscope.app.facts import open_source, read_facts, video_facts, write_facts
 from rotoscope.app.history import History, TrackedObject
 from rotoscope.app.journal import Record
 from rotoscope.app.pictures import Mask, read_grey
 from rotoscope.errors import InputError
 from rotoscope.files import drop_half_written, inside, make_folder, remove_tree
 from rotoscope.runs.lock import FolderLock
-from rotoscope.video import Frame, Video, open_video
+from rotoscope.video import Frame, Video
 
 COLOURS = ("#3f8efc", "#e84393", "#2fbf71", "#9b6dff", "#18b8c9", "#e5484d", "#8bc34a", "#c98a5e", "#6f7bf7", "#d05ce3")
 """On the page: apart from each other, bright, and none like the amber of what is worth a look."""
@@ -50,15 +51,16 @@ class Project:
         self.size = video.size
         self.lock = threading.RLock()
         self._check(read_facts(folder))
-        self.guard = FolderLock(folder)
-        self.guard.acquire()
-        self.masks_guard = FolderLock(make_folder(folder / "masks"))  # which keeps rotoscope segment --resume out
-        self.masks_guard.acquire()
-        self.history = History(folder, self.size)
-        self.answers = Answers(folder / "answers.jsonl", self.frames, self.history)
-        for part in ("masks", "prompts", "soft", "states", "exports"):
-            drop_half_written(make_folder(folder / part))
-        self._catch_up()
+        with ExitStack() as held:  # what fails here leaves nothing locked
+            self.guard = held.enter_context(FolderLock(folder))
+            # The second keeps rotoscope segment --resume out.
+            self.masks_guard = held.enter_context(FolderLock(make_folder(folder / "masks")))
+            self.history = held.enter_context(closing(History(folder, self.size)))
+            self.answers = held.enter_context(closing(Answers(folder / "answers.jsonl", self.frames, self.history)))
+            for part in ("masks", "prompts", "soft", "states", "exports"):
+                drop_half_written(make_folder(folder / part))
+            self._catch_up()
+            self._held = held.pop_all()
 
     @classmethod
     def create(cls, folder: Path, source: Path, video: Video) -> Project:
@@ -69,10 +71,7 @@ class Project:
     def close(self) -> None:
         """Let go of files, video and lock."""
         with self.lock:
-            self.history.close()
-            self.answers.close()
-            self.masks_guard.release()
-            self.guard.release()
+            self._held.close()
 
     # Reading.
 
@@ -315,4 +314,4 @@ def open_project(folder: Path) -> Project:
     Raises:
         InputError: either cannot be opened.
     """
-    return Project(folder, open_video(read_facts(folder)["video"]["path"]))
+    return Project(folder, open_source(folder))

@@ -64,7 +64,7 @@ class Run:
         stopped: asked before each frame whether to stop.
 
     Raises:
-        InputError: nothing is given to follow, or nothing is left to do.
+        InputError: there is no such frame, nothing is given to follow, or nothing is left to do.
     """
 
     def __init__(self, project: Project, stretch: Stretch, tell: Tell, stopped: Callable[[], bool]) -> None:
@@ -72,6 +72,9 @@ class Run:
         self.tell = tell
         self.stopped = stopped
         self.direction = stretch.direction
+        for index in (stretch.start, stretch.stop):
+            if index is not None:
+                project.check_index(index)
         with project.lock:
             self.tick = project.history.tick
             self.prompts = project.history.given
@@ -91,12 +94,12 @@ class Run:
     def _plan_backward(self, stretch: Stretch) -> None:
         if stretch.start is None:
             raise InputError("say the frame to go back from.")
-        self.project.check_index(stretch.start)
         if not self.project.labels(stretch.start).any():
             raise InputError(f"frame {stretch.start} has no mask to follow. Point at an object there first.")
         self.first, self.start, self.end = stretch.stop or 0, stretch.stop or 0, stretch.start + 1
         if self.first >= stretch.start:
-            raise InputError(f"there is no frame to go back to from {stretch.start}.")
+            stop = "" if stretch.stop is None else f" as far as {stretch.stop}"
+            raise InputError(f"there is no frame to go back to from {stretch.start}{stop}.")
 
     def _plan_forward(self, stretch: Stretch, frames: list[int]) -> None:
         self.first = frames[0] if self.direction == "forward" else 0

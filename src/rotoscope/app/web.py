@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -93,18 +94,23 @@ def _answering(service: Service, action: Action) -> Callable[[Request], Awaitabl
         SPEAKER.set(request.headers.get("x-page", "")[:40])
         try:
             result = await run_in_threadpool(action, service, call)
+            return result if isinstance(result, Response) else _json(result)
         except RotoscopeError as error:
-            return JSONResponse({"error": str(error)}, 400 if error.exit_code == 2 else 500, actions.FRESH)
+            return _json({"error": str(error)}, 400 if error.exit_code == 2 else 500)
         except Exception as error:  # a fault of ours: the page shows it, the terminal has the rest
             refused = of_path(error)
             if refused is not None:
-                return JSONResponse({"error": str(refused)}, 400, actions.FRESH)
+                return _json({"error": str(refused)}, 400)
             traceback.print_exc()
             said = f"{type(error).__name__}: {error}. This is a fault of ours; the terminal says more."
-            return JSONResponse({"error": said}, 500, actions.FRESH)
-        return result if isinstance(result, Response) else JSONResponse(result, headers=actions.FRESH)
+            return _json({"error": said}, 500)
 
     return answer
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    """An answer in ASCII, so that a file's name of bytes that are no letters can be part of it."""
+    return Response(json.dumps(value, allow_nan=False), status, actions.FRESH, "application/json")
 
 
 def _events(hub: Hub) -> Callable[[WebSocket], Awaitable[None]]:
@@ -125,7 +131,7 @@ def _events(hub: Hub) -> Callable[[WebSocket], Awaitable[None]]:
                 if event is None:
                     await socket.close(1001)
                     return
-                await socket.send_json(event)
+                await socket.send_text(json.dumps(event))
         except (WebSocketDisconnect, RuntimeError):
             return  # the page is gone
         finally:
