@@ -248,7 +248,7 @@ def test_a_table_that_was_stopped_before_its_first_row_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("rotoscope.experiments.ablate.write_long_clips", stopped)
+        patched.setattr("rotoscope.experiments.long_sets.write_long_clips", stopped)
         assert main(given) == 130
     assert main([*given, "--resume"]) == 0
 

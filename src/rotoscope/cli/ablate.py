@@ -63,7 +63,8 @@ def command(
     limit: Limits = None,
 ) -> int:
     """Run every row of a table of the papers, and print it beside the published one."""
-    from rotoscope.experiments.ablate import RESULTS, AblationRun, LongClips, find_ablation
+    from rotoscope.experiments.ablate import RESULTS, AblationRun, find_ablation
+    from rotoscope.experiments.long_sets import LongClips
 
     use_threads(threads)
     if resume and output is None:

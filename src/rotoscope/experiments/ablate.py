@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rotoscope.datasets.long_clips import KINDS, write_long_clips
 from rotoscope.datasets.photographs import Photographs, data_root
 from rotoscope.datasets.sequences import VideoDataset, object_ids
 from rotoscope.datasets.spec import open_dataset
 from rotoscope.errors import InputError
 from rotoscope.evaluation.evaluate import evaluate
 from rotoscope.evaluation.protocol import protocol
+from rotoscope.experiments.long_sets import LongClips
 from rotoscope.files import atomic_write, check_folder, inside, make_folder
 from rotoscope.methods import ablations, look_up, training_of
 from rotoscope.methods.ablation import Ablation, Row
@@ -79,34 +79,6 @@ class RowResult:
         measured = Measurement(**record["measured"])
         problems = list(record.get("problems", ()))
         return cls(row, record["scores"], measured, record["weights"], record.get("weights_sha256"), problems)
-
-
-@dataclass(frozen=True)
-class LongClips:
-    """Long synthetic clips to score on, made from the held-out part of the photographs.
-
-    Attributes:
-        count: the number of clips for each number of objects.
-        frames: the number of frames of a clip.
-        size: the side of the square frames in pixels.
-        kinds: what the clips show, of :data:`rotoscope.datasets.long_clips.KINDS`.
-    """
-
-    count: int
-    frames: int = 300
-    size: int = 256
-    kinds: tuple[str, ...] = ("wandering",)
-
-    def write(self, folder: Path, photographs: Photographs, objects: Sequence[int]) -> list[tuple[str, VideoDataset]]:
-        """Make the clips of each kind, with each of the numbers of objects; returns names and data sets."""
-        kinds = [look_up("kind of long clips", given, {known: known for known in KINDS}) for given in self.kinds]
-        made = []
-        for kind in kinds:
-            name = "long" if kind == "wandering" else kind
-            for number in objects:
-                write_long_clips(photographs, folder / name, self.count, self.frames, self.size, number, kind=kind)
-            made.append((name, open_dataset(f"pairs:{folder / name}")))
-        return made
 
 
 @dataclass(frozen=True)
