@@ -5,21 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 from rotoscope.errors import InputError
 from rotoscope.methods.augmentation import RELEASED_STCN, Augmentation
-from rotoscope.methods.checks import described, fits
+from rotoscope.methods.checks import Count, NotNegative, Range, described, fits
 from rotoscope.methods.settings import parse_as, parse_value
 from rotoscope.methods.sources import ANY_SET, ON_DEVICE, RECTANGULAR, SOURCES, Origin, Sets, Source
 
 FIXED = ("name", "method", "config", "inference", "loss", "augmentation")
 """Fields that ``--set`` does not change."""
-LEAST = {
-    "accumulate": 1, "average": 0, "clip_norm": 0, "epsilon": 0, "final_rate": 0, "poly": 0, "seed": 0, "trunk_rate": 0,
-    "validate_every": 1, "validation_clips": 2, "warm_up": 0, "weight_decay": 0,
-}  # fmt: skip
-"""Least values of fields; half of the validation's clips show one object, half two."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +158,8 @@ class Recipe:
         initial: weights of the same network that all of it begins with, by name or file; none if empty.
         seed: the seed of the weights and of the clips.
         validate_every: steps between validations.
-        validation_clips: synthetic clips, from photographs kept apart, that validation measures J on.
+        validation_clips: synthetic clips, from photographs kept apart, that validation measures J on; half of them show
+            one object, half two.
     """
 
     name: str
@@ -173,20 +169,20 @@ class Recipe:
     inference: Mapping[str, Any] = field(default_factory=dict)
     trunk: str = ""
     mask_trunk: str = ""
-    trunk_rate: float = 1.0
+    trunk_rate: NotNegative = 1.0
     objects: tuple[float, ...] = (0.45, 0.45, 0.1)
     pace: float = 1.0
     optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
+    epsilon: NotNegative = 1e-8
     learning_rate: float = 4e-4
-    warm_up: int = 200
-    final_rate: float = 0.01
-    poly: float = 0.0
-    weight_decay: float = 0.01
-    clip_norm: float = 3.0
-    accumulate: int = 1
-    average: float = 0.998
+    warm_up: Annotated[int, Range(0)] = 200
+    final_rate: NotNegative = 0.01
+    poly: NotNegative = 0.0
+    weight_decay: NotNegative = 0.01
+    clip_norm: NotNegative = 3.0
+    accumulate: Count = 1
+    average: Annotated[float, Range(0, 0.99999)] = 0.998
     frozen_norms: bool = False
     frozen: tuple[str, ...] = ()
     bootstrap: tuple[float, float] = (0.15, 0.5)
@@ -194,9 +190,9 @@ class Recipe:
     augmentation: Augmentation = RELEASED_STCN
     any_set: bool = False
     initial: str = ""
-    seed: int = 0
-    validate_every: int = 250
-    validation_clips: int = 24
+    seed: Annotated[int, Range(0)] = 0
+    validate_every: Count = 250
+    validation_clips: Annotated[int, Range(2)] = 24
 
     @property
     def steps(self) -> int:
@@ -273,7 +269,7 @@ class Recipe:
 
     def _with_field(self, name: str, setting: str, text: str | None) -> Recipe:
         """A field changed that is neither the loss's nor the config's."""
-        types = get_type_hints(Recipe)
+        types = get_type_hints(Recipe, include_extras=True)
         if text is None or name not in types or name in FIXED:
             known = ", ".join(sorted(set(types) - set(FIXED)))
             raise InputError(f"--set {setting}: write FIELD=VALUE; the fields are {known}.")
@@ -281,10 +277,6 @@ class Recipe:
             change: dict[str, Any] = {name: self._stages(text) if name == "stages" else parse_as(text, types[name])}
             if not fits(change[name], types[name]):
                 raise ValueError(f"{text!r} is not {described(types[name])}")
-            if name in LEAST and change[name] < LEAST[name]:
-                raise ValueError(f"{text} is too small; give {LEAST[name]} or more")
-            if name == "average" and change[name] >= 1:
-                raise ValueError(f"{text} is too large; give less than 1")
             if name == "objects" and (min(change[name]) < 0 or not sum(change[name]) > 0):
                 raise ValueError("these are no chances; give numbers of at least 0, one of them more")
         except ValueError as error:
